@@ -1,0 +1,54 @@
+"""gdlightning: train any PyTorch model with any optimizer.
+
+The public names below are imported when they are first used, so that ``import gdlightning`` costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gdlightning.callbacks.optimization import Optimization, optimize
+    from gdlightning.callbacks.watch import Watch
+    from gdlightning.data.module import DataModule
+    from gdlightning.errors import UserError
+    from gdlightning.optimizers.build import Choice, build
+    from gdlightning.optimizers.groups import Grouping, Rule
+    from gdlightning.optimizers.registry import register
+    from gdlightning.schedules import Schedule
+    from gdlightning.tasks.supervised import Classification, Regression
+    from gdlightning.tasks.task import Task
+
+_HOMES = {
+    "Choice": "optimizers.build",
+    "Classification": "tasks.supervised",
+    "DataModule": "data.module",
+    "Grouping": "optimizers.groups",
+    "Optimization": "callbacks.optimization",
+    "Regression": "tasks.supervised",
+    "Rule": "optimizers.groups",
+    "Schedule": "schedules",
+    "Task": "tasks.task",
+    "UserError": "errors",
+    "Watch": "callbacks.watch",
+    "build": "optimizers.build",
+    "optimize": "callbacks.optimization",
+    "register": "optimizers.registry",
+}
+
+__all__ = [
+    "Choice", "Classification", "DataModule", "Grouping", "Optimization", "Regression", "Rule",
+    "Schedule", "Task", "UserError", "Watch", "build", "optimize", "register",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,74 @@
+"""The command ``gdl``: a verb, chosen before anything heavy is imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from gdlightning.errors import UserError, did_you_mean
+
+VERBS = {
+    "fit": "train a model: gdl fit --config FILE [--optimizer NAME] [--KEY VALUE ...]",
+    "predict": "predictions for new data: gdl predict RUN --input FILE --output FILE",
+    "test": "metrics of a run on its test split: gdl test RUN",
+    "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
+    "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
+    "list": "list what can be named in a config: gdl list model|net|data|clip",
+    "new": "write a starter of one's own: gdl new task|optimizer|data NAME",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; the exit code is 2 for what the user can mend."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        import importlib.metadata
+
+        print(importlib.metadata.version("gdlightning"))
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    debug = "--debug" in rest
+    try:
+        if verb not in VERBS:
+            raise UserError(f"There is no verb {verb}.{did_you_mean(verb, VERBS)}\n{_verbs()}")
+        if os.getcwd() not in sys.path:  # one's own modules, named in a config
+            sys.path.insert(0, os.getcwd())
+        run = importlib.import_module(f"gdlightning.cli.{verb}").main
+        code: int = run([a for a in rest if a != "--debug"])
+        return code
+    except UserError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, e.g. head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _verbs() -> str:
+    return "Verbs: " + ", ".join(VERBS)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb.ljust(width)}  {text}" for verb, text in VERBS.items()]
+    return "\n".join(
+        [
+            "gdl: train any PyTorch model with any optimizer.",
+            "",
+            *lines,
+            "",
+            "gdl VERB --help explains a verb; --debug shows the traceback of an error.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Optimizers that keep other weights for evaluation than for training, switched at the right time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+TRAINING_WEIGHTS = "training_weights"
+
+
+class Modes(L.Callback):
+    """Calls ``train()`` and ``eval()`` of schedule-free optimizers and their like.
+
+    Validation, test, prediction, checkpoints and whatever follows training see the evaluation
+    weights. Training goes on from exactly the bits it left: ``eval()`` and ``train()`` are not
+    inverse to the last bit, so the training weights are kept and put back.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Tensor] | None = None
+        self._loaded: dict[str, Tensor] | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Training mode, from the checkpoint's training weights if there is one."""
+        _switch(trainer, "train")
+        if self._loaded is not None:
+            _copy(self._loaded, pl_module)
+            self._loaded = None
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Evaluation weights, if training is under way."""
+        if trainer.training and self.kept is None:
+            self._evaluate(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Back to the training weights."""
+        if trainer.training:
+            self._train(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the evaluation weights in the module."""
+        if self.kept is None:
+            self._evaluate(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """The same where training ends early."""
+        if trainer.optimizers and self.kept is None:
+            self._evaluate(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Evaluation weights as the model's, training weights beside them."""
+        if not trainer.optimizers:
+            return
+        training = self.kept is None
+        if training:
+            self._evaluate(trainer, pl_module)
+        checkpoint["state_dict"] = {
+            k: v.clone() for k, v in trainer.strategy.lightning_module_state_dict().items()
+        }
+        checkpoint[TRAINING_WEIGHTS] = self.kept
+        if training:
+            self._train(trainer, pl_module)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember the training weights for ``on_train_start``."""
+        self._loaded = checkpoint.get(TRAINING_WEIGHTS)
+
+    def _evaluate(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.kept = {name: p.detach().clone() for name, p in module.named_parameters()}
+        _switch(trainer, "eval")
+
+    def _train(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        _switch(trainer, "train")
+        if self.kept is not None:
+            _copy(self.kept, module)
+        self.kept = None
+
+
+@torch.no_grad()
+def _copy(weights: dict[str, Tensor], module: L.LightningModule) -> None:
+    for name, parameter in module.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def _switch(trainer: L.Trainer, mode: str) -> None:
+    for optimizer in trainer.optimizers:
+        method = getattr(optimizer, mode, None)
+        if isinstance(optimizer, Optimizer) and callable(method):
+            method()

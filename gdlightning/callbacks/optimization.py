@@ -1,0 +1,227 @@
+"""How a module is optimized: optimizer, groups, schedule and clipping, attached to any module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gdlightning.clipping import Clip
+from gdlightning.clipping import find as find_clip
+from gdlightning.errors import UserError
+from gdlightning.optimizers.build import Choice, Context, Part, build
+from gdlightning.optimizers.groups import Grouping
+from gdlightning.schedules import Schedule
+from gdlightning.callbacks.modes import Modes
+from gdlightning.callbacks.replay import Replay
+
+
+class Optimization:
+    """Optimizer, parameter groups, schedule and clipping for one training.
+
+    ``attach`` gives them to any LightningModule without editing it, by replacing the module's
+    ``configure_optimizers``, ``configure_gradient_clipping``, ``optimizer_step`` and ``backward``
+    on the instance, as Lightning's own command line does; Lightning's loop runs as ever.
+
+    Args:
+        optimizer: a name, or a mapping with ``name`` and options.
+        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
+        clip: a name, a mapping with ``name`` and options, a maximal global norm, or None.
+        grouping: rules for the parameter groups.
+
+    Raises:
+        UserError: a name, option or value is not known or can't be meant.
+    """
+
+    def __init__(
+        self,
+        optimizer: str | Mapping[str, Any] = "adamw",
+        schedule: str | Mapping[str, Any] = "constant",
+        clip: str | float | Mapping[str, Any] | None = None,
+        grouping: Grouping | None = None,
+    ) -> None:
+        self.choice = Choice.of(optimizer)
+        self.schedule = Schedule(**_named(schedule))
+        self.clip = _clip(clip)
+        self.grouping = grouping or Grouping()
+        self.parts: list[Part] = []
+        self.module: L.LightningModule | None = None
+        self.replay: Replay | None = None
+        if "closure" in self.choice.needs and "lbfgs" in self.choice.entry.name:
+            if type(self.clip).__name__ != "NoClip":
+                raise UserError(
+                    f"clip can't be used with {self.choice.entry.name}: its line search needs the "
+                    "true gradient.\nWrite clip: none (--clip none)."
+                )
+
+    def attach(self, module: L.LightningModule) -> None:
+        """Make ``module`` be optimized so; call it before ``Trainer.fit``."""
+        self.module = module
+        self._own_callbacks = module.configure_callbacks
+        replaced: dict[str, Callable[..., Any]] = {
+            "configure_optimizers": self.configure_optimizers,
+            "configure_gradient_clipping": self.configure_gradient_clipping,
+            "optimizer_step": self.optimizer_step,
+            "backward": self.backward,
+            "configure_callbacks": self.configure_callbacks,
+        }
+        for name, method in replaced.items():
+            setattr(module, name, method)
+
+    def check(self, module: torch.nn.Module) -> None:
+        """Build the optimizer once and throw it away, to find bad options before training.
+
+        Raises:
+            UserError: the optimizer can't take this module's parameters or these options.
+        """
+        build(self.choice, module, self.grouping, Context())
+
+    # The methods that stand in for the module's own
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """The module's own callbacks and those that this optimizer and schedule need."""
+        own = self._own_callbacks()
+        callbacks = list(own) if isinstance(own, Sequence) else [own]
+        if "closure" in self.choice.needs:
+            self.replay = Replay(self._module)
+            callbacks.append(self.replay)
+        if "modes" in self.choice.needs:
+            callbacks.append(Modes())
+        if self.schedule.needs_metric:
+            callbacks.append(Observe(self.schedule))
+        return callbacks
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimizer, and its schedule by optimizer step."""
+        module, trainer = self._module, self._module.trainer
+        context = self.context(trainer)
+        optimizer, self.parts = build(self.choice, module, self.grouping, context)
+        scheduler = self.schedule.scheduler(optimizer, context.steps, context.steps_per_epoch)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"},
+        }
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, *_: Any, **__: Any
+    ) -> None:
+        """Clip the unscaled gradients; called by Lightning before each step."""
+        self.clip(optimizer.param_groups)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, with a closure that can be evaluated again where the optimizer wants that."""
+        closure = optimizer_closure
+        if self.replay is not None and closure is not None:
+            closure = self.replay.closure(closure, optimizer)
+        optimizer.step(closure=closure)  # type: ignore[arg-type]
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Gradients of a loss, weighted by its share of the examples of an accumulated batch."""
+        weight = getattr(self._module.trainer.train_dataloader, "weight", 1.0)
+        if weight != 1.0:
+            loss = loss * weight
+        if "second-order" in self.choice.needs:
+            kwargs["create_graph"] = True
+        loss.backward(*args, **kwargs)
+
+    def context(self, trainer: L.Trainer) -> Context:
+        """What the optimizer may want to know of this training.
+
+        Raises:
+            UserError: the schedule or optimizer needs an end and the training has none.
+        """
+        total = trainer.estimated_stepping_batches
+        if math.isinf(total) or total < 0:
+            if self.schedule.name != "constant" or "steps" in self.choice.needs:
+                raise UserError(
+                    f"The schedule {self.schedule.name} needs to know when training ends.\n"
+                    "Set trainer.max_epochs or trainer.max_steps."
+                )
+            total = 1
+        batches = trainer.num_training_batches
+        per_epoch = 1 if math.isinf(batches) else batches / trainer.accumulate_grad_batches
+        rows = getattr(getattr(trainer, "datamodule", None), "rows", {})
+        return Context(
+            steps=int(total),
+            steps_per_epoch=max(1, math.ceil(per_epoch)),
+            examples=len(rows["train"]) if rows else max(1, math.ceil(per_epoch)),
+            scaler=getattr(trainer.precision_plugin, "scaler", None) is not None,
+        )
+
+    @property
+    def _module(self) -> L.LightningModule:
+        if self.module is None:
+            raise RuntimeError("attach(module) comes first.")
+        return self.module
+
+
+class Observe(L.Callback):
+    """Shows each validation's metrics to a schedule that waits for a plateau."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Pass the metrics on, except those of the sanity check."""
+        if not trainer.sanity_checking and trainer.training:
+            self.schedule.observe(trainer.callback_metrics)
+
+
+def optimize(
+    module: L.LightningModule,
+    optimizer: str | Mapping[str, Any] = "adamw",
+    *,
+    schedule: str | Mapping[str, Any] = "constant",
+    clip: str | float | Mapping[str, Any] | None = None,
+    groups: Grouping | None = None,
+    **options: Any,
+) -> L.LightningModule:
+    """Let any LightningModule be trained with any registered optimizer, without editing it.
+
+    >>> model = optimize(MyModule(), "muon", lr=0.02, schedule="cosine", clip=1.0)  # doctest: +SKIP
+    >>> lightning.Trainer().fit(model, data)  # doctest: +SKIP
+
+    Args:
+        module: trained with Lightning's automatic optimization.
+        optimizer: a name, or a mapping with ``name`` and options.
+        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
+        clip: a maximal global norm, a name, or a mapping with ``name`` and options.
+        groups: rules for the parameter groups.
+        options: of the optimizer, e.g. ``lr=3e-4``.
+
+    Returns:
+        The same module.
+
+    Raises:
+        UserError: a name, option or value is not known or can't be meant.
+    """
+    named = _named(optimizer) | options
+    optimization = Optimization(named, schedule, clip, groups)
+    optimization.check(module)
+    optimization.attach(module)
+    return module
+
+
+def _named(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": given} if isinstance(given, str) else dict(given)
+
+
+def _clip(given: str | float | Mapping[str, Any] | None) -> Clip:
+    if given is None:
+        given = "none"
+    if isinstance(given, int | float):
+        given = {"name": "norm", "max_norm": float(given)}
+    settings = _named(given)
+    return find_clip(settings.pop("name"))(**settings)

@@ -1,0 +1,84 @@
+"""One bar for the whole training: loss, learning rate, steps per second, time left."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+
+
+class Progress(ProgressBar):
+    """A line that counts optimizer steps and shows what the last validation gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Any = None
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Draw nothing (Lightning calls this on all ranks but the first)."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Draw again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the bar at the step that training starts from."""
+        total = trainer.estimated_stepping_batches
+        self._bar = tqdm(
+            total=None if math.isinf(total) or total < 0 else int(total),
+            initial=trainer.global_step,
+            desc="training",
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.25,
+            disable=not self._enabled,
+            file=sys.stderr,
+        )
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Advance; the figures are read only when the bar is drawn."""
+        bar = self._bar
+        made = trainer.global_step - bar.n
+        if made > 0 and bar.update(made):
+            bar.set_postfix(self._figures(trainer, pl_module), refresh=False)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the last figures and close the bar."""
+        self._close(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar, so that the message stands on a line of its own."""
+        self._close(trainer, pl_module)
+
+    def _close(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(self._figures(trainer, module))
+            self._bar.close()
+            self._bar = None
+
+    def _figures(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, str]:
+        figures = {
+            k.replace("train_loss", "loss"): f"{v:.4g}" if isinstance(v, float) else str(v)
+            for k, v in self.get_metrics(trainer, module).items()
+            if k != "v_num"
+        }
+        if trainer.optimizers and trainer.optimizers[0].param_groups:
+            lr = trainer.optimizers[0].param_groups[0].get("lr")
+            if lr is not None:
+                figures["lr"] = f"{float(lr):.2e}"
+        return figures

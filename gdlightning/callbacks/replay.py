@@ -1,0 +1,122 @@
+"""Closures that can be evaluated again, for optimizers that look at the loss more than once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import Metric
+
+
+class Replay(L.Callback):
+    """Remembers the batches of an optimizer step and evaluates their loss again.
+
+    SAM and LBFGS evaluate the closure several times a step. Lightning's own closure, called again,
+    would see only the last of several accumulated batches, count its batch in metrics, logs and
+    batch-norm statistics once more, and draw other dropout masks. Here the first evaluation is
+    Lightning's; each further one repeats all batches of the step with the same random state and
+    leaves no trace but the gradients.
+    """
+
+    def __init__(self, module: L.LightningModule) -> None:
+        self.module = module
+        self.window: list[tuple[Any, int, float]] = []
+        self.random: list[Tensor] = _random_state()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the batch, and the random state at the first of a step."""
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.window, self.random = [], _random_state()
+        weight = getattr(trainer.train_dataloader, "weight", 1.0)
+        self.window.append((batch, batch_idx, weight))
+
+    def closure(
+        self, first: Callable[[], Any], optimizer: Optimizer | LightningOptimizer
+    ) -> Callable[[], Any]:
+        """A closure that runs ``first`` once and then repeats the step's batches."""
+        calls = 0
+
+        def evaluate() -> Any:
+            nonlocal calls
+            calls += 1
+            return first() if calls == 1 else self._again(optimizer)
+
+        return evaluate
+
+    def _again(self, optimizer: Optimizer | LightningOptimizer) -> Tensor:
+        trainer, module = self.module.trainer, self.module
+        after = _random_state()
+        _restore(self.random)
+        total = torch.zeros((), device=module.device)
+        with torch.enable_grad(), traceless(module):
+            optimizer.zero_grad()
+            for batch, batch_idx, weight in self.window:
+                if hasattr(trainer.train_dataloader, "weight"):
+                    trainer.train_dataloader.weight = weight
+                with trainer.precision_plugin.train_step_context():
+                    output = trainer.strategy.training_step(batch, batch_idx)
+                loss = output["loss"] if isinstance(output, dict) else output
+                loss = loss / trainer.accumulate_grad_batches
+                trainer.strategy.backward(loss, None)
+                total += loss.detach()
+        _restore(after)
+        return total
+
+
+@contextlib.contextmanager
+def traceless(module: L.LightningModule) -> Iterator[None]:
+    """Keep logs, metrics and running statistics as they are while the module is evaluated."""
+    buffers = {
+        name: buffer.clone()
+        for owner, prefix in _statistics(module)
+        for name, buffer in owner.named_buffers(prefix=prefix, recurse=False)
+    }
+    metrics = [m for m in module.modules() if isinstance(m, Metric)]
+    updates = [m.update for m in metrics]
+    logs = {name: module.__dict__.get(name) for name in ("log", "log_dict")}
+    for metric in metrics:
+        object.__setattr__(metric, "update", _nothing)
+    for name in logs:
+        setattr(module, name, _nothing)
+    try:
+        yield
+    finally:
+        for metric, update in zip(metrics, updates, strict=True):
+            object.__setattr__(metric, "update", update)
+        for name, own in logs.items():
+            delattr(module, name)
+            if own is not None:
+                setattr(module, name, own)
+        with torch.no_grad():
+            now = dict(module.named_buffers())
+            for name, before in buffers.items():
+                now[name].copy_(before)
+
+
+def _statistics(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    for name, owner in module.named_modules():
+        if isinstance(owner, nn.modules.batchnorm._NormBase):
+            yield owner, name
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+def _random_state() -> list[Tensor]:
+    accelerator = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *accelerator]
+
+
+def _restore(state: list[Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.cuda.set_rng_state_all(state[1:])

@@ -1,0 +1,153 @@
+"""What TensorBoard and the CSV file show of a training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gdlightning.callbacks.optimization import Optimization
+from gdlightning.callbacks.pictures import histograms, model_graph, show_samples
+from gdlightning.optimizers.table import table
+
+
+class Watch(L.Callback):
+    """Logs, every ``trainer.log_every_n_steps`` optimizer steps, what the optimizer does.
+
+    ``lr/GROUP`` is the learning rate of the step that was just made; ``grad_norm`` the global norm
+    before clipping, ``clipped`` the share of steps on which clipping bit since the last line;
+    ``update_ratio`` the norm of the step over the norm of the weights; ``steps_per_second`` and
+    ``examples_per_second`` since the last line; ``effective_batch_size`` the examples a step over
+    all devices and accumulated batches.
+
+    Args:
+        samples: show sample predictions of the first validation batch after each validation.
+        graph: show the model's structure.
+        histograms: show a histogram of each parameter and its gradient after each epoch.
+    """
+
+    def __init__(self, samples: bool = True, graph: bool = True, histograms: bool = False) -> None:
+        self.samples, self.graph, self.histograms = samples, graph, histograms
+        self.optimization: Optimization | None = None
+        self._before: list[Tensor] | None = None
+        self._clock = (0.0, 0)
+        self._clipped: list[Tensor] = []
+        self._examples = 0
+        self._last_step = -1
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the table of parameter groups and the model's structure."""
+        self._clock = (time.perf_counter(), trainer.global_step)
+        self._last_step = trainer.global_step
+        for board in boards(trainer):
+            if self.optimization is not None and self.optimization.parts:
+                board.experiment.add_text(
+                    "parameter groups", table(self.optimization.parts, markdown=True), 0
+                )
+            board.experiment.add_text("model", f"```\n{pl_module}\n```", 0)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Show the structure once there is a batch to trace it with."""
+        if self.graph and trainer.global_step == 0 and batch_idx == 0:
+            for board in boards(trainer):
+                model_graph(board, pl_module, batch)
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Keep the weights of the steps that are logged, to measure the update."""
+        self._before = None
+        if self._due(trainer, trainer.global_step + 1):
+            self._before = [p.detach().clone() for p in _weights(optimizer)]
+            self._lrs = _learning_rates(optimizer)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Log, if a step was made and it is time."""
+        from gdlightning.tasks.task import examples
+
+        self._examples += examples(batch)
+        step = trainer.global_step
+        if step == self._last_step:
+            return
+        made, self._last_step = step - self._last_step, step
+        clip = self.optimization.clip if self.optimization is not None else None
+        if clip is not None and clip.norm is not None:
+            self._clipped.append(clip.clipped.float())
+        if not self._due(trainer, step) or trainer.logger is None:
+            return
+        now, (then, first) = time.perf_counter(), self._clock
+        values: dict[str, Any] = dict(self._lrs) if self._before is not None else {}
+        if clip is not None and clip.norm is not None:
+            values["grad_norm"] = clip.norm
+            values["clipped"] = torch.stack(self._clipped).mean()
+        if self._before is not None:
+            values["update_ratio"] = _update_ratio(trainer.optimizers[0], self._before)
+        steps = max(1, step - first)
+        per_step = self._examples / steps * trainer.world_size
+        values["steps_per_second"] = steps / max(now - then, 1e-9)
+        values["examples_per_second"] = per_step * values["steps_per_second"]
+        values["effective_batch_size"] = per_step if made else 0
+        for logger in trainer.loggers:
+            logger.log_metrics({k: float(v) for k, v in values.items()}, step=step - 1)
+        self._clock, self._examples, self._clipped = (now, step), 0, []
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Show sample predictions of the first batch."""
+        if self.samples and batch_idx == 0 and trainer.training and not trainer.sanity_checking:
+            for board in boards(trainer):
+                show_samples(board, pl_module, batch, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show histograms, if asked for."""
+        if self.histograms:
+            for board in boards(trainer):
+                histograms(board, pl_module, trainer.global_step)
+
+    @staticmethod
+    def _due(trainer: L.Trainer, step: int) -> bool:
+        every = getattr(trainer, "log_every_n_steps", 50) or 50
+        return step == 1 or step % every == 0
+
+
+def boards(trainer: L.Trainer) -> Iterator[TensorBoardLogger]:
+    """The TensorBoard loggers of a trainer."""
+    return (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger))
+
+
+def _weights(optimizer: Optimizer) -> list[Tensor]:
+    return [p for g in optimizer.param_groups for p in g["params"]]
+
+
+def _learning_rates(optimizer: Optimizer) -> dict[str, float]:
+    groups = [g for g in optimizer.param_groups if "lr" in g]
+    if len(groups) == 1:
+        return {"lr": float(groups[0]["lr"])}
+    return {f"lr/{g.get('name', k)}": float(g["lr"]) for k, g in enumerate(groups)}
+
+
+def _update_ratio(optimizer: Any, before: list[Tensor]) -> Tensor:
+    now = [p.detach() for p in _weights(optimizer)]
+    moved = torch.nn.utils.get_total_norm(torch._foreach_sub(now, before))
+    return moved / (torch.nn.utils.get_total_norm(before) + 1e-12)

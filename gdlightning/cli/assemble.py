@@ -1,0 +1,147 @@
+"""From a checked config to the objects of a training."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+
+from gdlightning.callbacks.optimization import Optimization
+from gdlightning.cli.config import Config
+from gdlightning.data.module import DataModule
+from gdlightning.errors import UserError
+from gdlightning.optimizers.groups import Grouping, Rule
+
+
+@dataclass
+class Training:
+    """All that a fit needs, built and checked, with nothing written yet."""
+
+    config: Config
+    module: L.LightningModule
+    data: L.LightningDataModule | None
+    optimization: Optimization
+
+
+def assemble(config: Config) -> Training:
+    """Load the data, build the model to its sizes, and try the optimizer on it.
+
+    Raises:
+        UserError: data, model, or optimizer can't be used as configured.
+    """
+    general = config.values
+    if general.get("threads"):
+        import torch
+
+        torch.set_num_threads(general["threads"])
+    L.seed_everything(general["seed"], workers=True, verbose=False)
+    if "model" not in config.classes:
+        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+    data = build_data(config)
+    sizes = {}
+    if isinstance(data, DataModule):
+        data.setup()
+        sizes = data.sizes()
+    module = build_module(config, sizes)
+    optimization = Optimization(
+        optimizer=config.chosen("optimizer"),
+        schedule=config.chosen("schedule"),
+        clip=config.chosen("clip"),
+        grouping=build_grouping(config),
+    )
+    if general.get("init_from"):
+        from gdlightning.cli.checkpoint import init_from
+
+        init_from(module, general["init_from"])
+    optimization.check(module)
+    check_lengths(config, data, optimization)
+    optimization.attach(module)
+    return Training(config, module, data, optimization)
+
+
+def build_data(config: Config) -> L.LightningDataModule | None:
+    """The data module, not yet loaded; None if the config names none."""
+    cls = config.classes.get("data")
+    if cls is None:
+        return None
+    options = config.section("data")
+    if issubclass(cls, DataModule) and "data.seed" not in config.given:
+        options["seed"] = config.values["seed"]
+    data: L.LightningDataModule = cls(**options)
+    return data
+
+
+def build_module(config: Config, sizes: Mapping[str, Any]) -> L.LightningModule:
+    """The module, with its net; sizes that the user did not set come from the data.
+
+    Raises:
+        UserError: a required argument is neither in the config nor among the sizes.
+    """
+    options = config.section("model")
+    if "model.net" in config.classes:
+        cls = config.classes["model.net"]
+        options["net"] = _construct(cls, config.section("model.net"), sizes, "model.net")
+    module: L.LightningModule = _construct(config.classes["model"], options, sizes, "model")
+    return module
+
+
+def _construct(cls: Any, options: dict[str, Any], sizes: Mapping[str, Any], where: str) -> Any:
+    signature = inspect.signature(cls.__init__).parameters
+    arguments = dict(options)
+    for name, parameter in signature.items():
+        if name in sizes and arguments.get(name) is None:
+            arguments[name] = sizes[name]
+        if name in ("self", "args", "kwargs"):
+            continue
+        if arguments.get(name) is None and parameter.default is parameter.empty:
+            raise UserError(
+                f"{cls.__name__} needs {name} ({where}.{name}), which the data does not tell.\n"
+                f"Set {where}.{name}, or choose another data module."
+            )
+    try:
+        return cls(**arguments)
+    except (ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"{cls.__name__} can't be built ({where}): {error}") from error
+
+
+def build_grouping(config: Config) -> Grouping:
+    """The parameter-group rules of the config.
+
+    Raises:
+        UserError: a rule has an unknown key or no pattern.
+    """
+    options = dict(config.values["groups"])
+    rules = []
+    for given in options.pop("rules") or ():
+        known = {"pattern", "lr", "weight_decay", "freeze"}
+        if not isinstance(given, Mapping) or "pattern" not in given or set(given) - known:
+            raise UserError(
+                f"groups.rules holds {given!r}; each rule has a pattern and any of lr, "
+                "weight_decay, freeze."
+            )
+        rules.append(Rule(**given))
+    return Grouping(rules=rules, **options)
+
+
+def check_lengths(
+    config: Config, data: L.LightningDataModule | None, optimization: Optimization
+) -> None:
+    """Refuse a warm-up longer than training, where the number of steps can be told now.
+
+    Raises:
+        UserError: with both figures.
+    """
+    if not isinstance(data, DataModule):
+        return
+    trainer = config.values["trainer"]
+    accumulate = trainer.get("accumulate_grad_batches") or 1
+    per_epoch = max(1, -(-len(data.rows["train"]) // (data.step_size * accumulate)))
+    total = trainer.get("max_steps", -1)
+    epochs = trainer.get("max_epochs")
+    if epochs is not None and epochs >= 0:
+        total = min(total, epochs * per_epoch) if total > 0 else epochs * per_epoch
+    if total is not None and total > 0:
+        optimization.schedule.warmup_steps(total, per_epoch)

@@ -1,0 +1,278 @@
+"""A whole training, read from files and flags, checked, and ready to be built or saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gdlightning.cli.sources import NAMED, Setting, merge, read_flags
+from gdlightning.errors import UserError, did_you_mean
+from gdlightning.signature import Option, options_of
+
+VERSION = 1
+DEFAULTS = {"optimizer": "adamw", "schedule": "constant", "clip": "none"}
+SWITCHES = {"debug", "help", "h", "print_config"}
+
+
+@dataclass(frozen=True)
+class General:
+    """What concerns the run as a whole.
+
+    Args:
+        version: of the config format.
+        name: of the run; its folder is RUN_ROOT/NAME/version_N.
+        seed: of weights, data order and random numbers.
+        run_root: the folder of all runs.
+        imports: modules to import first, e.g. one that registers an optimizer.
+        loggers: any of tensorboard, csv, wandb, mlflow.
+        init_from: a checkpoint whose weights the model starts from (fine-tuning).
+        threads: CPU threads of torch; its own choice if not given.
+    """
+
+    version: int = VERSION
+    name: str = "run"
+    seed: int = 0
+    run_root: str = "runs"
+    imports: list[str] = field(default_factory=list)
+    loggers: list[str] = field(default_factory=lambda: ["tensorboard", "csv"])
+    init_from: str | None = None
+    threads: int | None = None
+
+
+@dataclass
+class Config:
+    """Checked settings.
+
+    Attributes:
+        values: nested, with a ``name`` in each named section; every option has its value.
+        given: dotted key → the setting that the user gave.
+        classes: named section → its class or function.
+    """
+
+    values: dict[str, Any]
+    given: dict[str, Setting]
+    classes: dict[str, Any]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The options of a section, without ``name`` and nested sections."""
+        tree: Any = self.values
+        for part in name.split("."):
+            tree = tree.get(part, {})
+        nested = {s.removeprefix(f"{name}.") for s in NAMED if s.startswith(f"{name}.")}
+        return {k: v for k, v in tree.items() if k != "name" and k not in nested}
+
+    def chosen(self, name: str) -> dict[str, Any]:
+        """What the user set in a named section, its ``name`` included, values as parsed."""
+        tree: Any = self.values
+        for part in name.split("."):
+            tree = tree.get(part, {})
+        nested = {s.removeprefix(f"{name}.") for s in NAMED if s.startswith(f"{name}.")}
+        set_here = {k.removeprefix(f"{name}.").split(".")[0] for k in self.given
+                    if k.startswith(f"{name}.")}  # fmt: skip
+        found = {k: v for k, v in tree.items() if k == "name" or k in set_here - nested}
+        for key in nested:
+            if f"{name}.{key}" in self.classes:
+                found[key] = self.chosen(f"{name}.{key}")
+        return found
+
+
+def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
+    """Read and check a command line with its config files.
+
+    Returns:
+        The config, and the switches (``debug``, ``help``, …).
+
+    Raises:
+        UserError: whatever can be found wrong before anything is built.
+    """
+    switches = SWITCHES | {f"{s}.help" for s in (*NAMED, "trainer", "watch", "groups")}
+    settings, found = read_flags(argv, switches)
+    merged = merge(settings)
+    if "name" not in merged and (files := _config_files(argv)):
+        merged["name"] = Setting("name", Path(files[-1]).stem, files[-1])
+    return check(merged), found
+
+
+def check(merged: dict[str, Setting]) -> Config:
+    """Find the classes, and check every key and value against them.
+
+    Raises:
+        UserError: with file, key, value, and the nearest right one.
+    """
+    _check_version(merged)
+    _import(merged)
+    classes, known = _known(merged)
+    for key, setting in merged.items():
+        _check_key(key, setting, known, classes)
+    values = _parse(merged, known)
+    for section in classes:
+        _put(values, f"{section}.name", str(_name(merged, section)))
+    for key, option in known.items():
+        if option.required and key not in merged:
+            raise UserError(f"{key} is missing: {option.help or option.type_name}.")
+    return Config(values, merged, classes)
+
+
+def _name(merged: Mapping[str, Setting], section: str) -> Any:
+    setting = merged.get(f"{section}.name")
+    return DEFAULTS.get(section) if setting is None or setting.value is None else setting.value
+
+
+def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option]]:
+    """Named section → class, and dotted key → option, for these choices of names."""
+    from gdlightning.callbacks.watch import Watch
+    from gdlightning.cli import choices
+    from gdlightning.optimizers.groups import Grouping
+
+    known = dict(options_of(General))
+    for section, target in {"groups": Grouping, "watch": Watch}.items():
+        known |= {f"{section}.{k}": o for k, o in options_of(target).items()}
+    known |= {f"trainer.{k}": o for k, o in choices.trainer_options().items()}
+    classes: dict[str, Any] = {}
+    for section in ("model", "data", "optimizer", "schedule", "clip"):
+        _choose(section, merged, classes, known, choices.find)
+    return classes, known
+
+
+def _choose(
+    section: str,
+    merged: dict[str, Setting],
+    classes: dict[str, Any],
+    known: dict[str, Option],
+    find: Callable[..., Any],
+) -> None:
+    name = _name(merged, section)
+    if name is None:
+        return
+    try:
+        choice = find(section, str(name))
+    except UserError as error:
+        raise _at(error, merged.get(f"{section}.name")) from error
+    classes[section] = choice.target
+    known |= {f"{section}.{k}": o for k, o in choice.options.items()}
+    for nested, default in choice.nested.items():
+        inner = f"{section}.{nested}"
+        if default and f"{inner}.name" not in merged:
+            merged[f"{inner}.name"] = Setting(f"{inner}.name", default, "the default")
+        _choose(inner, merged, classes, known, find)
+
+
+def _check_key(
+    key: str, setting: Setting, known: Mapping[str, Option], classes: Mapping[str, Any]
+) -> None:
+    section, _, last = key.rpartition(".")
+    if key in known or (last == "name" and section in classes):
+        return
+    if any(key.startswith(f"{k}.") and _holds_dict(o.type) for k, o in known.items()):
+        return
+    inside = [k for k in known if k.startswith(f"{section}.")] if section else []
+    message = f"There is no option {key}.{did_you_mean(key, [*known, *classes])}"
+    if section in classes:
+        chosen = getattr(classes[section], "name", None) or classes[section].__name__
+        names = [k.removeprefix(f"{section}.") for k in inside]
+        message = (
+            f"{chosen} has no option {last} ({key}).{did_you_mean(last, names)}\n"
+            f"Its options: {', '.join(names) or 'none'}."
+        )
+    elif section in NAMED and not inside:
+        message = f"{key} is set, but {section}.name does not say which {section} it is for."
+    raise _at(UserError(message), setting)
+
+
+def _holds_dict(kind: Any) -> bool:
+    return "dict" in str(kind)
+
+
+def _parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[str, Any]:
+    """Types by jsonargparse: every option's value, nested."""
+    from argparse import ArgumentError
+
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    for key, option in known.items():
+        default = None if option.required else option.default
+        parser.add_argument(f"--{key}", type=option.type, default=default)
+    tree: dict[str, Any] = {}
+    for key, setting in merged.items():
+        option = known.get(key)
+        if option is not None:
+            _put(tree, key, _listed(setting.value, option.type))
+        elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
+            _put(tree, key, setting.value)
+        if option is not None and setting.value is None and not _optional(option):
+            raise _at(UserError(f"{key} is empty; write {option.type_name}."), setting)
+    try:
+        values: dict[str, Any] = parser.parse_object(tree).as_dict()
+    except (ArgumentError, ValueError, TypeError) as error:
+        match = re.search(r'key "([^"]+)"', str(error))
+        key = match.group(1) if match else ""
+        if key not in known or key not in merged:
+            raise UserError(f"The config can't be read: {error}") from error
+        raise _at(
+            UserError(f"{key} is {merged[key].value!r}; write {known[key].type_name}."), merged[key]
+        ) from error
+    return values
+
+
+def _optional(option: Option) -> bool:
+    return option.default is None or "None" in str(option.type)
+
+
+def _listed(value: Any, kind: Any) -> Any:
+    """``0.9,0.95`` for lists and tuples, and numbers where text is wanted."""
+    text = str(kind)
+    if isinstance(value, str) and ("list" in text or "tuple" in text) and "str |" not in text:
+        if not value.lstrip().startswith(("[", "(", "{")) and ("," in value or "tuple" not in text):
+            return [part.strip() for part in value.split(",")]
+        return value.replace("(", "[").replace(")", "]")
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        tree = tree.setdefault(part, {})
+    tree[last] = value
+
+
+def _at(error: UserError, setting: Setting | None) -> UserError:
+    """The same error with the place where the setting was given."""
+    origin = setting.origin if setting else "the defaults"
+    return UserError(f"{error}\n(in {origin})" if "(in " not in str(error) else str(error))
+
+
+def _config_files(argv: list[str]) -> list[str]:
+    files = [b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"]
+    return files + [a.partition("=")[2] for a in argv if a.startswith("--config=")]
+
+
+def _check_version(merged: Mapping[str, Setting]) -> None:
+    setting = merged.get("version")
+    if setting is not None and str(setting.value) != str(VERSION):
+        raise _at(
+            UserError(
+                f"version is {setting.value}; this gdlightning reads configs of version {VERSION}."
+                "\nCHANGELOG.md says what to change; then write version: 1."
+            ),
+            setting,
+        )
+
+
+def _import(merged: Mapping[str, Setting]) -> None:
+    import importlib
+
+    setting = merged.get("imports")
+    if setting is None:
+        return
+    wanted = setting.value if isinstance(setting.value, list) else str(setting.value).split(",")
+    for module in wanted:
+        try:
+            importlib.import_module(str(module))
+        except ImportError as error:
+            raise _at(UserError(f"imports: {module} can't be imported: {error}."), setting) from error

@@ -1,0 +1,48 @@
+"""``gdl list``: what can be named in a config."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from typing import Any
+
+KINDS = ("model", "net", "data", "clip")
+
+
+def main(argv: list[str]) -> int:
+    """List tasks, nets, data modules or ways of clipping, with a line each."""
+    parser = argparse.ArgumentParser("gdl list", description="What can be named in a config.")
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    given = parser.parse_args(argv)
+    found = records(given.kind)
+    if given.format == "json":
+        print(json.dumps(found, indent=2))
+        return 0
+    width = max(len(r["name"]) for r in found)
+    for record in found:
+        print(f"{record['name'].ljust(width)}  {record['summary']}")
+    section = "model.net" if given.kind == "net" else given.kind
+    print(f"\nThe options of one: gdl fit --{section}.help {found[0]['name']}")
+    return 0
+
+
+def records(kind: str) -> list[dict[str, Any]]:
+    """Name, class and summary of every choice of a kind."""
+    from gdlightning.cli import choices
+    from gdlightning.clipping import find, names
+
+    if kind == "clip":
+        pairs = [(name, find(name)) for name in names()]
+    else:
+        catalogue = {"model": choices.TASKS, "net": choices.NETS, "data": choices.DATA}[kind]
+        pairs = [(name, catalogue.find(name)) for name in catalogue.names()]
+    return [
+        {
+            "name": name,
+            "summary": (inspect.getdoc(cls) or "").split("\n")[0],
+            "class": f"{cls.__module__}.{cls.__qualname__}",
+        }
+        for name, cls in pairs
+    ]

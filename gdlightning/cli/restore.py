@@ -1,0 +1,41 @@
+"""A trained module and its data module from a checkpoint alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+
+from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_of
+from gdlightning.cli.config import Config, check
+from gdlightning.cli.sources import flatten
+from gdlightning.errors import UserError
+
+
+def restore(where: str) -> tuple[L.LightningModule, Any]:
+    """The module with its weights, in evaluation mode, and the data module with its preprocessing.
+
+    Raises:
+        UserError: there is no checkpoint, it is damaged, or was not written by ``gdl fit``.
+    """
+    from gdlightning.cli.assemble import build_data, build_module
+
+    path = find_checkpoint(where)
+    checkpoint = read_checkpoint(path)
+    record = record_of(checkpoint, path)
+    config = config_of(record, str(path))
+    module = build_module(config, record["sizes"])
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"The weights in {path} do not fit its config: {first}") from error
+    data = build_data(config)
+    if data is not None:
+        data.load_state_dict(record["fitted"])
+    return module.eval(), data
+
+
+def config_of(record: dict[str, Any], origin: str) -> Config:
+    """The config in a checkpoint's record, checked like any other."""
+    return check({s.key: s for s in flatten(record["config"], origin)})

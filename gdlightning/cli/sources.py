@@ -1,0 +1,153 @@
+"""Settings from YAML files and flags, in the order in which they were given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gdlightning.errors import UserError, did_you_mean, fold
+
+NAMED = (
+    "model", "model.net", "data", "optimizer", "optimizer.companion", "optimizer.base",
+    "schedule", "clip",
+)  # fmt: skip
+"""Sections that are chosen by name and then have that choice's own options."""
+
+COMMAND_LINE = "the command line"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value at a dotted key, and where it was given."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+class Loader(yaml.SafeLoader):
+    """YAML without tags that make objects, with ``1e-3`` a number and no key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice: the first would be lost without a word."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise UserError(
+                    f"{node.start_mark.name}, line {key.start_mark.line + 1}: "
+                    f"the key {key.value} stands twice."
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """A YAML file as a mapping.
+
+    Raises:
+        UserError: the file is missing, is no YAML, or holds no mapping; names file and line.
+    """
+    file = Path(path)
+    try:
+        with file.open(encoding="utf-8") as stream:
+            found = yaml.load(stream, Loader)  # a SafeLoader
+    except FileNotFoundError:
+        near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+        raise UserError(f"There is no config file {path}.{did_you_mean(path, near)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The config file {path} can't be read: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise UserError(f"{path}{line} is no valid YAML: {problem}.") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold keys and values, not {type(found).__name__}.")
+    return found
+
+
+def flatten(tree: Mapping[Any, Any], origin: str, prefix: str = "") -> Iterator[Setting]:
+    """The leaves of a nested mapping as settings; a named section may be its name alone."""
+    for raw, value in tree.items():
+        key = f"{prefix}{raw}"
+        if key in NAMED and isinstance(value, Mapping):
+            # The name comes first: what stands before it in the file belongs to it too.
+            ordered = {k: v for k, v in value.items() if k == "name"} | dict(value)
+            yield from flatten(ordered, origin, f"{key}.")
+        elif key in NAMED:
+            yield Setting(f"{key}.name", value, origin)
+        elif isinstance(value, Mapping) and value:
+            yield from flatten(value, origin, f"{key}.")
+        else:
+            yield Setting(key, value, origin)
+
+
+def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict[str, Any]]:
+    """Settings of a command line and the switches among them.
+
+    Args:
+        argv: without program and verb.
+        switches: flags that are no settings, e.g. ``debug``; a value may follow.
+
+    Returns:
+        The settings, those of ``--config`` files included, in order; switch → value.
+
+    Raises:
+        UserError: an argument that is no flag, or a config file that can't be read.
+    """
+    settings: list[Setting] = []
+    found: dict[str, Any] = {}
+    rest = list(argv)
+    while rest:
+        token = rest.pop(0)
+        if not re.match(r"--[A-Za-z_]", token):
+            raise UserError(
+                f"{token!r} is no option. Options begin with two hyphens, such as --optimizer adamw."
+            )
+        key, equals, text = token[2:].partition("=")
+        value: Any = text
+        if not equals:
+            value = rest.pop(0) if rest and not re.match(r"--[A-Za-z_]", rest[0]) else True
+        key = key.replace("-", "_")
+        if key == "config":
+            if value is True:
+                raise UserError("--config needs the name of a YAML file.")
+            settings += flatten(read_yaml(value), value)
+        elif key in switches:
+            found[key] = value
+        elif key in NAMED:
+            settings.append(Setting(f"{key}.name", value, COMMAND_LINE))
+        else:
+            settings.append(Setting(key, value, COMMAND_LINE))
+    return settings, found
+
+
+def merge(settings: list[Setting]) -> dict[str, Setting]:
+    """The last value of each key.
+
+    A new name in a named section starts that section afresh: nothing that was set for the former
+    choice, in a file or by an earlier flag, is carried over.
+    """
+    merged: dict[str, Setting] = {}
+    for setting in settings:
+        section, _, last = setting.key.rpartition(".")
+        if last == "name" and section in NAMED:
+            former = merged.get(setting.key)
+            if former is None or fold(str(former.value)) != fold(str(setting.value)):
+                merged = {k: s for k, s in merged.items() if not k.startswith(f"{section}.")}
+        merged[setting.key] = setting
+    return merged

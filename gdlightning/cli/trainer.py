@@ -1,0 +1,145 @@
+"""Lightning's Trainer for a training: loggers, callbacks, checkpoints in the run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from gdlightning.callbacks.progress import Progress
+from gdlightning.callbacks.record import Record
+from gdlightning.callbacks.watch import Watch
+from gdlightning.cli.assemble import Training
+from gdlightning.data.module import DataModule
+from gdlightning.errors import UserError, did_you_mean
+
+LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
+
+
+def check(training: Training) -> None:
+    """Refuse what the Trainer would refuse later, before a folder is made.
+
+    Raises:
+        UserError: an unknown logger, or Trainer arguments that contradict each other.
+    """
+    for name in training.config.values["loggers"]:
+        if name not in LOGGERS:
+            raise UserError(
+                f"loggers names {name}; there are {', '.join(LOGGERS)}."
+                f"{did_you_mean(name, LOGGERS)}"
+            )
+    accumulate = training.config.values["trainer"].get("accumulate_grad_batches") or 1
+    if isinstance(training.data, DataModule) and training.data.pieces > 1 and accumulate > 1:
+        raise UserError(
+            "trainer.accumulate_grad_batches and data.micro_batch_size both accumulate.\n"
+            "Set data.batch_size to the whole batch and leave the first out."
+        )
+    trainer = _trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
+    if "closure" in training.optimization.choice.needs and "16-mixed" == trainer.precision:
+        raise UserError(
+            f"The optimizer {training.optimization.choice.entry.name} evaluates the loss several "
+            "times a step, which scaled float16 gradients do not allow.\n"
+            "Write trainer.precision: bf16-mixed or 32-true."
+        )
+
+
+def build(training: Training, folder: Path) -> L.Trainer:
+    """The Trainer that writes to ``folder``."""
+    config = training.config
+    data = training.data
+    sizes, fitted = (data.sizes(), data.fitted) if isinstance(data, DataModule) else ({}, {})
+    watch = Watch(**config.values["watch"])
+    watch.optimization = training.optimization
+    callbacks: list[L.Callback] = [watch, Record(_plain(config.values), sizes, fitted)]
+    options = config.values["trainer"]
+    if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
+        validated = not isinstance(data, DataModule) or len(data.rows.get("val", ())) > 0
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=folder / "checkpoints",
+                filename="{epoch}-{step}",
+                monitor="val_loss" if validated and isinstance(data, DataModule) else None,
+                save_last=True,
+            )
+        )
+    if options.get("enable_progress_bar") is not False:
+        callbacks.append(Progress())
+    module: Any = training.module
+    module._set_hparams(_flat(config.values))
+    return _trainer(training, logger=_loggers(training, folder), callbacks=callbacks)
+
+
+def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float]) -> None:
+    """Hyper-parameters with the final metrics, for TensorBoard's HParams tab."""
+    flat = _flat(training.config.values)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(flat, metrics)
+        else:
+            logger.log_hyperparams(flat)
+        logger.finalize("success")
+
+
+def _trainer(training: Training, **more: Any) -> L.Trainer:
+    options = dict(training.config.values["trainer"])
+    if isinstance(training.data, DataModule) and training.data.pieces > 1:
+        options["accumulate_grad_batches"] = training.data.pieces
+    options.setdefault("enable_model_summary", None)
+    if options["enable_model_summary"] is None:
+        options["enable_model_summary"] = False
+    try:
+        return L.Trainer(**(options | more))
+    except (ValueError, TypeError, RuntimeError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"trainer: {first}") from error
+    except Exception as error:  # Lightning's MisconfigurationException derives from Exception alone
+        raise UserError(f"trainer: {error}") from error
+
+
+def _loggers(training: Training, folder: Path) -> list[Logger]:
+    place: dict[str, Any] = {"save_dir": folder.parent.parent, "name": folder.parent.name}
+    version = int(folder.name.rpartition("_")[2])
+    made: list[Logger] = []
+    for name in training.config.values["loggers"]:
+        if name == "tensorboard":
+            made.append(TensorBoardLogger(**place, version=version, default_hp_metric=False))
+        elif name == "csv":
+            made.append(CSVLogger(**place, version=version))
+        else:
+            made.append(_remote(name, folder))
+    return made
+
+
+def _remote(name: str, folder: Path) -> Logger:
+    from lightning.pytorch.loggers import MLFlowLogger, WandbLogger
+
+    try:
+        if name == "wandb":
+            return WandbLogger(project=folder.parent.name, name=folder.name, save_dir=folder)
+        return MLFlowLogger(experiment_name=folder.parent.name, run_name=folder.name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"loggers: {name} is not installed. Install it with: pip install 'gdlightning[{name}]'"
+        ) from error
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            plain = isinstance(value, bool | int | float | str)
+            flat[f"{prefix}{key}"] = value if plain else str(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,167 @@
+"""A loader that gathers whole batches by index and knows its own position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Rows(Protocol):
+    """A set of examples that can hand out any of them as one batch."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def take(self, index: Tensor) -> Any:
+        """The batch of the examples at ``index`` (int64, shape [B])."""
+        ...
+
+
+class TensorRows:
+    """Examples held in memory: nested tuples of tensors whose first dimension counts examples."""
+
+    def __init__(self, *tensors: Any) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        first: Any = self.tensors[0]
+        while isinstance(first, tuple):
+            first = first[0]
+        return len(first)
+
+    def take(self, index: Tensor) -> Any:
+        """The examples at ``index``, in the same nesting."""
+        return _gather(self.tensors, index)
+
+
+class Subset:
+    """Some of the examples of another set."""
+
+    def __init__(self, rows: Rows, index: Tensor) -> None:
+        self.rows, self.index = rows, index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, index: Tensor) -> Any:
+        """The batch at ``index`` of this subset."""
+        return self.rows.take(self.index[index])
+
+
+class BatchLoader:
+    """Iterates over ``rows`` in batches, in an order that depends on ``seed`` and epoch alone.
+
+    Args:
+        rows: the examples.
+        batch_size: examples a batch on this device.
+        shuffle: a new order each epoch.
+        seed: of the order.
+        accumulate: batches that make one optimizer step; see ``weight``.
+        rank: of this process among ``world_size``, which share the examples out evenly.
+        world_size: the number of processes.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        accumulate: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.rows, self.batch_size, self.shuffle, self.seed = rows, batch_size, shuffle, seed
+        self.accumulate, self.rank, self.world_size = accumulate, rank, world_size
+        self.epoch = 0
+        self.position = 0
+        self.weight = 1.0
+        self._resumed = False
+
+    @property
+    def examples(self) -> int:
+        """Examples that this process sees in an epoch."""
+        return -(-len(self.rows) // self.world_size)
+
+    def __len__(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        start, self._resumed = (self.position if self._resumed else 0), False
+        order = self._order()
+        sizes = [len(part) for part in order.split(self.batch_size)]
+        for number, index in enumerate(order.split(self.batch_size)):
+            if number < start:
+                continue
+            window = number - number % self.accumulate
+            parts = sizes[window : window + self.accumulate]
+            # Lightning divides each loss by `accumulate`; parts of unequal size, or a window cut
+            # short by the epoch's end, need this factor to give the mean over the window.
+            self.weight = sizes[number] * self.accumulate / sum(parts)
+            self.position = number + 1
+            yield self.rows.take(index)
+        self.epoch += 1
+        self.position = 0
+
+    def _order(self) -> Tensor:
+        count = len(self.rows)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(count, generator=generator)
+        else:
+            order = torch.arange(count)
+        if self.world_size > 1:  # the last ranks repeat the first examples, so that all step alike
+            order = order.repeat(1 + self.world_size // count)[: self.examples * self.world_size]
+            if len(order) < self.examples * self.world_size:
+                order = torch.cat([order, order[: self.examples * self.world_size - len(order)]])
+            order = order[self.rank :: self.world_size]
+        return order
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch and position, so that a resumed training sees the batches that were left."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue after the batch that was handed out last."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        self._resumed = True
+
+
+def _gather(tensors: Any, index: Tensor) -> Any:
+    if isinstance(tensors, Tensor):
+        return tensors[index]
+    return tuple(_gather(t, index) for t in tensors)
+
+
+def split(
+    count: int, fractions: Sequence[float], seed: int, labels: Tensor | None = None
+) -> list[Tensor]:
+    """Seeded, disjoint index sets covering ``range(count)``.
+
+    Args:
+        count: number of examples.
+        fractions: of the parts, e.g. ``(0.7, 0.15, 0.15)``; the first takes what rounding leaves.
+        seed: of the shuffle.
+        labels: class of each example (shape [count]); when given every class is split alike.
+
+    Returns:
+        One sorted int64 tensor a part.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts: list[list[Tensor]] = [[] for _ in fractions]
+    groups = [torch.arange(count)]
+    if labels is not None:
+        groups = [torch.nonzero(labels == c).flatten() for c in torch.unique(labels)]
+    for group in groups:
+        shuffled = group[torch.randperm(len(group), generator=generator)]
+        start = 0
+        for k, fraction in reversed(list(enumerate(fractions))):
+            size = len(group) - start if k == 0 else round(len(group) * fraction)
+            parts[k].append(shuffled[start : start + size])
+            start += size
+    return [torch.cat(p).sort().values for p in parts]

@@ -1,0 +1,1 @@
+"""Optimizers: entries, registry, parameter groups, chain."""

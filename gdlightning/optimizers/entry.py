@@ -1,0 +1,74 @@
+"""What is known of an optimizer before its library is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NEEDS = {
+    "closure": "evaluates the loss several times a step",
+    "second-order": "needs the gradient's own graph (backward with create_graph)",
+    "matrices": "takes matrices only; a companion optimizer takes the other parameters",
+    "marked groups": "splits its parameters itself by a mark (use_muon and its like) on the groups",
+    "modes": "keeps other weights for evaluation than for training (train() and eval())",
+    "sparse": "takes sparse gradients only",
+    "model": "is built from the module, not from its parameters",
+    "steps": "needs the number of optimizer steps of the whole training",
+    "examples": "needs the number of training examples",
+    "loss": "needs the loss of the step",
+    "base": "wraps a base optimizer",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One optimizer by name: plain strings and numbers, so that listing imports no library.
+
+    Args:
+        name: the short name, lower case with hyphens, e.g. ``schedule-free-adamw``.
+        target: where the class is, ``module:Class``, imported when the optimizer is chosen.
+        summary: what it does, in one line.
+        family: ``momentum``, ``adaptive``, ``sign``, ``matrix``, ``second-order``, ``sharpness-aware``,
+            ``schedule-free``, ``lr-free``, ``low-memory`` or ``variance-reduced``.
+        use: when to choose it.
+        paper: the URL of its paper, empty where it has none.
+        licence: of the implementation and, where stricter, of the method's own code.
+        commercial: False where the licence forbids commercial use.
+        defaults: options whose default here differs from the class's own.
+        aliases: other names that people use.
+        needs: keys of ``NEEDS``.
+        sparse: takes sparse gradients too, beside dense ones.
+        hidden: options of the class that a config can't hold.
+        data_options: option of the class → what the framework fills in: ``steps``, ``examples``
+            or ``steps_per_epoch``.
+        group_mark: for ``marked groups``: the key that marks a group for the main update.
+        refused: why it can't be trained with here; empty for all that can.
+    """
+
+    name: str
+    target: str
+    summary: str
+    family: str
+    use: str = ""
+    paper: str = ""
+    licence: str = "BSD-3-Clause"
+    commercial: bool = True
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    sparse: bool = False
+    hidden: tuple[str, ...] = ()
+    data_options: Mapping[str, str] = field(default_factory=dict)
+    group_mark: str = ""
+    refused: str = ""
+
+    @property
+    def library(self) -> str:
+        """The distribution that holds the class: ``torch``, ``pytorch_optimizer``, …"""
+        return self.target.split(":")[0].split(".")[0]
+
+    @property
+    def lr_free(self) -> bool:
+        """Whether it estimates the learning rate itself; ``lr`` is then a factor, best left at 1."""
+        return self.family == "lr-free"

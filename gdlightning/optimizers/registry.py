@@ -1,0 +1,139 @@
+"""From a name, in any spelling, to an optimizer's entry and class."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import importlib.metadata
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gdlightning.errors import UserError, did_you_mean, fold
+from gdlightning.optimizers.entries import ENTRIES
+from gdlightning.optimizers.entry import Entry
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    Class = TypeVar("Class", bound=type[Optimizer])
+
+ENTRY_POINTS = "gdlightning.optimizers"
+
+_registered: dict[str, tuple[Entry, type | None]] = {}
+
+
+def register(
+    name: str, *, summary: str = "", family: str = "own", **fields: Any
+) -> Callable[[Class], Class]:
+    """Make an optimizer of one's own known by name; a class decorator.
+
+    >>> @register("halving", summary="SGD that halves its step")  # doctest: +SKIP
+    ... class Halving(torch.optim.SGD): ...
+
+    Args:
+        name: how configs and the command line name it.
+        summary: one line for listings.
+        family: a family of ``Entry``.
+        fields: any other field of ``Entry``, e.g. ``needs=("closure",)``.
+
+    Raises:
+        UserError: the name is taken.
+    """
+
+    def decorate(cls: Class) -> Class:
+        known = _table().get(fold(name))
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        if known is not None and known.target != target:
+            raise UserError(f"An optimizer named {name} exists already ({known.target}).")
+        text = summary or (cls.__doc__ or "").strip().split("\n")[0]
+        entry = Entry(name=name, target=target, summary=text, family=family, **fields)
+        _registered[fold(name)] = (entry, cls)
+        return cls
+
+    return decorate
+
+
+def entries(pattern: str = "*") -> list[Entry]:
+    """All entries whose name or alias matches a shell pattern, in alphabetical order."""
+    wanted = pattern.lower()
+    found = {
+        entry.name: entry
+        for entry in _table().values()
+        if any(fnmatch.fnmatch(n, wanted) for n in (entry.name, *entry.aliases))
+    }
+    return [found[name] for name in sorted(found)]
+
+
+def find(name: str) -> Entry:
+    """The entry of a name, an alias, or a dotted class path.
+
+    Raises:
+        UserError: nothing is known by that name; the message has the nearest ones.
+    """
+    entry = _table().get(fold(name))
+    if entry is not None:
+        return entry
+    if "." in name:
+        module, _, attribute = name.replace(":", ".").rpartition(".")
+        entry = Entry(name=name, target=f"{module}:{attribute}", summary="", family="own")
+        load(entry)
+        return entry
+    raise UserError(
+        f"There is no optimizer named {name}.{did_you_mean(name, _names())}\n"
+        "List them with: gdl optimizers"
+    )
+
+
+def load(entry: Entry) -> type[Optimizer]:
+    """Import the class of an entry.
+
+    Raises:
+        UserError: the module or the class does not exist, or is no torch Optimizer.
+    """
+    own = _registered.get(fold(entry.name))
+    if own is not None and own[1] is not None:
+        return own[1]
+    module, _, attribute = entry.target.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The optimizer {entry.name} needs the module {error.name}, which is not installed."
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UserError(
+                f"The module {module} has no optimizer {attribute}."
+                f"{did_you_mean(attribute, [n for n in dir(found) if n[0].isupper()])}"
+            )
+        found = getattr(found, part)
+    from torch.optim import Optimizer
+
+    if not (isinstance(found, type) and issubclass(found, Optimizer)):
+        raise UserError(f"{entry.target} is no torch.optim.Optimizer.")
+    return found
+
+
+def _table() -> dict[str, Entry]:
+    table: dict[str, Entry] = {}
+    for entry in (*ENTRIES, *_installed(), *(e for e, _ in _registered.values())):
+        for name in (entry.name, *entry.aliases):
+            table.setdefault(fold(name), entry)
+    return table
+
+
+def _installed() -> list[Entry]:
+    """Optimizers that other distributions offer as entry points."""
+    return [
+        Entry(
+            name=point.name,
+            target=point.value,
+            summary=f"from {point.dist.name if point.dist else point.value}",
+            family="own",
+        )
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS)
+    ]
+
+
+def _names() -> list[str]:
+    return [name for e in _table().values() for name in (e.name, *e.aliases)]

@@ -1,0 +1,122 @@
+"""Classification and regression over any net: what the families share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
+from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
+
+from gdlightning.errors import UserError
+from gdlightning.tasks.task import Task
+
+
+class Supervised(Task):
+    """A net from inputs to outputs; batches are ``(inputs, targets)``.
+
+    ``inputs`` is a tensor, or a tuple of tensors that are the net's arguments in order.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The net's raw outputs."""
+        outputs: Tensor = self.net(*inputs)
+        return outputs
+
+    def outputs(self, batch: Any) -> Tensor:
+        """The net's outputs for a batch, with or without targets."""
+        inputs = batch[0]
+        result: Tensor = self(*inputs) if isinstance(inputs, tuple | list) else self(inputs)
+        return result
+
+
+class Classification(Supervised):
+    """One class of several: cross-entropy; accuracy, macro F1 and, one against the rest, AUROC.
+
+    Args:
+        net: gives one logit a class, shape [B, classes].
+        classes: their names in the order of the logits; numbers if not given.
+        outputs: the number of classes, if ``classes`` is not given.
+        label_smoothing: part of the probability spread over all classes (Szegedy et al. 2016).
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        classes: list[str] | None = None,
+        outputs: int | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(net)
+        if classes is None and outputs is None:
+            raise UserError(f"{type(self).__name__} needs classes or outputs (their number).")
+        if not 0 <= label_smoothing < 1:
+            raise UserError(f"model.label_smoothing is {label_smoothing}; write 0 to below 1.")
+        self.classes = classes or [str(k) for k in range(outputs or 0)]
+        self.label_smoothing = label_smoothing
+
+    def metrics(self) -> dict[str, Metric]:
+        """Accuracy, macro F1, AUROC (binned to 200 thresholds, so that its memory is constant)."""
+        count = len(self.classes)
+        return {
+            "accuracy": MulticlassAccuracy(count, average="micro"),
+            "f1": MulticlassF1Score(count, average="macro"),
+            "auroc": MulticlassAUROC(count, thresholds=200),
+        }
+
+    def loss(self, batch: Any) -> Tensor:
+        """Mean cross-entropy in nats; targets are int64 class numbers, shape [B]."""
+        logits, targets = self.outputs(batch), batch[1]
+        self.observe(logits, targets)
+        return F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """The class and the probability of each class, a record an example."""
+        probabilities = torch.softmax(self.outputs(batch).double(), dim=-1).cpu()
+        return [
+            {
+                "prediction": self.classes[int(row.argmax())],
+                **{f"probability_{c}": float(p) for c, p in zip(self.classes, row, strict=True)},
+            }
+            for row in probabilities
+        ]
+
+
+class Regression(Supervised):
+    """Real numbers: mean squared error on the standardised target; RMSE, MAE and R² in its units.
+
+    Args:
+        net: gives one number a target, shape [B, 1] or [B].
+        target_mean: of the training targets, in their own unit.
+        target_std: of the training targets, in their own unit.
+    """
+
+    def __init__(self, net: nn.Module, target_mean: float = 0.0, target_std: float = 1.0) -> None:
+        super().__init__(net)
+        self.target_mean, self.target_std = target_mean, target_std
+
+    def metrics(self) -> dict[str, Metric]:
+        """RMSE, MAE and R²."""
+        return {"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": R2Score()}
+
+    def loss(self, batch: Any) -> Tensor:
+        """Mean squared error in units of the target's standard deviation."""
+        outputs, targets = self.outputs(batch).reshape(-1), batch[1].reshape(-1)
+        self.observe(self.in_units(outputs), targets)
+        return F.mse_loss(outputs, (targets - self.target_mean) / self.target_std)
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Outputs of the net in the target's own unit."""
+        return outputs * self.target_std + self.target_mean
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """The predicted value, a record an example."""
+        values = self.in_units(self.outputs(batch).double().reshape(-1)).cpu()
+        return [{"prediction": float(v)} for v in values]

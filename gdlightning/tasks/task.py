@@ -1,0 +1,131 @@
+"""The base of every task: one loss, shared by training, validation, test and diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import lightning.pytorch as L
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+
+
+class Task(L.LightningModule):
+    """What is learnt: a net, a loss and metrics. It names no optimizer.
+
+    A subclass writes ``forward``, ``loss`` and ``metrics``::
+
+        class Denoiser(gdl.Task):
+            def __init__(self, width: int = 64) -> None:
+                super().__init__()
+                self.net = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 64))
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.net(x)
+
+            def metrics(self) -> dict[str, Metric]:
+                return {"mse": MeanSquaredError()}
+
+            def loss(self, batch: Any) -> Tensor:
+                clean, _ = batch
+                restored = self(clean + 0.3 * torch.randn_like(clean))
+                self.observe(restored, clean)
+                return F.mse_loss(restored, clean)
+
+    Logged are ``train_loss``, ``val_loss``, ``test_loss``, and each metric under the same prefixes.
+
+    Attributes:
+        default_net: the net that a config gets if it names none; for tasks with a ``net`` argument.
+    """
+
+    default_net: ClassVar[str] = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stage_metrics = nn.ModuleDict()
+        self._observing: MetricCollection | None = None
+
+    # What a subclass writes
+
+    def loss(self, batch: Any) -> Tensor:
+        """The mean loss of a batch, shape []; calls ``observe`` if there are metrics.
+
+        It is a function of the weights, the batch and torch's random state alone: it logs nothing,
+        so that curvature, noise scale and landscape can call it.
+        """
+        raise TypeError(f"{type(self).__name__} must define loss(batch).")
+
+    def metrics(self) -> dict[str, Metric]:
+        """Fresh metrics by name; each stage gets its own."""
+        return {}
+
+    def samples(self, batch: Any) -> Mapping[str, Any]:
+        """What to show of a validation batch: name → text, image [3, H, W], or a figure."""
+        return {}
+
+    # What a subclass calls
+
+    def observe(self, predictions: Tensor, targets: Tensor) -> None:
+        """Feed the metrics of the stage that runs; nothing outside training, validation, test."""
+        if self._observing is not None:
+            self._observing.update(predictions.detach(), targets)
+
+    # What Lightning calls
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One loss with its graph."""
+        return self._step("train", batch)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Loss and metrics of a validation batch."""
+        self._step("val", batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Loss and metrics of a test batch."""
+        self._step("test", batch)
+
+    def _step(self, stage: str, batch: Any) -> Tensor:
+        metrics = self._metrics_of(stage)
+        self._observing = metrics
+        try:
+            loss = self.loss(batch)
+        finally:
+            self._observing = None
+        training = stage == "train"
+        size = examples(batch)
+        self.log(
+            f"{stage}_loss",
+            loss.detach(),
+            prog_bar=True,
+            on_step=training,
+            on_epoch=not training,
+            batch_size=size,
+            sync_dist=not training,
+        )
+        if metrics is not None:
+            self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=size)  # type: ignore[arg-type]
+        return loss
+
+    def _metrics_of(self, stage: str) -> MetricCollection | None:
+        key = f"{stage}_"  # "train" alone is a method of nn.Module
+        if key not in self._stage_metrics:
+            metrics = self.metrics()
+            if not metrics:
+                return None
+            collection = MetricCollection(dict(metrics), prefix=key)
+            self._stage_metrics[key] = collection.to(self.device)
+        collection = self._stage_metrics[key]
+        return collection if isinstance(collection, MetricCollection) else None
+
+
+def examples(batch: Any) -> int:
+    """The number of examples in a batch of nested tuples, lists and dicts of tensors."""
+    if isinstance(batch, Tensor):
+        return len(batch) if batch.ndim else 1
+    if isinstance(batch, Mapping):
+        batch = tuple(batch.values())
+    for part in reversed(batch):  # targets come last and are never ragged
+        if isinstance(part, Tensor | Mapping | tuple | list):
+            return examples(part)
+    return 1
+
