@@ -26,9 +26,9 @@ def main(argv: list[str] | None = None) -> int:
         print(_help())
         return 0
     if arguments[0] == "--version":
-        import importlib.metadata
+        from importlib.metadata import version
 
-        print(importlib.metadata.version("gdlightning"))
+        print(version("gdlightning"))
         return 0
     verb, rest = arguments[0], arguments[1:]
     debug = "--debug" in rest

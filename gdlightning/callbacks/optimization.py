@@ -108,9 +108,7 @@ class Optimization:
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"},
         }
 
-    def configure_gradient_clipping(
-        self, optimizer: Optimizer, *_: Any, **__: Any
-    ) -> None:
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         """Clip the unscaled gradients; called by Lightning before each step."""
         self.clip(optimizer.param_groups)
 

@@ -76,9 +76,7 @@ def _task(name: str) -> Found:
 def _schedule(name: str) -> Found:
     from gdlightning.schedules import Schedule, find, options
 
-    own = {
-        k: Option(k, p.annotation, p.default) for k, p in options(name).items()
-    }
+    own = {k: Option(k, p.annotation, p.default) for k, p in options(name).items()}
     shared = options_of(Schedule, skip={"name", "options"})
     described = options_of(find(name))
     return Found(find(name), shared | own | {k: o for k, o in described.items() if k in own})

@@ -275,4 +275,6 @@ def _import(merged: Mapping[str, Setting]) -> None:
         try:
             importlib.import_module(str(module))
         except ImportError as error:
-            raise _at(UserError(f"imports: {module} can't be imported: {error}."), setting) from error
+            raise _at(
+                UserError(f"imports: {module} can't be imported: {error}."), setting
+            ) from error

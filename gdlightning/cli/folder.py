@@ -23,7 +23,9 @@ def new_folder(run_root: str, name: str) -> Path:
     try:
         parent.mkdir(parents=True, exist_ok=True)
         while True:
-            taken = [int(m[1]) for p in parent.iterdir() if (m := re.match(r"version_(\d+)$", p.name))]
+            taken = [
+                int(m[1]) for p in parent.iterdir() if (m := re.match(r"version_(\d+)$", p.name))
+            ]
             folder = parent / f"version_{max(taken, default=-1) + 1}"
             try:
                 folder.mkdir()

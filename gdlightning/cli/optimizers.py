@@ -101,7 +101,8 @@ def explain(entry: Entry) -> str:
         "also named": ", ".join(entry.aliases),
         "paper": entry.paper,
         "licence": entry.licence + ("" if entry.commercial else " (no commercial use)"),
-        "needs": "; ".join(NEEDS[n] for n in entry.needs) + (" (met by itself)" if entry.needs else ""),
+        "needs": "; ".join(NEEDS[n] for n in entry.needs)
+        + (" (met by itself)" if entry.needs else ""),
         "refused": entry.refused,
     }
     for name, text in facts.items():

@@ -21,7 +21,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("gdl predict", description=__doc__.strip("`"))
     parser.add_argument("run", help="a run folder, or a checkpoint")
     parser.add_argument("--input", help="new data: a table, an image or folder, a text file")
-    parser.add_argument("--output", help="a .csv, .json, .jsonl or .parquet file; else the terminal")
+    parser.add_argument(
+        "--output", help="a .csv, .json, .jsonl or .parquet file; else the terminal"
+    )
     parser.add_argument("--prompt", help="text for a language model to continue")
     parser.add_argument("--length", type=int, default=200, help="tokens to add to a prompt")
     parser.add_argument("--temperature", type=float, default=0.8)

@@ -39,7 +39,9 @@ def main(argv: list[str]) -> int:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    metrics = {k: float(v) for row in trainer.test(module, data, verbose=False) for k, v in row.items()}
+    metrics = {
+        k: float(v) for row in trainer.test(module, data, verbose=False) for k, v in row.items()
+    }
     if given.format == "json":
         print(json.dumps(metrics, indent=2))
         return 0

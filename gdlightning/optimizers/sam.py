@@ -72,9 +72,7 @@ class SAM(Optimizer):
         if self.adaptive:
             scaled = [p.abs() * g for p, g in zip(params, gradients, strict=True)]
             norm = torch.nn.utils.get_total_norm(scaled) + 1e-12
-            return [
-                p.abs() * s * (self.rho / norm) for p, s in zip(params, scaled, strict=True)
-            ]
+            return [p.abs() * s * (self.rho / norm) for p, s in zip(params, scaled, strict=True)]
         norm = torch.nn.utils.get_total_norm(gradients) + 1e-12
         return [g * (self.rho / norm) for g in gradients]
 

@@ -104,7 +104,11 @@ class Regression(Supervised):
 
     def metrics(self) -> dict[str, Metric]:
         """RMSE, MAE and R²."""
-        return {"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": R2Score()}
+        return {
+            "rmse": MeanSquaredError(squared=False),
+            "mae": MeanAbsoluteError(),
+            "r2": R2Score(),
+        }
 
     def loss(self, batch: Any) -> Tensor:
         """Mean squared error in units of the target's standard deviation."""

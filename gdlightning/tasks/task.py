@@ -128,4 +128,3 @@ def examples(batch: Any) -> int:
         if isinstance(part, Tensor | Mapping | tuple | list):
             return examples(part)
     return 1
-

@@ -1,0 +1,109 @@
+"""What can be named: the files of a package, or the classes in them, found without a list."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable
+from typing import Any
+
+from gdlightning.errors import UserError, did_you_mean, fold
+
+
+def modules(package: str) -> list[str]:
+    """The names of a package's files, sorted; none is imported but the package itself."""
+    path = importlib.import_module(package).__path__
+    return sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+
+
+def import_path(path: str, kind: str) -> Any:
+    """What a dotted path stands for, e.g. ``my_package.MyModule``.
+
+    Raises:
+        UserError: the module can't be imported or has no such name.
+    """
+    module, _, attribute = path.replace(":", ".").rpartition(".")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"{kind} {path}: the module {module} can't be imported: {error}."
+        ) from error
+    if not hasattr(found, attribute):
+        names = [n for n in dir(found) if not n.startswith("_")]
+        raise UserError(
+            f"{kind} {path}: {module} has no {attribute}.{did_you_mean(attribute, names)}"
+        )
+    return getattr(found, attribute)
+
+
+def hyphenated(class_name: str) -> str:
+    """``ImageClassification`` → ``image-classification``; ``MLP`` → ``mlp``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", class_name).lower()
+
+
+class Catalogue:
+    """The public classes in a package's files, by name; a new file needs no edit elsewhere.
+
+    Args:
+        package: whose files are searched.
+        kind: what errors call such a class.
+        base: ``module:Class`` that they derive from.
+        name_of: class → its name in configs.
+    """
+
+    def __init__(
+        self, package: str, kind: str, base: str, name_of: Callable[[type], str] | None = None
+    ) -> None:
+        self.package, self.kind, self.base = package, kind, base
+        self.name_of = name_of or (lambda cls: hyphenated(cls.__name__))
+        self._found: dict[str, type] | None = None
+
+    def classes(self) -> dict[str, type]:
+        """Name → class. Where a file has ``__all__``, it names those that are meant."""
+        if self._found is None:
+            module, _, attribute = self.base.partition(":")
+            base = getattr(importlib.import_module(module), attribute)
+            found: list[type] = []
+            for name in modules(self.package):
+                home = importlib.import_module(f"{self.package}.{name}")
+                own = [
+                    cls
+                    for cls in vars(home).values()
+                    if inspect.isclass(cls)
+                    and issubclass(cls, base)
+                    and cls.__module__ == home.__name__
+                    and not cls.__name__.startswith("_")
+                ]
+                listed = getattr(home, "__all__", None)
+                found += own if listed is None else [c for c in own if c.__name__ in listed]
+            self._found = {self.name_of(cls): cls for cls in found}
+        return self._found
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self.classes())
+
+    def find(self, name: str) -> Any:
+        """The class of a name in any spelling, or of a dotted path.
+
+        Raises:
+            UserError: there is none, or the path leads to something else.
+        """
+        table = {fold(n): cls for n, cls in self.classes().items()}
+        if fold(name) in table:
+            return table[fold(name)]
+        if "." in name:
+            module, _, attribute = self.base.partition(":")
+            found = import_path(name, self.kind)
+            if inspect.isclass(found) and issubclass(
+                found, getattr(importlib.import_module(module), attribute)
+            ):
+                return found
+            raise UserError(f"{self.kind} {name} is no {self.base.replace(':', '.')}.")
+        raise UserError(
+            f"There is no {self.kind} named {name}.{did_you_mean(name, self.names())}\n"
+            f"There are {', '.join(self.names())}; or give a class path such as my_module.MyClass."
+        )

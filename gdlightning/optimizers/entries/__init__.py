@@ -1,0 +1,24 @@
+"""One row an optimizer; nothing is imported but the rows."""
+
+from __future__ import annotations
+
+from gdlightning.optimizers.entries import (
+    adaptive_a,
+    adaptive_b,
+    matrix,
+    memory,
+    momentum,
+    parameter_free,
+    torch_optim,
+)
+from gdlightning.optimizers.entry import Entry
+
+ENTRIES: tuple[Entry, ...] = (
+    *torch_optim.ENTRIES,
+    *adaptive_a.ENTRIES,
+    *adaptive_b.ENTRIES,
+    *matrix.ENTRIES,
+    *memory.ENTRIES,
+    *momentum.ENTRIES,
+    *parameter_free.ENTRIES,
+)

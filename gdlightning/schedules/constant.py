@@ -1,0 +1,12 @@
+"""The peak learning rate all along."""
+
+from __future__ import annotations
+
+
+def constant(step: int, total: int) -> float:
+    """1 at every step.
+
+    >>> constant(5, 10)
+    1.0
+    """
+    return 1.0

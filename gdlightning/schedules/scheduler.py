@@ -1,0 +1,45 @@
+"""Torch's LambdaLR over a schedule, with the memory of a schedule that has one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+if TYPE_CHECKING:
+    from gdlightning.schedules.schedule import Schedule
+
+
+class Scheduler(LambdaLR):
+    """Sets each group's lr to its peak times the schedule's factor; step it after the optimizer.
+
+    Args:
+        optimizer: whose groups' lr is scheduled.
+        schedule: gives the factor.
+        total: optimizer steps of the whole training.
+        steps_per_epoch: optimizer steps an epoch.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, schedule: Schedule, total: int, steps_per_epoch: int = 1
+    ) -> None:
+        self.schedule = schedule
+
+        def factor(step: int) -> float:
+            return schedule.factor(step, total, steps_per_epoch)
+
+        super().__init__(optimizer, factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position, and what a plateau's decay remembers; plain numbers alone."""
+        state = {k: v for k, v in super().state_dict().items() if k != "schedule"}
+        if self.schedule.needs_metric:
+            state["memory"] = dict(vars(self.schedule.decay))
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state."""
+        state = dict(state_dict)
+        vars(self.schedule.decay).update(state.pop("memory", {}))
+        super().load_state_dict(state)
