@@ -63,10 +63,13 @@ class Choice:
         """The needs of the entry and of its companion."""
         return set(self.entry.needs) | (self.companion.needs if self.companion else set())
 
-    @property
-    def lr(self) -> float | None:
-        """The peak learning rate, if the optimizer has one."""
-        return self.settings().get("lr")
+    def value(self, option: str) -> Any:
+        """What an option will be, default included; None where the optimizer has no such option."""
+        settings, known = self.settings(), options(self.entry)
+        if option in settings or option not in known:
+            inner = self.base.value(option) if self.base and option not in known else None
+            return settings.get(option, inner)
+        return None if known[option].required else known[option].default
 
     def settings(self) -> dict[str, Any]:
         """The options that differ from the class's own defaults: the entry's, then the user's."""
@@ -128,25 +131,17 @@ def build(
             if isinstance(owner, EMBEDDINGS):
                 owner.sparse = False
         sparse = set()
-    known = options(choice.entry)
-    decay = choice.settings().get("weight_decay", _default(known, "weight_decay"))
-    groups = group(module, grouping, decay)
+    groups = group(module, grouping, choice.value("weight_decay"))
     if choice.companion is None:
-        return _make(choice, groups, module, context, sparse), [
-            Part(choice.entry.name, groups, choice.lr or _default(known, "lr"))
-        ]
+        part = Part(choice.entry.name, groups, choice.value("lr"))
+        return _make(choice, groups, module, context, sparse), [part]
     mine, others = _divide(choice.entry, groups, sparse)
-    companion_known = options(choice.companion.entry)
-    companion_decay = choice.companion.settings().get(
-        "weight_decay", _default(companion_known, "weight_decay")
-    )
+    companion_decay = choice.companion.value("weight_decay")
     for g in others:
         if g.weight_decay and companion_decay is not None:
             g.weight_decay = companion_decay
     chosen = [(choice, mine), (choice.companion, others)]
-    parts = [
-        Part(c.entry.name, g, c.lr or _default(options(c.entry), "lr")) for c, g in chosen if g
-    ]
+    parts = [Part(c.entry.name, g, c.value("lr")) for c, g in chosen if g]
     made = [_make(c, g, module, context, sparse) for c, g in chosen if g]
     if len(made) == 1:
         return made[0], parts
@@ -189,7 +184,10 @@ def _make(
 ) -> Optimizer:
     entry, settings = choice.entry, choice.settings()
     known = options(entry)
-    lr = settings.get("lr", _default(known, "lr"))
+    cls: Any = load(entry)
+    if choice.base is not None and "lr" not in known:  # it wraps a base optimizer that is made
+        return cls(_make(choice.base, groups, module, context, sparse), **settings)  # type: ignore[no-any-return]
+    lr = choice.value("lr")
     given = []
     for g in groups:
         row: dict[str, Any] = {"params": g.params, "name": f"{entry.name}/{g.label}"}
@@ -200,18 +198,20 @@ def _make(
         if entry.group_mark:
             row[entry.group_mark] = g.kind == "matrix"
         given.append(row)
+    if "one group" in entry.needs:
+        given = [{"params": [p for g in groups for p in g.params], "name": entry.name}]
     for option, what in entry.data_options.items():
         settings[option] = getattr(context, what)
     mine = {p for g in groups for p in g.params}
-    if "fused" in known and "fused" not in settings and "foreach" not in settings:
+    if entry.library == "torch" and "fused" in known and "fused" not in settings and "foreach" not in settings:
         settings["fused"] = _can_fuse(mine, context) and not (mine & sparse)
     if choice.base is not None:
         base = choice.base
         settings["base"] = functools.partial(load(base.entry), **_without(base.settings(), "lr"))
     try:
         if "model" in entry.needs:
-            return load(entry)(module, **settings)
-        return load(entry)(given, **settings)
+            return cls(module, **settings)  # type: ignore[no-any-return]
+        return cls(given, **settings)  # type: ignore[no-any-return]
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
         raise UserError(f"The optimizer {entry.name} refuses its options: {error}") from error
 
@@ -224,11 +224,6 @@ def _can_fuse(params: set[nn.Parameter], context: Context) -> bool:
 
 def _sparse_parameters(module: nn.Module) -> set[nn.Parameter]:
     return {m.weight for m in module.modules() if isinstance(m, EMBEDDINGS) and m.sparse}
-
-
-def _default(known: Mapping[str, Any], name: str) -> Any:
-    option = known.get(name)
-    return None if option is None or option.required else option.default
 
 
 def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:

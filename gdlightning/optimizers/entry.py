@@ -18,6 +18,7 @@ NEEDS = {
     "examples": "needs the number of training examples",
     "loss": "needs the loss of the step",
     "base": "wraps a base optimizer",
+    "one group": "takes all parameters in one group, without weight decay or layer-wise rates",
 }
 
 

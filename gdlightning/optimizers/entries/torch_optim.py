@@ -164,7 +164,7 @@ ENTRIES = (
         family="second-order",
         use="Small smooth problems with data.batch_size: full; line_search_fn: strong_wolfe.",
         paper="https://doi.org/10.1007/BF01589116",
-        needs=("closure",),
+        needs=("closure", "one group"),
     ),
     Entry(
         name="sam",
