@@ -1,0 +1,111 @@
+"""Preprocessing of tables, fitted on training rows and kept as plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gdlightning.data.tables import column
+from gdlightning.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict[str, Any]:
+    """Learn from the training rows what ``apply`` needs.
+
+    Numeric columns get the median for missing values, then mean 0 and standard deviation 1; those
+    with missing values get an indicator as well. Text, category and boolean columns, and the
+    ``categorical`` ones, become codes, with 0 for missing and for what training has not seen.
+
+    Raises:
+        UserError: a column is empty, or has infinite values.
+    """
+    numeric: list[dict[str, Any]] = []
+    codes: list[dict[str, Any]] = []
+    for name in train.columns:
+        values = train[name]
+        if values.isna().all():
+            raise UserError(f"The column {name} of {source} is empty in the training rows; drop it.")
+        if name in categorical or not _is_numeric(values):
+            levels = sorted({str(v) for v in values.dropna()})
+            codes.append({"name": name, "levels": levels})
+            continue
+        numbers = _numbers(values, name, source)
+        median = float(numbers[~numbers.isnan()].median())
+        filled = numbers.nan_to_num(nan=median)
+        std = float(filled.std(correction=0))
+        numeric.append(
+            {
+                "name": name,
+                "median": median,
+                "mean": float(filled.mean()),
+                "std": std if std > 0 else 1.0,
+                "indicator": bool(numbers.isnan().any()),
+            }
+        )
+    return {"numeric": numeric, "categorical": codes}
+
+
+def apply(frame: pd.DataFrame, fitted: dict[str, Any], source: str | Path) -> tuple[Tensor, Tensor]:
+    """Numeric features, float32 [N, F], and categorical codes, int64 [N, C].
+
+    Raises:
+        UserError: a column is missing, is not numeric any more, or has infinite values.
+    """
+    numeric, codes = [], []
+    for c in fitted["numeric"]:
+        values = column(frame, c["name"], "input", source)
+        numbers = _numbers(values, c["name"], source)
+        numeric.append((numbers.nan_to_num(nan=c["median"]) - c["mean"]) / c["std"])
+        if c["indicator"]:
+            numeric.append(numbers.isnan().double())
+    for c in fitted["categorical"]:
+        values = column(frame, c["name"], "input", source)
+        number = {level: k + 1 for k, level in enumerate(c["levels"])}
+        missing = values.isna()
+        codes.append(
+            torch.tensor(
+                [0 if m else number.get(str(v), 0) for v, m in zip(values, missing, strict=True)]
+            )
+        )
+    rows = len(frame)
+    x = torch.stack(numeric, 1).float() if numeric else torch.zeros(rows, 0)
+    k = torch.stack(codes, 1) if codes else torch.zeros(rows, 0, dtype=torch.int64)
+    return x, k
+
+
+def sizes(fitted: dict[str, Any]) -> dict[str, Any]:
+    """``numeric`` features, and ``cardinalities`` of the categorical ones, 0 included."""
+    numeric = sum(1 + c["indicator"] for c in fitted["numeric"])
+    return {
+        "numeric": numeric,
+        "cardinalities": [len(c["levels"]) + 1 for c in fitted["categorical"]],
+    }
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _numbers(values: pd.Series, name: str, source: str | Path) -> Tensor:
+    """float64 [N], NaN where missing."""
+    import pandas as pd
+
+    try:
+        numbers = torch.tensor(pd.to_numeric(values).to_numpy(dtype="float64", na_value=float("nan")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"The column {name} of {source} is not numeric: {error}") from error
+    infinite = torch.isinf(numbers).nonzero().flatten()
+    if len(infinite):
+        raise UserError(
+            f"The column {name} of {source} is infinite in row {int(infinite[0]) + 1} "
+            f"({len(infinite)} in all). Leave such values empty: missing ones are handled."
+        )
+    return numbers

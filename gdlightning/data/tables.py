@@ -1,0 +1,92 @@
+"""Tables of the user's: CSV, TSV, Parquet, JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdlightning.errors import UserError, did_you_mean, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+READERS = (".csv", ".tsv", ".parquet", ".pq", ".jsonl")
+
+
+def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
+    """A table by the ending of its file.
+
+    Raises:
+        UserError: the file is missing, of another kind, empty, or can't be parsed.
+    """
+    require("pandas", "data", "Reading tables")
+    import pandas as pd
+
+    file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix not in READERS:
+        raise UserError(f"{key}: {path} is no table; it must end in {', '.join(READERS)}.")
+    if not file.is_file():
+        near = [str(p) for p in file.parent.glob(f"*{suffix}")] if file.parent.is_dir() else []
+        raise UserError(f"{key}: there is no file {path}.{did_you_mean(str(path), near)}")
+    try:
+        if suffix in (".parquet", ".pq"):
+            require("pyarrow", "data", "Reading Parquet")
+            frame = pd.read_parquet(file)
+        elif suffix == ".jsonl":
+            frame = pd.read_json(file, lines=True)
+        else:
+            frame = pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",")
+    except UserError:
+        raise
+    except Exception as error:  # every parser has its own
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"{key}: {path} can't be read: {first}") from error
+    if frame.empty:
+        raise UserError(f"{key}: {path} has no rows.")
+    frame.columns = [str(c) for c in frame.columns]
+    return frame
+
+
+def column(frame: pd.DataFrame, name: str, key: str, path: str | Path) -> pd.Series:
+    """A column by name.
+
+    Raises:
+        UserError: the table has none; the message has the nearest names.
+    """
+    if name not in frame.columns:
+        raise UserError(
+            f"{key}: {path} has no column {name}.{did_you_mean(name, frame.columns)}\n"
+            f"Its columns: {', '.join(frame.columns[:12])}{', …' if len(frame.columns) > 12 else ''}"
+        )
+    return frame[name]
+
+
+def class_labels(values: pd.Series, key: str, path: str | Path) -> tuple[list[str], list[int]]:
+    """Sorted class names, and the class number of each row.
+
+    Raises:
+        UserError: a row has no class, or all have the same.
+    """
+    missing = int(values.isna().sum())
+    if missing:
+        raise UserError(f"{key}: {missing} of {len(values)} rows of {path} have no {values.name}.")
+    names = sorted({_text(v) for v in values}, key=_natural)
+    if len(names) < 2:
+        raise UserError(
+            f"{key}: all rows of {path} have the same {values.name}, {names[0]!r}; "
+            "a classification needs two classes or more."
+        )
+    number = {name: k for k, name in enumerate(names)}
+    return names, [number[_text(v)] for v in values]
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(name), name)
+    except ValueError:
+        return (1, 0.0, name)

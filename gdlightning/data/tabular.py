@@ -1,0 +1,184 @@
+"""Tables: rows with numeric and categorical columns and a target."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from gdlightning.data import preprocess
+from gdlightning.data.loader import Rows, TensorRows, split
+from gdlightning.data.module import DataModule, Splits
+from gdlightning.data.tables import class_labels, column, read_table
+from gdlightning.errors import UserError, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SklearnTabular", "Tabular"]
+
+
+class TableModule(DataModule):
+    """What both kinds of tables share; batches are ``((numeric, codes), target)``."""
+
+    target: str
+    categorical: list[str]
+
+    @abstractmethod
+    def table(self) -> tuple[pd.DataFrame, bool]:
+        """The whole table, and whether the target is a class."""
+
+    @property
+    def source(self) -> str:
+        """Where the rows come from, for errors."""
+        return "the data"
+
+    def load(self) -> Splits:
+        """Split, fit the preprocessing on the training rows, apply it to all."""
+        frame, classify = self.table()
+        target = frame[self.target]
+        features = frame.drop(columns=[self.target])
+        if features.columns.empty:
+            raise UserError(f"{self.source} has no column but the target {self.target}.")
+        if classify:
+            classes, numbers = class_labels(target, "data.target", self.source)
+            y: Tensor = torch.tensor(numbers)
+        else:
+            classes, y = [], self._numeric(target)
+        fractions = (
+            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
+        )  # fmt: skip
+        parts = split(len(frame), fractions, self.seed, y if classify else None)
+        if len(parts[0]) == 0:
+            raise UserError(f"{self.source} has {len(frame)} rows: too few to split.")
+        train = features.iloc[parts[0].numpy()]
+        self.fitted = preprocess.fit(train, self.categorical, self.source)
+        self.fitted["classes"] = classes
+        if not classify:
+            own = y[parts[0]].double()
+            std = float(own.std(correction=0))
+            if std == 0:
+                raise UserError(f"data.target: {self.target} is the same in all training rows.")
+            self.fitted |= {"target_mean": float(own.mean()), "target_std": std}
+        names = ("train", "val", "test")
+        rows: Splits = {}
+        for name, index in zip(names, parts, strict=True):
+            inputs = preprocess.apply(features.iloc[index.numpy()], self.fitted, self.source)
+            rows[name] = TensorRows(inputs, y[index])
+        return rows
+
+    def sizes(self) -> dict[str, Any]:
+        """Features, and classes or the target's scale."""
+        found = preprocess.sizes(self.fitted)
+        if self.fitted["classes"]:
+            classes = self.fitted["classes"]
+            return found | {"outputs": len(classes), "classes": classes}
+        scale = {k: self.fitted[k] for k in ("target_mean", "target_std")}
+        return found | {"outputs": 1} | scale
+
+    def read(self, source: Path) -> Rows:
+        """New rows; the target column may be there or not."""
+        return TensorRows(preprocess.apply(read_table(source, "--input"), self.fitted, source))
+
+    def _numeric(self, target: pd.Series) -> Tensor:
+        import pandas as pd
+
+        numbers = pd.to_numeric(target, errors="coerce").to_numpy("float64", na_value=float("nan"))
+        y = torch.tensor(numbers, dtype=torch.float32)
+        bad = (~torch.isfinite(y)).nonzero().flatten()
+        if len(bad):
+            value = target.iloc[int(bad[0])]
+            raise UserError(
+                f"data.target: {self.target} of {self.source} is {value!r} in row "
+                f"{int(bad[0]) + 1}, which is no number ({len(bad)} such rows).\n"
+                "For classes write data.problem: classification and a classification model."
+            )
+        return y
+
+
+class Tabular(TableModule):
+    """A table of the user's, with the target column named.
+
+    Args:
+        path: a .csv, .tsv, .parquet or .jsonl file.
+        target: the column to predict.
+        categorical: columns of numbers that are codes; text columns are found without it.
+        drop: columns to leave out, such as an id.
+        problem: whether the target is a class or a number; auto: numbers with more than 20
+            different values, or with fractions, are numbers.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        target: str,
+        categorical: list[str] | None = None,
+        drop: list[str] | None = None,
+        problem: Literal["auto", "classification", "regression"] = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path, self.target, self.problem = path, target, problem
+        self.categorical, self.drop = categorical or [], drop or []
+
+    @property
+    def source(self) -> str:
+        """The file."""
+        return self.path
+
+    def table(self) -> tuple[pd.DataFrame, bool]:
+        """The file without the dropped columns."""
+        frame = read_table(self.path)
+        values = column(frame, self.target, "data.target", self.path)
+        for key, names in {"data.categorical": self.categorical, "data.drop": self.drop}.items():
+            for name in names:
+                column(frame, name, key, self.path)
+        return frame.drop(columns=self.drop), self._classify(values)
+
+    def _classify(self, values: pd.Series) -> bool:
+        import pandas as pd
+
+        if self.problem != "auto":
+            return self.problem == "classification"
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            return True
+        known = values.dropna()
+        return bool((known % 1 == 0).all()) and known.nunique() <= 20
+
+
+class SklearnTabular(TableModule):
+    """A table that comes with scikit-learn.
+
+    Args:
+        dataset: breast_cancer (569 rows, 2 classes), wine (178, 3), iris (150, 3) or diabetes
+            (442 rows, a number).
+    """
+
+    def __init__(
+        self,
+        dataset: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset, self.target, self.categorical = dataset, "target", []
+
+    @property
+    def source(self) -> str:
+        """The name of the data set."""
+        return self.dataset
+
+    def table(self) -> tuple[pd.DataFrame, bool]:
+        """The bundled table, classes by name."""
+        require("sklearn", "data", f"The data set {self.dataset}")
+        require("pandas", "data", f"The data set {self.dataset}")
+        from sklearn import datasets
+
+        bunch = getattr(datasets, f"load_{self.dataset}")(as_frame=True)
+        frame = bunch.frame
+        names = getattr(bunch, "target_names", None)
+        if names is not None:
+            frame = frame.assign(target=[str(names[k]) for k in bunch.target])
+        return frame, names is not None
