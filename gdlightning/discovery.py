@@ -62,7 +62,7 @@ class Catalogue:
         self._found: dict[str, type] | None = None
 
     def classes(self) -> dict[str, type]:
-        """Name → class. Where a file has ``__all__``, it names those that are meant."""
+        """Name → class, of those that a file lists in its ``__all__``."""
         if self._found is None:
             module, _, attribute = self.base.partition(":")
             base = getattr(importlib.import_module(module), attribute)
@@ -75,10 +75,9 @@ class Catalogue:
                     if inspect.isclass(cls)
                     and issubclass(cls, base)
                     and cls.__module__ == home.__name__
-                    and not cls.__name__.startswith("_")
+                    and cls.__name__ in getattr(home, "__all__", ())
                 ]
-                listed = getattr(home, "__all__", None)
-                found += own if listed is None else [c for c in own if c.__name__ in listed]
+                found += own
             self._found = {self.name_of(cls): cls for cls in found}
         return self._found
 

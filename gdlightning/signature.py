@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Any, Literal, Union
 
 NEVER = {"self", "args", "kwargs"}
@@ -49,7 +49,7 @@ def type_name(kind: Any) -> str:
 
 
 def options_of(target: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Option]:
-    """The options of a class or function by name; those of base classes where it takes ``**kwargs``.
+    """The options of a class or function; those of base classes too where it takes ``**kwargs``.
 
     Args:
         target: a class or function.
@@ -70,11 +70,17 @@ def options_of(target: Callable[..., Any], skip: Collection[str] = ()) -> dict[s
                 if parameter.default is not REQUIRED:
                     continue
                 kind = typing.Any
-            default = parameter.default
+            default = _default(target, name, parameter.default)
             if kind is float and type(default) is int:
                 default = float(default)
             found[name] = Option(name, kind, default, help_of.get(name, ""))
     return found
+
+
+def _default(target: Any, name: str, default: Any) -> Any:
+    """The default itself where a dataclass makes it afresh each time."""
+    field = getattr(target, "__dataclass_fields__", {}).get(name)
+    return default if field is None or field.default_factory is MISSING else field.default_factory()
 
 
 def _functions(target: Callable[..., Any]) -> list[tuple[Any, str]]:

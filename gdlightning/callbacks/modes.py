@@ -1,4 +1,4 @@
-"""Optimizers that keep other weights for evaluation than for training, switched at the right time."""
+"""Optimizers that evaluate other weights than they train, switched at the right time."""
 
 from __future__ import annotations
 

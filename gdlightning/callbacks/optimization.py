@@ -12,14 +12,14 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning.callbacks.modes import Modes
+from gdlightning.callbacks.replay import Replay
 from gdlightning.clipping import Clip
 from gdlightning.clipping import find as find_clip
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Choice, Context, Part, build
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules import Schedule
-from gdlightning.callbacks.modes import Modes
-from gdlightning.callbacks.replay import Replay
 
 
 class Optimization:
@@ -53,12 +53,12 @@ class Optimization:
         self.parts: list[Part] = []
         self.module: L.LightningModule | None = None
         self.replay: Replay | None = None
-        if "closure" in self.choice.needs and "lbfgs" in self.choice.entry.name:
-            if type(self.clip).__name__ != "NoClip":
-                raise UserError(
-                    f"clip can't be used with {self.choice.entry.name}: its line search needs the "
-                    "true gradient.\nWrite clip: none (--clip none)."
-                )
+        searches = "closure" in self.choice.needs and "lbfgs" in self.choice.entry.name
+        if searches and type(self.clip).__name__ != "NoClip":
+            raise UserError(
+                f"clip can't be used with {self.choice.entry.name}: its line search needs the "
+                "true gradient.\nWrite clip: none (--clip none)."
+            )
 
     def attach(self, module: L.LightningModule) -> None:
         """Make ``module`` be optimized so; call it before ``Trainer.fit``."""
@@ -123,7 +123,7 @@ class Optimization:
         closure = optimizer_closure
         if self.replay is not None and closure is not None:
             closure = self.replay.closure(closure, optimizer)
-        optimizer.step(closure=closure)  # type: ignore[arg-type]
+        optimizer.step(closure=closure)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gradients of a loss, weighted by its share of the examples of an accumulated batch."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import lightning.pytorch as L
@@ -39,16 +41,14 @@ def model_graph(board: TensorBoardLogger, module: L.LightningModule, batch: Any)
     inputs = batch[0] if isinstance(batch, tuple | list) else batch
     random, training = torch.get_rng_state(), module.training
     buffers = {k: v.clone() for k, v in module.named_buffers()}
-    trainer, module.trainer = module.trainer, None  # type: ignore[assignment]
     module.eval()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints its failures
             warnings.simplefilter("ignore")
-            board.experiment.add_graph(module, inputs, use_strict_trace=False)
+            board.log_graph(module, inputs)
     except Exception:
         board.experiment.add_text("graph", "This module can't be traced; see the tab Text.", 0)
     finally:
-        module.trainer = trainer
         module.train(training)
         torch.set_rng_state(random)
         for name, buffer in module.named_buffers():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning.pytorch as L
@@ -56,15 +56,16 @@ class Replay(L.Callback):
         after = _random_state()
         _restore(self.random)
         total = torch.zeros((), device=module.device)
+        loader: Any = trainer.train_dataloader
         with torch.enable_grad(), traceless(module):
             optimizer.zero_grad()
             for batch, batch_idx, weight in self.window:
-                if hasattr(trainer.train_dataloader, "weight"):
-                    trainer.train_dataloader.weight = weight
+                if hasattr(loader, "weight"):
+                    loader.weight = weight
                 with trainer.precision_plugin.train_step_context():
                     output = trainer.strategy.training_step(batch, batch_idx)
-                loss = output["loss"] if isinstance(output, dict) else output
-                loss = loss / trainer.accumulate_grad_batches
+                given: Any = output["loss"] if isinstance(output, Mapping) else output
+                loss: Tensor = given / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
                 total += loss.detach()
         _restore(after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,8 @@ def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option
     known = dict(options_of(General))
     for section, target in {"groups": Grouping, "watch": Watch}.items():
         known |= {f"{section}.{k}": o for k, o in options_of(target).items()}
+    rules = "a list of {pattern, lr, weight_decay, freeze}; the first that matches counts"
+    known["groups.rules"] = Option("rules", list[dict[str, Any]] | None, None, rules)
     known |= {f"trainer.{k}": o for k, o in choices.trainer_options().items()}
     classes: dict[str, Any] = {}
     for section in ("model", "data", "optimizer", "schedule", "clip"):
@@ -198,13 +201,13 @@ def _parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[s
         parser.add_argument(f"--{key}", type=option.type, default=default)
     tree: dict[str, Any] = {}
     for key, setting in merged.items():
-        option = known.get(key)
-        if option is not None:
-            _put(tree, key, _listed(setting.value, option.type))
+        found = known.get(key)
+        if found is not None:
+            _put(tree, key, _listed(setting.value, found.type))
         elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
             _put(tree, key, setting.value)
-        if option is not None and setting.value is None and not _optional(option):
-            raise _at(UserError(f"{key} is empty; write {option.type_name}."), setting)
+        if found and setting.value is None and not _optional(found):
+            raise _at(UserError(f"{key} is empty; write {found.type_name}."), setting)
     try:
         values: dict[str, Any] = parser.parse_object(tree).as_dict()
     except (ArgumentError, ValueError, TypeError) as error:
@@ -248,7 +251,7 @@ def _at(error: UserError, setting: Setting | None) -> UserError:
 
 
 def _config_files(argv: list[str]) -> list[str]:
-    files = [b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"]
+    files = [b for a, b in pairwise(argv) if a == "--config"]
     return files + [a.partition("=")[2] for a in argv if a.startswith("--config=")]
 
 

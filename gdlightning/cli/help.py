@@ -27,7 +27,7 @@ sections chosen by name:
   --schedule NAME        gdl schedules
   --clip NAME            gradient clipping: gdl list clip
 
-sections with fixed options: groups, watch, trainer (see --groups.help, --watch.help, --trainer.help)
+sections with fixed options: groups, watch, trainer (--groups.help, --watch.help, --trainer.help)
 
 general:"""
 

@@ -116,7 +116,7 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         token = rest.pop(0)
         if not re.match(r"--[A-Za-z_]", token):
             raise UserError(
-                f"{token!r} is no option. Options begin with two hyphens, such as --optimizer adamw."
+                f"{token!r} is no option. Options begin with two hyphens: --optimizer adamw."
             )
         key, equals, text = token[2:].partition("=")
         value: Any = text

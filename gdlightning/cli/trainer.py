@@ -38,7 +38,7 @@ def check(training: Training) -> None:
             "Set data.batch_size to the whole batch and leave the first out."
         )
     trainer = _trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
-    if "closure" in training.optimization.choice.needs and "16-mixed" == trainer.precision:
+    if "closure" in training.optimization.choice.needs and trainer.precision == "16-mixed":
         raise UserError(
             f"The optimizer {training.optimization.choice.entry.name} evaluates the loss several "
             "times a step, which scaled float16 gradients do not allow.\n"

@@ -45,6 +45,6 @@ class AdaptiveClip(Clip):
 
 
 def _unit_norm(x: Tensor) -> Tensor:
-    if x.ndim < 2:
-        return x.norm()
-    return x.norm(dim=tuple(range(1, x.ndim)), keepdim=True)
+    over = tuple(range(1, x.ndim)) or None
+    norm: Tensor = torch.linalg.vector_norm(x, dim=over, keepdim=over is not None)
+    return norm

@@ -113,11 +113,11 @@ class DataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """Batches of the validation split, in order; none if it is empty."""
-        return self.loader("val") if len(self.rows.get("val", ())) else []  # type: ignore[arg-type]
+        return self.loader("val") if len(self.rows.get("val", ())) else []
 
     def test_dataloader(self) -> Any:
         """Batches of the test split, in order; none if it is empty."""
-        return self.loader("test") if len(self.rows.get("test", ())) else []  # type: ignore[arg-type]
+        return self.loader("test") if len(self.rows.get("test", ())) else []
 
     def loader(self, part: str, *, shuffle: bool = False, accumulate: int = 1) -> BatchLoader:
         """A loader of one split for this process."""

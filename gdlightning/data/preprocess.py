@@ -30,7 +30,9 @@ def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict
     for name in train.columns:
         values = train[name]
         if values.isna().all():
-            raise UserError(f"The column {name} of {source} is empty in the training rows; drop it.")
+            raise UserError(
+                f"The column {name} of {source} is empty in the training rows; drop it."
+            )
         if name in categorical or not _is_numeric(values):
             levels = sorted({str(v) for v in values.dropna()})
             codes.append({"name": name, "levels": levels})
@@ -99,7 +101,9 @@ def _numbers(values: pd.Series, name: str, source: str | Path) -> Tensor:
     import pandas as pd
 
     try:
-        numbers = torch.tensor(pd.to_numeric(values).to_numpy(dtype="float64", na_value=float("nan")))
+        numbers = torch.tensor(
+            pd.to_numeric(values).to_numpy(dtype="float64", na_value=float("nan"))
+        )
     except (ValueError, TypeError) as error:
         raise UserError(f"The column {name} of {source} is not numeric: {error}") from error
     infinite = torch.isinf(numbers).nonzero().flatten()

@@ -57,7 +57,7 @@ def column(frame: pd.DataFrame, name: str, key: str, path: str | Path) -> pd.Ser
     if name not in frame.columns:
         raise UserError(
             f"{key}: {path} has no column {name}.{did_you_mean(name, frame.columns)}\n"
-            f"Its columns: {', '.join(frame.columns[:12])}{', …' if len(frame.columns) > 12 else ''}"
+            f"Its columns: {', '.join(frame.columns[:12])}{', …' if frame.shape[1] > 12 else ''}"
         )
     return frame[name]
 

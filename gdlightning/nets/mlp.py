@@ -18,9 +18,11 @@ Activation = Literal["relu", "gelu", "silu", "tanh"]
 
 
 class Features(nn.Module):
-    """Numeric features beside an embedding of each categorical column: [B, F] and [B, C] → [B, D]."""
+    """Numeric features beside embeddings of categorical columns: [B, F] and [B, C] → [B, D]."""
 
-    def __init__(self, numeric: int, cardinalities: Sequence[int], width: int | None = None) -> None:
+    def __init__(
+        self, numeric: int, cardinalities: Sequence[int], width: int | None = None
+    ) -> None:
         super().__init__()
         sizes = [width or min(32, round(1.6 * c**0.56)) for c in cardinalities]
         self.embeddings = nn.ModuleList(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gdlightning.errors import UserError
@@ -149,7 +149,7 @@ def build(
 
 
 def _divide(
-    entry: Entry, groups: list[Group], sparse: set[nn.Parameter]
+    entry: Entry, groups: list[Group], sparse: set[Tensor]
 ) -> tuple[list[Group], list[Group]]:
     """The groups of what the optimizer can take, and of the rest."""
 
@@ -158,7 +158,8 @@ def _divide(
             return parameter in sparse
         return kind == "matrix" and parameter.ndim == 2
 
-    mine, others = [], []
+    mine: list[Group] = []
+    others: list[Group] = []
     for g in groups:
         for wanted, home in ((True, mine), (False, others)):
             chosen = [(n, p) for n, p in zip(g.names, g.params, strict=True)
@@ -180,7 +181,7 @@ def _make(
     groups: list[Group],
     module: nn.Module,
     context: Context,
-    sparse: set[nn.Parameter],
+    sparse: set[Tensor],
 ) -> Optimizer:
     entry, settings = choice.entry, choice.settings()
     known = options(entry)
@@ -203,7 +204,12 @@ def _make(
     for option, what in entry.data_options.items():
         settings[option] = getattr(context, what)
     mine = {p for g in groups for p in g.params}
-    if entry.library == "torch" and "fused" in known and "fused" not in settings and "foreach" not in settings:
+    if (
+        entry.library == "torch"
+        and "fused" in known
+        and "fused" not in settings
+        and "foreach" not in settings
+    ):
         settings["fused"] = _can_fuse(mine, context) and not (mine & sparse)
     if choice.base is not None:
         base = choice.base
@@ -222,7 +228,7 @@ def _can_fuse(params: set[nn.Parameter], context: Context) -> bool:
     )
 
 
-def _sparse_parameters(module: nn.Module) -> set[nn.Parameter]:
+def _sparse_parameters(module: nn.Module) -> set[Tensor]:
     return {m.weight for m in module.modules() if isinstance(m, EMBEDDINGS) and m.sparse}
 
 

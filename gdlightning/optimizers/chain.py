@@ -32,7 +32,7 @@ class Chain(Optimizer):
         super().__init__([p for g in groups for p in g["params"]], {})
 
     @property
-    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+    def param_groups(self) -> list[dict[str, Any]]:
         """The groups of all parts, in order: the dictionaries themselves, not copies."""
         return [g for part in self.parts for g in part.param_groups]
 
@@ -40,8 +40,8 @@ class Chain(Optimizer):
     def param_groups(self, value: list[dict[str, Any]]) -> None:
         pass  # torch's own constructor sets an empty list: the groups are the parts'
 
-    @property
-    def state(self) -> MutableMapping[Tensor, Any]:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def state(self) -> MutableMapping[Tensor, Any]:
         """Parameter → state, looked up in the part that owns it."""
         return _State(self.parts)
 
@@ -50,9 +50,9 @@ class Chain(Optimizer):
         pass  # likewise
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Groups belong to the parts: the first call, from torch's own constructor, does nothing."""
+        """Groups belong to the parts: torch's own constructor calls this in vain."""
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Evaluate the closure once, then step each part on the gradients it left."""
         loss = closure() if closure is not None else None
         for part in self.parts:

@@ -30,8 +30,9 @@ class Entry:
         name: the short name, lower case with hyphens, e.g. ``schedule-free-adamw``.
         target: where the class is, ``module:Class``, imported when the optimizer is chosen.
         summary: what it does, in one line.
-        family: ``momentum``, ``adaptive``, ``sign``, ``matrix``, ``second-order``, ``sharpness-aware``,
-            ``schedule-free``, ``lr-free``, ``low-memory`` or ``variance-reduced``.
+        family: ``momentum``, ``adaptive``, ``sign``, ``matrix``, ``second-order``,
+            ``sharpness-aware``, ``schedule-free``, ``lr-free``, ``low-memory`` or
+            ``variance-reduced``.
         use: when to choose it.
         paper: the URL of its paper, empty where it has none.
         licence: of the implementation and, where stricter, of the method's own code.
@@ -71,5 +72,5 @@ class Entry:
 
     @property
     def lr_free(self) -> bool:
-        """Whether it estimates the learning rate itself; ``lr`` is then a factor, best left at 1."""
+        """Whether it estimates the learning rate itself; ``lr`` is then a factor, best at 1."""
         return self.family == "lr-free"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gdlightning.errors import UserError, did_you_mean
 
@@ -108,7 +108,7 @@ def kinds(module: nn.Module) -> dict[str, str]:
     two dimensions; ``output``: the weight of the last linear layer; ``matrix``: all others.
     """
     owner_of: dict[int, nn.Module] = {}
-    last_linear: nn.Parameter | None = None
+    last_linear: Tensor | None = None
     for owner in module.modules():
         for parameter in owner.parameters(recurse=False):
             owner_of.setdefault(id(parameter), owner)

@@ -47,7 +47,7 @@ class SAM(Optimizer):
         self.param_groups, self.state = self.base.param_groups, self.base.state
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Climb to the worst point, take its gradient, come back, step.
 
         Raises:

@@ -11,7 +11,7 @@ HEADINGS = ("optimizer", "kind", "tensors", "parameters", "lr", "weight decay", 
 
 def rows(parts: Sequence[Part]) -> list[tuple[str, ...]]:
     """One row a group, as text."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for part in parts:
         for g in part.groups:
             lr = g.lr if g.lr is not None else (part.lr or 0.0) * g.lr_factor

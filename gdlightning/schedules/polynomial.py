@@ -15,4 +15,4 @@ def polynomial(step: int, total: int, *, power: float = 2.0, final: float = 0.0)
     >>> polynomial(0, 11), polynomial(5, 11), polynomial(10, 11)
     (1.0, 0.25, 0.0)
     """
-    return final + (1 - final) * (1 - step / max(1, total - 1)) ** power
+    return final + (1 - final) * float((1 - step / max(1, total - 1)) ** power)

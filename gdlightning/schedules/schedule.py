@@ -54,8 +54,7 @@ def find(name: str) -> Callable[..., Any]:
     if fold(name) in aliases:
         known = aliases[fold(name)]
         home = importlib.import_module(f"{PACKAGE}.{known}")
-        found = getattr(home, known, None) or home.ReduceOnPlateau
-        return found  # type: ignore[no-any-return]
+        return getattr(home, known, None) or home.ReduceOnPlateau  # type: ignore[no-any-return]
     if "." in name:
         return import_path(name, "schedule")  # type: ignore[no-any-return]
     raise UserError(
@@ -92,14 +91,15 @@ class Schedule:
         warmup_start: float = 0.0,
         **options: Any,
     ) -> None:
-        self.decay = find(name)
-        self.name = "reduce_on_plateau" if inspect.isclass(self.decay) else self.decay.__name__
-        self.warmup, self.warmup_start, self.options = warmup, warmup_start, options
+        decay = find(name)
+        plateau = inspect.isclass(decay)
+        self.name = "reduce_on_plateau" if plateau else decay.__name__
+        self.warmup, self.warmup_start = warmup, warmup_start
         _check_options(name, options)
         _fraction("warmup_start", warmup_start)
         self._amount, self._unit = parse_warmup(warmup)
-        if inspect.isclass(self.decay):
-            self.decay, self.options = self.decay(**options), {}
+        self.decay: Any = decay(**options) if plateau else decay
+        self.options = {} if plateau else options
 
     @property
     def needs_metric(self) -> str | None:
@@ -129,17 +129,16 @@ class Schedule:
     def factor(self, step: int, total: int, steps_per_epoch: int = 1) -> float:
         """Factor of the peak learning rate at a step, counted from 0.
 
-        Step s of a warm-up of w has the part (s + 1) / (w + 1) of the way up, so that no step is
-        lost on a learning rate of 0 and step w is the first at the peak. Steps past the end keep
+        Step s of a warm-up of w has the part (s + 1) / (w + 1) of the way up to where the decay
+        begins, so that no step is lost on a learning rate of 0. Steps past the end keep
         the last factor.
         """
         warmup = self.warmup_steps(total, steps_per_epoch)
-        if step < warmup:
-            height = self.warmup_start + (1 - self.warmup_start) * (step + 1) / (warmup + 1)
-            # A plateau may have been met already; every other decay starts at 1.
-            return height * (self.decay(0, 1) if self.needs_metric else 1.0)
         rest = max(1, total - warmup)
-        return float(self.decay(min(step - warmup, rest - 1), rest, **self.options))
+        factor = float(self.decay(min(max(0, step - warmup), rest - 1), rest, **self.options))
+        if step < warmup:  # on the way up to where the decay begins
+            factor *= self.warmup_start + (1 - self.warmup_start) * (step + 1) / (warmup + 1)
+        return factor
 
     def scheduler(self, optimizer: Optimizer, total: int, steps_per_epoch: int = 1) -> Scheduler:
         """Torch's scheduler, to be stepped after each optimizer step."""
@@ -154,7 +153,7 @@ class Schedule:
         Raises:
             UserError: the metric is not among them.
         """
-        wanted = self.needs_metric
+        wanted, decay = self.needs_metric, self.decay
         if wanted is None:
             return
         if wanted not in metrics:
@@ -162,7 +161,7 @@ class Schedule:
                 f"schedule.monitor is {wanted}, which is not logged.{did_you_mean(wanted, metrics)}"
                 f"\nLogged are {', '.join(sorted(metrics)) or 'no metrics'}."
             )
-        self.decay.observe(float(metrics[wanted]))  # type: ignore[attr-defined]
+        decay.observe(float(metrics[wanted]))
 
 
 def parse_warmup(given: int | float | str) -> tuple[float, str]:

@@ -63,12 +63,13 @@ class Classification(Supervised):
         self.label_smoothing = label_smoothing
 
     def metrics(self) -> dict[str, Metric]:
-        """Accuracy, macro F1, AUROC (binned to 200 thresholds, so that its memory is constant)."""
+        """Accuracy, macro F1, AUROC (exact for few classes, in constant memory for many)."""
         count = len(self.classes)
+        thresholds = None if count <= 10 else 200
         return {
             "accuracy": MulticlassAccuracy(count, average="micro"),
             "f1": MulticlassF1Score(count, average="macro"),
-            "auroc": MulticlassAUROC(count, thresholds=200),
+            "auroc": MulticlassAUROC(count, thresholds=thresholds),
         }
 
     def loss(self, batch: Any) -> Tensor:
@@ -94,13 +95,16 @@ class Regression(Supervised):
 
     Args:
         net: gives one number a target, shape [B, 1] or [B].
-        target_mean: of the training targets, in their own unit.
-        target_std: of the training targets, in their own unit.
+        target_mean: of the training targets, in their own unit; 0 if neither data nor user tell.
+        target_std: of the training targets, in their own unit; 1 if neither data nor user tell.
     """
 
-    def __init__(self, net: nn.Module, target_mean: float = 0.0, target_std: float = 1.0) -> None:
+    def __init__(
+        self, net: nn.Module, target_mean: float | None = None, target_std: float | None = None
+    ) -> None:
         super().__init__(net)
-        self.target_mean, self.target_std = target_mean, target_std
+        self.target_mean = 0.0 if target_mean is None else target_mean
+        self.target_std = 1.0 if target_std is None else target_std
 
     def metrics(self) -> dict[str, Metric]:
         """RMSE, MAE and R²."""

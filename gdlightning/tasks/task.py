@@ -103,18 +103,17 @@ class Task(L.LightningModule):
             sync_dist=not training,
         )
         if metrics is not None:
-            self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=size)  # type: ignore[arg-type]
+            self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=size)
         return loss
 
     def _metrics_of(self, stage: str) -> MetricCollection | None:
-        key = f"{stage}_"  # "train" alone is a method of nn.Module
-        if key not in self._stage_metrics:
-            metrics = self.metrics()
-            if not metrics:
-                return None
-            collection = MetricCollection(dict(metrics), prefix=key)
-            self._stage_metrics[key] = collection.to(self.device)
-        collection = self._stage_metrics[key]
+        if not self._stage_metrics:  # all stages at once: Lightning looks for metrics only once
+            for name in ("train_", "val_", "test_"):  # "train" alone is a method of nn.Module
+                metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
+                if not metrics:
+                    return None
+                self._stage_metrics[name] = MetricCollection(metrics, prefix=name).to(self.device)
+        collection = self._stage_metrics[f"{stage}_"]
         return collection if isinstance(collection, MetricCollection) else None
 
 

@@ -59,7 +59,7 @@ ENTRIES = (
         licence="Apache-2.0",
         needs=("marked groups",),
         group_mark="use_muon",
-        refused="it shares its work over its own process group; Lightning strategies do that for muon",
+        refused="it shares its work over its own process group; take muon with a strategy",
     ),
     Entry(
         name="lora-rite",
@@ -143,7 +143,7 @@ ENTRIES = (
         target="pytorch_optimizer:SOAP",
         summary="Adam in the eigenbasis of Shampoo's preconditioner",
         family="matrix",
-        use="Transformers and convolutional networks where steps are dear; matrices up to some thousands.",
+        use="Transformers and convolutional networks where steps are dear; matrices up to 4096.",
         paper="https://arxiv.org/abs/2409.11321",
         licence="Apache-2.0",
     ),

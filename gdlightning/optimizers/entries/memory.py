@@ -31,7 +31,7 @@ ENTRIES = (
         paper="https://arxiv.org/abs/2310.10195",
         licence="Apache-2.0",
         needs=("model",),
-        refused="it updates the weights inside the backward pass, which automatic optimization does not allow",
+        refused="it updates the weights inside the backward pass",
     ),
     Entry(
         name="adam-mini",
@@ -119,7 +119,7 @@ ENTRIES = (
         paper="https://arxiv.org/abs/2306.09782",
         licence="Apache-2.0",
         needs=("model",),
-        refused="it updates the weights inside the backward pass, which automatic optimization does not allow",
+        refused="it updates the weights inside the backward pass",
     ),
     Entry(
         name="racs",

@@ -151,7 +151,8 @@ ENTRIES = (
         target="pytorch_optimizer:Lion",
         summary="sign of an interpolated momentum, decoupled weight decay",
         family="sign",
-        use="A third to a tenth of AdamW's learning rate with three to ten times its weight decay; large batches; half of Adam's memory.",
+        use="A third to a tenth of AdamW's learning rate with three to ten times its weight decay; "
+        "large batches; half of Adam's memory.",
         paper="https://arxiv.org/abs/2302.06675",
         licence="Apache-2.0",
     ),

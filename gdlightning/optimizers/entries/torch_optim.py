@@ -159,12 +159,13 @@ ENTRIES = (
     ),
     Entry(
         name="lbfgs",
-        target="torch.optim:LBFGS",
+        target="gdlightning.optimizers.lbfgs:LBFGS",
         summary="limited-memory quasi-Newton steps",
         family="second-order",
-        use="Small smooth problems with data.batch_size: full; line_search_fn: strong_wolfe.",
+        use="Small smooth problems with data.batch_size: full.",
         paper="https://doi.org/10.1007/BF01589116",
         needs=("closure", "one group"),
+        defaults={"line_search_fn": "strong_wolfe"},
     ),
     Entry(
         name="sam",

@@ -1,0 +1,76 @@
+"""Schedules drawn in the terminal and as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from gdlightning.errors import require
+from gdlightning.schedules.schedule import Schedule
+
+STEPS = 400
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+"""Bits of a Braille character: column, then row from the top."""
+
+
+def curve(schedule: Schedule, steps: int = STEPS) -> list[float]:
+    """The factor at each step; a plateau is shown a metric that stops improving half-way."""
+    factors = []
+    epoch = max(1, steps // 40)
+    for step in range(steps):
+        if schedule.needs_metric and step % epoch == 0:
+            schedule.observe({schedule.needs_metric: max(0.5, 1 - step / steps)})
+        factors.append(schedule.factor(step, steps, epoch))
+    return factors
+
+
+def draw_text(factors: Sequence[float], width: int = 60, height: int = 6) -> str:
+    """A curve in Braille dots, ``width`` by ``height`` characters, factor 1 at the top."""
+    columns, rows = 2 * width, 4 * height
+    cells = [[0] * width for _ in range(height)]
+    before: int | None = None
+    for x in range(columns):
+        factor = factors[min(len(factors) - 1, x * len(factors) // columns)]
+        y = rows - 1 - round(min(1.0, max(0.0, factor)) * (rows - 1))
+        first = y if before is None else before
+        for row in range(min(y, first), max(y, first) + 1):  # no gaps where it is steep
+            cells[row // 4][x // 2] |= DOTS[x % 2][row % 4]
+        before = y
+    marks = {0: "1", height - 1: "0"}
+    return "\n".join(
+        f"{marks.get(k, ''):>3} │{''.join(chr(0x2800 + c) for c in line)}"
+        for k, line in enumerate(cells)
+    )
+
+
+def draw_png(schedules: dict[str, Schedule], path: Path) -> None:
+    """Small multiples of all schedules, one panel each, written whole or not at all.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    require("matplotlib", "plots", "Drawing a PNG")
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(schedules))
+    lines = math.ceil(len(schedules) / columns)
+    figure = Figure(figsize=(3.1 * columns, 2.1 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for panel, (name, schedule) in zip(panels, schedules.items(), strict=False):
+        factors = curve(schedule)
+        share = [100 * k / len(factors) for k in range(len(factors))]
+        panel.fill_between(share, factors, color="#2a78d6", alpha=0.12, linewidth=0)
+        panel.plot(share, factors, color="#2a78d6", linewidth=1.8)
+        panel.set_title(name, fontsize=10, loc="left", color="#222222")
+        panel.set(xlim=(0, 100), ylim=(0, 1.08), xticks=(0, 50, 100), yticks=(0, 1))
+        panel.tick_params(labelsize=8, colors="#666666", length=0)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.spines[["left", "bottom"]].set_color("#bbbbbb")
+    for panel in panels:
+        panel.set_visible(False)
+    figure.supxlabel("% of training", fontsize=9, color="#666666")
+    figure.supylabel("factor of lr", fontsize=9, color="#666666")
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format="png", dpi=150)
+    temporary.replace(path)
