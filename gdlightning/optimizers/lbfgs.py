@@ -14,9 +14,10 @@ class LBFGS(torch.optim.LBFGS):
     Torch's line search divides by the first step's length, which is the learning rate.
     """
 
-    def step(self, closure: Callable[[], Any]) -> Any:
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         """One quasi-Newton step of up to ``max_iter`` iterations."""
         if self.param_groups[0]["lr"] == 0:
             with torch.enable_grad():
                 return closure()
-        return super().step(closure)
+        torchs: Any = super()
+        return torchs.step(closure)

@@ -1,0 +1,56 @@
+"""Real text with classes that is on every machine: documentation of installed libraries."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+SOURCES = {
+    "python": "collections",
+    "numpy": "numpy",
+    "torch": "torch.nn",
+    "lightning": "lightning.pytorch",
+    "torchmetrics": "torchmetrics",
+}
+"""Class → a package in whose folder its text lies; that of Python is the standard library."""
+
+DOCSTRING = re.compile(r'^[ \t]*r?"""(.+?)"""', re.MULTILINE | re.DOTALL)
+
+
+def docstrings(limit: int = 800) -> tuple[list[str], list[str]]:
+    """The first paragraphs of docstrings, and the library that each is from.
+
+    Files are read, not imported. Names of the libraries are taken out of the text.
+
+    Args:
+        limit: texts of each library at most.
+    """
+    names = re.compile(rf"\b({'|'.join(SOURCES)}|np|pl|pytorch)\b", re.IGNORECASE)
+    texts: list[str] = []
+    labels: list[str] = []
+    for label, package in SOURCES.items():
+        seen: set[str] = set()
+        for file in _files(package, label == "python"):
+            source = file.read_text(encoding="utf-8", errors="replace")
+            for match in DOCSTRING.finditer(source):
+                text = names.sub(" ", " ".join(match[1].split()))[:600]
+                if len(text) >= 80 and text not in seen and len(seen) < limit:
+                    seen.add(text)
+            if len(seen) >= limit:
+                break
+        texts += sorted(seen)
+        labels += [label] * len(seen)
+    return texts, labels
+
+
+def _files(package: str, whole_library: bool) -> list[Path]:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return []
+    folder = Path(spec.origin).parent
+    if whole_library:
+        folder = folder.parent
+        return [p for p in sorted(folder.rglob("*.py"))
+                if not {"site-packages", "dist-packages", "test", "tests"} & set(p.parts)]  # fmt: skip
+    return [p for p in sorted(folder.rglob("*.py")) if "tests" not in p.parts]

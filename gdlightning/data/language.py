@@ -1,0 +1,153 @@
+"""Running text for language models, in windows; batches are ``(tokens, next tokens)``."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdlightning.data.module import DataModule, Splits
+from gdlightning.data.tokens import Bytes, Characters, Tokenizer, find_files
+from gdlightning.errors import UserError
+
+__all__ = ["PythonDocs", "TextFiles"]
+
+IGNORE = -100
+"""Target of positions that another window scores, as in torch's cross-entropy."""
+
+
+class Windows:
+    """Windows of a corpus, read from disk when they are taken.
+
+    Args:
+        corpus: token numbers, any integer type, e.g. memory-mapped.
+        context: positions of a window.
+        stride: from one window's start to the next. Where windows overlap and ``score_new`` holds,
+            a position is scored only in the first window that has it, so each exactly once.
+        score_new: see ``stride``.
+    """
+
+    def __init__(
+        self, corpus: np.ndarray[Any, Any], context: int, stride: int, score_new: bool
+    ) -> None:
+        self.corpus, self.context = corpus, context
+        last = len(corpus) - context - 1
+        starts = list(range(0, last + 1, stride))
+        if starts and starts[-1] != last:
+            starts.append(last)  # the end is seen too
+        self.starts = torch.tensor(starts)
+        seen = torch.tensor([0, *(s + context for s in starts[:-1])])
+        self.first_new = (seen - self.starts).clamp(min=0) if score_new else 0 * seen
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens and next tokens, int64 [B, T]."""
+        t = self.context
+        parts = [self.corpus[s : s + t + 1] for s in self.starts[index].tolist()]
+        both = torch.from_numpy(np.stack(parts).astype(np.int64))
+        tokens, following = both[:, :-1], both[:, 1:]
+        old = torch.arange(t) < self.first_new[index][:, None]
+        return tokens, following.masked_fill(old, IGNORE)
+
+
+class Language(DataModule):
+    """What all sources of running text share: the last parts are held out, unshuffled."""
+
+    context: int
+    level: Literal["bytes", "characters"]
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """The files of the corpus in order."""
+
+    def load(self) -> Splits:
+        """Encode or map the corpus, and cut it in time order: train, validation, test."""
+        if self.context < 2:
+            raise UserError(f"data.context is {self.context}; write 2 or more.")
+        files = self.files()
+        tokenizer: Tokenizer = Bytes() if self.level == "bytes" else Characters.of(files)
+        corpus = tokenizer.corpus(files)
+        self.fitted = {"alphabet": getattr(tokenizer, "alphabet", None), "context": self.context}
+        count = len(corpus)
+        test, val = (round(count * f) for f in (self.test_fraction, self.val_fraction))
+        parts = {
+            "train": corpus[: count - val - test],
+            "val": corpus[count - val - test : count - test],
+            "test": corpus[count - test :],
+        }
+        for name, part in parts.items():
+            if len(part) <= self.context and (name == "train" or len(part)):
+                raise UserError(
+                    f"The {name} split has {len(part)} tokens, fewer than data.context "
+                    f"{self.context} and one.\nGive more text, a shorter context, or set "
+                    f"data.{name if name != 'train' else 'val'}_fraction to 0."
+                )
+        half = max(1, self.context // 2)
+        return {
+            name: Windows(part, self.context, half, score_new=name != "train")
+            for name, part in parts.items()
+        }
+
+    def sizes(self) -> dict[str, Any]:
+        """``vocab_size`` of the net, ``alphabet`` and ``context`` of the task."""
+        alphabet = self.fitted["alphabet"]
+        return {
+            "vocab_size": 256 if alphabet is None else len(alphabet) + 1,
+            "alphabet": alphabet,
+            "context": self.fitted["context"],
+        }
+
+
+class TextFiles(Language):
+    """Text files of the user's, memory-mapped, so that they may be larger than memory.
+
+    Args:
+        path: a file, a folder (its .txt, .md and .rst files), or a pattern such as 'books/*.txt'.
+        context: tokens that the model sees at once.
+        level: a token is a byte (of any text) or a character (of those in the files).
+    """
+
+    def __init__(
+        self,
+        path: str,
+        context: int = 256,
+        level: Literal["bytes", "characters"] = "bytes",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path, self.context, self.level = path, context, level
+
+    def files(self) -> list[Path]:
+        """The files that ``path`` stands for."""
+        return find_files(self.path, "data.path")
+
+
+class PythonDocs(Language):
+    """The prose of Python's own documentation topics, about 0.7 MB, as ``help()`` shows it.
+
+    Args:
+        context: tokens that the model sees at once.
+        level: a token is a byte or a character.
+    """
+
+    def __init__(
+        self, context: int = 256, level: Literal["bytes", "characters"] = "bytes", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.context, self.level = context, level
+        self._folder = tempfile.TemporaryDirectory(prefix="gdlightning-")
+
+    def files(self) -> list[Path]:
+        """One file: the topics in alphabetic order."""
+        from pydoc_data.topics import topics
+
+        path = Path(self._folder.name) / "topics.txt"
+        path.write_text("\n".join(topics[k] for k in sorted(topics)), encoding="utf-8")
+        return [path]

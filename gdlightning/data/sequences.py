@@ -1,0 +1,244 @@
+"""Series with a class each; batches are ``((steps, lengths), classes)``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gdlightning.data.loader import Rows, Subset, split
+from gdlightning.data.module import DataModule, Splits
+from gdlightning.data.tables import class_labels, column, read_table
+from gdlightning.data.tsfile import read_ts
+from gdlightning.errors import UserError, require
+
+__all__ = ["SequenceTable", "SklearnSequences", "TsFile"]
+
+
+class Series:
+    """Series of different lengths, padded with zeros to the longest of a batch.
+
+    Args:
+        series: each float [T, C]; missing values are NaN.
+        classes: int64 [N], where they are known.
+        labels: a name for each, where it has one; for predictions.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[Tensor],
+        classes: Tensor | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        self.series, self.classes, self.labels = series, classes, labels
+        self.lengths = torch.tensor([len(s) for s in series])
+        self.mean, self.std = torch.zeros(1), torch.ones(1)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def scale(self, fitted: dict[str, Any]) -> Series:
+        """Set what is subtracted and divided by, a number a channel."""
+        self.mean, self.std = torch.tensor(fitted["mean"]), torch.tensor(fitted["std"])
+        return self
+
+    def take(self, index: Tensor) -> Any:
+        """Steps [B, T, C] with missing values at the channel's mean, and lengths [B]."""
+        chosen = [((self.series[k] - self.mean) / self.std).nan_to_num(0.0) for k in index.tolist()]
+        steps = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
+        inputs = (steps, self.lengths[index])
+        return (inputs,) if self.classes is None else (inputs, self.classes[index])
+
+
+class Sequences(DataModule):
+    """What all sources of series share: scaling by channel, fitted on the training split."""
+
+    @abstractmethod
+    def series(self) -> tuple[Series, list[str]]:
+        """All series with their classes, and the names of the classes."""
+
+    def load(self) -> Splits:
+        """Split every class alike, and fit the scaling."""
+        found, classes = self.series()
+        fractions = (
+            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
+        )  # fmt: skip
+        parts = split(len(found), fractions, self.seed, found.classes)
+        return self.fit(found, classes, dict(zip(("train", "val", "test"), parts, strict=True)))
+
+    def fit(self, found: Series, classes: list[str], parts: dict[str, Tensor]) -> Splits:
+        """Mean and deviation of each channel over the training steps."""
+        steps = torch.cat([found.series[k] for k in parts["train"].tolist()])
+        mean = steps.nanmean(dim=0)
+        std = (steps - mean).square().nanmean(dim=0).sqrt()
+        self.fitted = {
+            "classes": classes,
+            "mean": mean.nan_to_num().tolist(),
+            "std": torch.where(std > 1e-8, std, torch.ones(())).tolist(),
+        }
+        found.scale(self.fitted)
+        return {name: Subset(found, index) for name, index in parts.items()}
+
+    def sizes(self) -> dict[str, Any]:
+        """``channels`` of the net, and the classes."""
+        classes = self.fitted["classes"]
+        return {"channels": len(self.fitted["mean"]), "outputs": len(classes), "classes": classes}
+
+
+class SklearnSequences(Sequences):
+    """Digits of scikit-learn read row by row: 1,797 series of 8 steps with 8 channels.
+
+    Args:
+        dataset: digits.
+    """
+
+    def __init__(self, dataset: Literal["digits"] = "digits", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dataset = dataset
+
+    def series(self) -> tuple[Series, list[str]]:
+        """Each row of pixels is a step."""
+        require("sklearn", "data", f"The data set {self.dataset}")
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        images = torch.from_numpy(found.images).float()
+        return Series(list(images), torch.from_numpy(found.target).long()), list("0123456789")
+
+
+class SequenceTable(Sequences):
+    """A table of the user's with a row for each step of each series.
+
+    Args:
+        path: a .csv, .tsv, .parquet or .jsonl file.
+        id: the column that says which series a row belongs to.
+        target: the column with the class, the same in all rows of a series.
+        time: the column that orders the steps; the order of the file if not given.
+        columns: the channels; all other columns if not given.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        id: str,
+        target: str,
+        time: str | None = None,
+        columns: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path, self.id, self.target, self.time, self.columns = path, id, target, time, columns
+
+    def series(self) -> tuple[Series, list[str]]:
+        """The series of the file in the order of their first rows."""
+        frame = read_table(self.path)
+        column(frame, self.target, "data.target", self.path)
+        channels = self._channels(frame, self.path)
+        pieces = self._pieces(frame, channels, self.path)
+        several = [k for k, part in pieces if part[self.target].nunique(dropna=False) > 1]
+        if several:
+            raise UserError(
+                f"data.target: the series {several[0]} of {self.path} has more than one "
+                f"{self.target}; each series must have one class."
+            )
+        import pandas as pd
+
+        values = pd.Series([p[self.target].iloc[0] for _, p in pieces], name=self.target)
+        classes, numbers = class_labels(values, "data.target", self.path)
+        return Series(self._tensors(pieces, channels, self.path), torch.tensor(numbers)), classes
+
+    def load(self) -> Splits:
+        """As for all, and keep the channels for ``read``."""
+        splits = super().load()
+        self.fitted["channels"] = self._channels(read_table(self.path), self.path)
+        return splits
+
+    def read(self, source: Path) -> Rows:
+        """New series from a table with the same columns; the target may be there or not."""
+        frame = read_table(source, "--input")
+        channels = self.fitted["channels"]
+        for name in channels:
+            column(frame, name, "--input", source)
+        pieces = self._pieces(frame, channels, source)
+        labels = [str(k) for k, _ in pieces]
+        return Series(self._tensors(pieces, channels, source), labels=labels).scale(self.fitted)
+
+    def _channels(self, frame: Any, path: str) -> list[str]:
+        for name in self.columns or ():
+            column(frame, name, "data.columns", path)
+        other = [c for c in frame.columns if c not in (self.id, self.target, self.time)]
+        return self.columns or other
+
+    def _pieces(self, frame: Any, channels: list[str], path: str | Path) -> list[tuple[Any, Any]]:
+        column(frame, self.id, "data.id", path)
+        if self.time is not None:
+            column(frame, self.time, "data.time", path)
+            frame = frame.sort_values(self.time, kind="stable")
+        if not channels:
+            raise UserError(f"{path} has no column with values beside id, time and target.")
+        return list(frame.groupby(self.id, sort=True))
+
+    @staticmethod
+    def _tensors(
+        pieces: list[tuple[Any, Any]], channels: list[str], path: str | Path
+    ) -> list[Tensor]:
+        import pandas as pd
+
+        found = []
+        for key, part in pieces:
+            for name in channels:
+                if not pd.api.types.is_numeric_dtype(part[name]):
+                    raise UserError(
+                        f"data.columns: {name} of {path} is not numeric (series {key}).\n"
+                        "Name the channels: data.columns: [a, b]."
+                    )
+            steps = torch.from_numpy(part[channels].to_numpy("float64")).float()
+            if torch.isinf(steps).any():
+                raise UserError(f"The series {key} of {path} has infinite values.")
+            found.append(steps)
+        return found
+
+
+class TsFile(Sequences):
+    """Series from a ``.ts`` file of the UCR and UEA archives (timeseriesclassification.com).
+
+    Args:
+        path: the file; NAME_TRAIN.ts is split into training and validation if ``test_path`` is set.
+        test_path: the archive's own test file; part of ``path`` is the test split if not given.
+    """
+
+    def __init__(self, path: str, test_path: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.path, self.test_path = path, test_path
+
+    def series(self) -> tuple[Series, list[str]]:
+        """All series of ``path``."""
+        found, labels = read_ts(self.path, "data.path")
+        if labels is None:
+            raise UserError(f"data.path: {self.path} has no class labels (@classLabel true).")
+        classes = sorted(set(labels))
+        if len(classes) < 2:
+            raise UserError(f"data.path: {self.path} has one class; it needs two or more.")
+        return Series(found, torch.tensor([classes.index(c) for c in labels])), classes
+
+    def load(self) -> Splits:
+        """As for all; with a test file, the test split is that file."""
+        if self.test_path is None:
+            return super().load()
+        found, classes = self.series()
+        tests, labels = read_ts(self.test_path, "data.test_path")
+        if labels is None or set(labels) - set(classes):
+            raise UserError(f"data.test_path: {self.test_path} has other classes than {self.path}.")
+        fractions = (1 - self.val_fraction, self.val_fraction)
+        train, val = split(len(found), fractions, self.seed, found.classes)
+        splits = self.fit(found, classes, {"train": train, "val": val})
+        test = Series(tests, torch.tensor([classes.index(c) for c in labels])).scale(self.fitted)
+        return splits | {"test": test}
+
+    def read(self, source: Path) -> Rows:
+        """The series of another .ts file."""
+        return Series(read_ts(str(source), "--input")[0]).scale(self.fitted)

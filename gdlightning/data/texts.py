@@ -1,0 +1,207 @@
+"""Texts with a class each; batches are ``((words, offsets, weights), classes)``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gdlightning.data import vectorize
+from gdlightning.data.docstrings import docstrings
+from gdlightning.data.loader import Rows, Subset, split
+from gdlightning.data.module import DataModule, Splits
+from gdlightning.data.tables import class_labels, column, read_table
+from gdlightning.errors import UserError, did_you_mean, require
+
+__all__ = ["Docstrings", "TextFolder", "TextTable"]
+
+
+class Bags:
+    """Texts as bags of words, one after the other, as torch's EmbeddingBag takes them.
+
+    Args:
+        bags: word numbers and weights of each text.
+        classes: int64 [N], where they are known.
+        labels: a name for each text; for predictions.
+    """
+
+    def __init__(
+        self,
+        bags: Sequence[vectorize.Bag],
+        classes: Tensor | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        self.classes, self.labels = classes, labels
+        self.lengths = torch.tensor([len(numbers) for numbers, _ in bags])
+        self.starts = self.lengths.cumsum(0) - self.lengths
+        self.words = torch.tensor([k for numbers, _ in bags for k in numbers], dtype=torch.int64)
+        self.weights = torch.tensor([w for _, weights in bags for w in weights])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, index: Tensor) -> Any:
+        """Words [sum of lengths], the offset of each text [B], and weights as words."""
+        lengths = self.lengths[index]
+        offsets = lengths.cumsum(0) - lengths
+        within = torch.arange(int(lengths.sum())) - offsets.repeat_interleave(lengths)
+        where = self.starts[index].repeat_interleave(lengths) + within
+        inputs = (self.words[where], offsets, self.weights[where])
+        return (inputs,) if self.classes is None else (inputs, self.classes[index])
+
+
+class Texts(DataModule):
+    """What all sources of texts share.
+
+    Args:
+        vocabulary: counted: the most frequent words of the training split; hashed: every word,
+            by a hash, so that nothing is unknown.
+        features: most words of the vocabulary, or buckets of the hash.
+        min_count: training texts that a counted word is in at least.
+        ngrams: words in a row that count as a word of their own, at most.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Literal["counted", "hashed"] = "counted",
+        features: int = 50000,
+        min_count: int = 1,
+        ngrams: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for key, value in {"features": features, "min_count": min_count, "ngrams": ngrams}.items():
+            if value < 1:
+                raise UserError(f"data.{key} is {value}; write 1 or more.")
+        self.options = {
+            "vocabulary": vocabulary, "features": features, "min_count": min_count,
+            "ngrams": ngrams,
+        }  # fmt: skip
+
+    @abstractmethod
+    def texts(self) -> tuple[list[str], list[str], list[int]]:
+        """All texts, the names of the classes, and the class of each text."""
+
+    def load(self) -> Splits:
+        """Split every class alike; fit the vocabulary on the training split."""
+        texts, classes, numbers = self.texts()
+        y = torch.tensor(numbers)
+        fractions = (
+            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
+        )  # fmt: skip
+        parts = split(len(texts), fractions, self.seed, y)
+        self.fitted = vectorize.fit([texts[k] for k in parts[0].tolist()], self.options)
+        self.fitted["classes"] = classes
+        vectorizer = vectorize.Vectorizer(self.fitted)
+        bags = Bags([vectorizer.bag(t) for t in texts], y)
+        return {n: Subset(bags, p) for n, p in zip(("train", "val", "test"), parts, strict=True)}
+
+    def sizes(self) -> dict[str, Any]:
+        """``features`` of the net, and the classes."""
+        classes = self.fitted["classes"]
+        return {"features": self.fitted["size"], "outputs": len(classes), "classes": classes}
+
+    def new(self, texts: list[str], labels: list[str] | None = None) -> Rows:
+        """Texts to predict."""
+        vectorizer = vectorize.Vectorizer(self.fitted)
+        return Bags([vectorizer.bag(t) for t in texts], labels=labels)
+
+    def read(self, source: Path) -> Rows:
+        """A text file (a text a line), or a folder of .txt files (a text each)."""
+        if source.is_dir():
+            files = sorted(source.rglob("*.txt"))
+            if not files:
+                raise UserError(f"--input: {source} holds no .txt files.")
+            return self.new([_read(f) for f in files], [str(f) for f in files])
+        if not source.is_file():
+            raise UserError(f"--input: there is no file or folder {source}.")
+        return self.new([line for line in _read(source).splitlines() if line.strip()])
+
+
+class TextTable(Texts):
+    """A table of the user's with a column of texts.
+
+    Args:
+        path: a .csv, .tsv, .parquet or .jsonl file.
+        target: the column with the class.
+        text: the column with the text.
+    """
+
+    def __init__(self, path: str, target: str, text: str = "text", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.path, self.target, self.text = path, target, text
+
+    def texts(self) -> tuple[list[str], list[str], list[int]]:
+        """The rows of the file; a missing text is an empty one."""
+        frame = read_table(self.path)
+        texts = column(frame, self.text, "data.text", self.path).fillna("").astype(str)
+        target = column(frame, self.target, "data.target", self.path)
+        classes, numbers = class_labels(target, "data.target", self.path)
+        return list(texts), classes, numbers
+
+    def read(self, source: Path) -> Rows:
+        """A table with the text column, or what any text data reads."""
+        if source.is_dir() or source.suffix == ".txt":
+            return super().read(source)
+        texts = column(read_table(source, "--input"), self.text, "data.text", source)
+        return self.new(list(texts.fillna("").astype(str)))
+
+
+class TextFolder(Texts):
+    """Texts of the user's: a folder with a folder of .txt files for each class.
+
+    Args:
+        path: the folder; the names of the folders in it are the classes.
+    """
+
+    def __init__(self, path: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+
+    def texts(self) -> tuple[list[str], list[str], list[int]]:
+        """A text a file."""
+        root = Path(self.path)
+        if not root.is_dir():
+            near = [str(p) for p in root.parent.glob("*/")] if root.parent.is_dir() else []
+            raise UserError(
+                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}"
+            )
+        files = [(p.name, sorted(p.rglob("*.txt"))) for p in sorted(root.iterdir()) if p.is_dir()]
+        files = [(name, found) for name, found in files if found]
+        if len(files) < 2:
+            raise UserError(
+                f"data.path: {self.path} holds {len(files)} folders with .txt files; it needs two "
+                "or more, one for each class."
+            )
+        texts = [_read(f) for _, found in files for f in found]
+        numbers = [k for k, (_, found) in enumerate(files) for _ in found]
+        return texts, [name for name, _ in files], numbers
+
+
+class Docstrings(Texts):
+    """Which library a docstring is from: Python, NumPy, torch, Lightning or torchmetrics.
+
+    The texts are those of the installed versions, without the names of the libraries.
+
+    Args:
+        limit: texts of each library at most.
+    """
+
+    def __init__(self, limit: int = 800, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limit = limit
+
+    def texts(self) -> tuple[list[str], list[str], list[int]]:
+        """Up to ``limit`` docstrings of each library."""
+        require("numpy", "data", "The data set of docstrings")
+        texts, labels = docstrings(self.limit)
+        classes = sorted(set(labels))
+        return texts, classes, [classes.index(label) for label in labels]
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,63 @@
+"""The ``.ts`` format of the UCR and UEA archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gdlightning.errors import UserError, did_you_mean
+
+
+def read_ts(path: str, key: str) -> tuple[list[Tensor], list[str] | None]:
+    """Series [T, C] of a file, NaN where a value is missing (?), and their class labels.
+
+    Dimensions stand between colons, values between commas, the class last; dimensions of
+    different lengths are filled up with NaN.
+
+    Raises:
+        UserError: there is no such file, or a line can't be read; names the line.
+    """
+    file = Path(path)
+    if not file.is_file():
+        near = [str(p) for p in file.parent.glob("*.ts")] if file.parent.is_dir() else []
+        raise UserError(f"{key}: there is no file {path}.{did_you_mean(path, near)}")
+    series: list[Tensor] = []
+    labels: list[str] = []
+    labelled, inside = False, False
+    for number, raw in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("@"):
+            word = line.lower().split()
+            labelled = labelled or (word[0] == "@classlabel" and word[1:2] == ["true"])
+            inside = inside or word[0] == "@data"
+            continue
+        if not inside:
+            raise UserError(f"{key}: {path}, line {number}: values stand before @data.")
+        *parts, last = line.split(":")
+        if labelled:
+            labels.append(last.strip())
+        else:
+            parts.append(last)
+        series.append(_steps(parts, path, number, key))
+    if not series:
+        raise UserError(f"{key}: {path} holds no series after @data.")
+    return series, labels if labelled else None
+
+
+def _steps(parts: list[str], path: str, number: int, key: str) -> Tensor:
+    try:
+        channels = [
+            torch.tensor(
+                [float("nan") if v.strip() in ("?", "") else float(v) for v in p.split(",")]
+            )
+            for p in parts
+        ]
+    except ValueError as error:
+        raise UserError(f"{key}: {path}, line {number}: {error}.") from error
+    if not channels:
+        raise UserError(f"{key}: {path}, line {number} holds no values.")
+    return torch.nn.utils.rnn.pad_sequence(channels, padding_value=float("nan"))
