@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import types
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -228,7 +230,9 @@ def _optional(option: Option) -> bool:
 def _listed(value: Any, kind: Any) -> Any:
     """``0.9,0.95`` for lists and tuples, and numbers where text is wanted."""
     text = str(kind)
-    if isinstance(value, str) and ("list" in text or "tuple" in text) and "str |" not in text:
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    plain = union and str in typing.get_args(kind)
+    if isinstance(value, str) and ("list" in text or "tuple" in text) and not plain:
         if not value.lstrip().startswith(("[", "(", "{")) and ("," in value or "tuple" not in text):
             return [part.strip() for part in value.split(",")]
         return value.replace("(", "[").replace(")", "]")

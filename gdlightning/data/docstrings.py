@@ -49,8 +49,6 @@ def _files(package: str, whole_library: bool) -> list[Path]:
     if spec is None or spec.origin is None:
         return []
     folder = Path(spec.origin).parent
-    if whole_library:
-        folder = folder.parent
-        return [p for p in sorted(folder.rglob("*.py"))
-                if not {"site-packages", "dist-packages", "test", "tests"} & set(p.parts)]  # fmt: skip
-    return [p for p in sorted(folder.rglob("*.py")) if "tests" not in p.parts]
+    found = sorted((folder.parent if whole_library else folder).rglob("*.py"))
+    other = {"site-packages", "dist-packages", "test", "tests"} if whole_library else {"tests"}
+    return [p for p in found if not other & set(p.parts)]

@@ -103,10 +103,10 @@ class BatchLoader:
             # Lightning divides each loss by `accumulate`; parts of unequal size, or a window cut
             # short by the epoch's end, need this factor to give the mean over the window.
             self.weight = sizes[number] * self.accumulate / sum(parts)
-            self.position = number + 1
+            # Before the batch is handed out: nobody asks again after an epoch's last one.
+            self.position = (number + 1) % len(sizes)
+            self.epoch += self.position == 0
             yield self.rows.take(index)
-        self.epoch += 1
-        self.position = 0
 
     def _order(self) -> Tensor:
         count = len(self.rows)

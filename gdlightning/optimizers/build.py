@@ -209,8 +209,10 @@ def _make(
         and "fused" in known
         and "fused" not in settings
         and "foreach" not in settings
+        and _can_fuse(mine, context)
+        and not (mine & sparse)
     ):
-        settings["fused"] = _can_fuse(mine, context) and not (mine & sparse)
+        settings["fused"] = True
     if choice.base is not None:
         base = choice.base
         settings["base"] = functools.partial(load(base.entry), **_without(base.settings(), "lr"))
@@ -223,9 +225,8 @@ def _make(
 
 
 def _can_fuse(params: set[nn.Parameter], context: Context) -> bool:
-    return not context.scaler and all(
-        torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") for p in params
-    )
+    """On a GPU; on a CPU a fused step differs in the last bit from torch's own default."""
+    return not context.scaler and all(torch.is_floating_point(p) and p.is_cuda for p in params)
 
 
 def _sparse_parameters(module: nn.Module) -> set[Tensor]:

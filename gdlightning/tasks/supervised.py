@@ -57,6 +57,12 @@ class Classification(Supervised):
         super().__init__(net)
         if classes is None and outputs is None:
             raise UserError(f"{type(self).__name__} needs classes or outputs (their number).")
+        if classes is None and outputs == 1:
+            raise UserError(
+                f"{type(self).__name__} needs two classes or more, but the target of the data is "
+                "a number.\nChoose a regression (gdl list model), or set data.problem: "
+                "classification."
+            )
         if not 0 <= label_smoothing < 1:
             raise UserError(f"model.label_smoothing is {label_smoothing}; write 0 to below 1.")
         self.classes = classes or [str(k) for k in range(outputs or 0)]
@@ -97,12 +103,23 @@ class Regression(Supervised):
         net: gives one number a target, shape [B, 1] or [B].
         target_mean: of the training targets, in their own unit; 0 if neither data nor user tell.
         target_std: of the training targets, in their own unit; 1 if neither data nor user tell.
+        classes: what the data tells where its target is a class; refused.
     """
 
     def __init__(
-        self, net: nn.Module, target_mean: float | None = None, target_std: float | None = None
+        self,
+        net: nn.Module,
+        target_mean: float | None = None,
+        target_std: float | None = None,
+        classes: list[str] | None = None,
     ) -> None:
         super().__init__(net)
+        if classes is not None:
+            raise UserError(
+                f"{type(self).__name__} is a regression, but the target of the data is one of "
+                f"{len(classes)} classes.\nChoose a classification (gdl list model), or set "
+                "data.problem: regression if they are numbers."
+            )
         self.target_mean = 0.0 if target_mean is None else target_mean
         self.target_std = 1.0 if target_std is None else target_std
 

@@ -1,0 +1,70 @@
+"""The command line, run in this process and in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gdlightning.__main__ import main
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")
+
+
+@dataclass
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """The output, parsed."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def gdl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """``gdl(*arguments)`` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+
+    def run(*arguments: str) -> Result:
+        try:
+            code = main(list(arguments))
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        out, err = capsys.readouterr()
+        return Result(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def fit(gdl: Run) -> Run:
+    """``fit(config, *flags)``: a training without progress bar that must succeed."""
+
+    def run(config: str, *flags: str) -> Result:
+        result = gdl("fit", "--config", str(CONFIGS / f"{config}.yaml"), *QUIET, *flags)
+        assert result.code == 0, result.err
+        return result
+
+    return run
+
+
+def metrics(name: str, version: int = 0) -> dict[str, float]:
+    """The final metrics of a run in this folder."""
+    found: dict[str, float] = json.loads(
+        Path(f"runs/{name}/version_{version}/metrics.json").read_text()
+    )
+    return found

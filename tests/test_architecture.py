@@ -1,0 +1,58 @@
+"""Imports go in one direction, and start-up imports nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "gdlightning"
+BENEATH = {"errors", "signature", "discovery"}
+MAY_IMPORT = {
+    "optimizers": BENEATH,
+    "schedules": BENEATH,
+    "clipping": BENEATH,
+    "nets": BENEATH,
+    "data": BENEATH,
+    "tasks": BENEATH | {"data", "nets"},
+    "callbacks": BENEATH | {"tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    "cli": BENEATH | {"callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """The parts of gdlightning that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gdlightning."):
+            found.add((node.module or "").split(".")[1])
+    return found
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_imports_go_in_one_direction(folder: str) -> None:
+    for path in (PACKAGE / folder).rglob("*.py"):
+        assert imports(path) <= MAY_IMPORT[folder] | {folder}, path
+
+
+def test_every_folder_is_known() -> None:
+    folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"}
+    assert folders == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("import gdlightning", ("torch", "lightning", "numpy")),
+        ("from gdlightning.__main__ import main; main(['optimizers'])", ("torch", "lightning")),
+        ("from gdlightning.__main__ import main; main(['schedules'])", ("torch", "lightning")),
+        ("from gdlightning.__main__ import main; main(['--help'])", ("torch", "lightning")),
+    ],
+)
+def test_light_commands_import_nothing_heavy(command: str, heavy: tuple[str, ...]) -> None:
+    code = f"{command}\nimport sys\nprint([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]"), done.stdout[-200:]
