@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -33,12 +34,12 @@ class Modes(L.Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Evaluation weights, if training is under way."""
-        if trainer.training and self.kept is None:
+        if fitting(trainer) and self.kept is None:
             self._evaluate(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Back to the training weights."""
-        if trainer.training:
+        if fitting(trainer):
             self._train(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,6 +85,11 @@ class Modes(L.Callback):
         if self.kept is not None:
             _copy(self.kept, module)
         self.kept = None
+
+
+def fitting(trainer: L.Trainer) -> bool:
+    """Whether a training is under way, its validations included, its sanity check not."""
+    return trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdlightning.callbacks.modes import Modes
+from gdlightning.callbacks.modes import Modes, fitting
 from gdlightning.callbacks.replay import Replay
 from gdlightning.clipping import Clip
 from gdlightning.clipping import find as find_clip
@@ -173,7 +173,7 @@ class Observe(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Pass the metrics on, except those of the sanity check."""
-        if not trainer.sanity_checking and trainer.training:
+        if fitting(trainer):
             self.schedule.observe(trainer.callback_metrics)
 
 

@@ -45,7 +45,7 @@ def model_graph(board: TensorBoardLogger, module: L.LightningModule, batch: Any)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints its failures
             warnings.simplefilter("ignore")
-            board.log_graph(module, inputs)
+            board.experiment.add_graph(module, inputs)
     except Exception:
         board.experiment.add_text("graph", "This module can't be traced; see the tab Text.", 0)
     finally:

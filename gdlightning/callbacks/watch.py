@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.callbacks.pictures import histograms, model_graph, show_samples
 from gdlightning.optimizers.table import table
@@ -115,7 +116,7 @@ class Watch(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Show sample predictions of the first batch."""
-        if self.samples and batch_idx == 0 and trainer.training and not trainer.sanity_checking:
+        if self.samples and batch_idx == 0 and fitting(trainer):
             for board in boards(trainer):
                 show_samples(board, pl_module, batch, trainer.global_step)
 

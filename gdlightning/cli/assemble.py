@@ -70,6 +70,10 @@ def build_data(config: Config) -> L.LightningDataModule | None:
     options = config.section("data")
     if issubclass(cls, DataModule) and "data.seed" not in config.given:
         options["seed"] = config.values["seed"]
+    # A number of few values could be a class: the task tells where the data may ask.
+    problem = getattr(config.classes["model"], "problem", None)
+    if problem is not None and options.get("problem") == "auto":
+        options["problem"] = problem
     data: L.LightningDataModule = cls(**options)
     return data
 

@@ -50,9 +50,9 @@ def fit(config: Config) -> Path:
     except UserError:
         _remove_if_unused(folder)
         raise
-    if trainer.interrupted:
+    except SystemExit:  # Lightning's answer to an interrupt
         print(f"\nStopped at step {trainer.global_step}. What was saved is in {folder}")
-        raise SystemExit(130)
+        raise SystemExit(130) from None
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
     if _has_test(training.data):
         test = trainer.test(training.module, datamodule=training.data, verbose=False)
@@ -119,6 +119,7 @@ def quiet() -> None:
         ".*No positive samples.*",
         ".*No negative samples.*",
         ".*Experiment logs directory.*exists and is not empty.*",
+        ".*Sparse invariant checks.*",
         ".*Using backward\\(\\) with create_graph=True.*",
     ):
         warnings.filterwarnings("ignore", message)

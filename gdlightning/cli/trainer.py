@@ -56,15 +56,7 @@ def build(training: Training, folder: Path) -> L.Trainer:
     callbacks: list[L.Callback] = [watch, Record(_plain(config.values), sizes, fitted)]
     options = config.values["trainer"]
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-        validated = not isinstance(data, DataModule) or len(data.rows.get("val", ())) > 0
-        callbacks.append(
-            ModelCheckpoint(
-                dirpath=folder / "checkpoints",
-                filename="{epoch}-{step}",
-                monitor="val_loss" if validated and isinstance(data, DataModule) else None,
-                save_last=True,
-            )
-        )
+        callbacks += _checkpoints(folder / "checkpoints", data)
     if options.get("enable_progress_bar") is not False:
         callbacks.append(Progress())
     module: Any = training.module
@@ -100,6 +92,24 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
         raise UserError(f"trainer: {first}") from error
     except Exception as error:  # Lightning's MisconfigurationException derives from Exception alone
         raise UserError(f"trainer: {error}") from error
+
+
+def _checkpoints(folder: Path, data: Any) -> list[ModelCheckpoint]:
+    last = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    if not isinstance(data, DataModule) or not len(data.rows.get("val", ())):
+        return [last]
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best-{epoch}-{step}",
+        monitor="val_loss",
+        save_on_train_epoch_end=False,
+    )
+    return [best, last]
 
 
 def _loggers(training: Training, folder: Path) -> list[Logger]:

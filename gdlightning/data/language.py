@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Literal
@@ -142,12 +144,13 @@ class PythonDocs(Language):
     ) -> None:
         super().__init__(**kwargs)
         self.context, self.level = context, level
-        self._folder = tempfile.TemporaryDirectory(prefix="gdlightning-")
+        self._folder = Path(tempfile.mkdtemp(prefix="gdlightning-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def files(self) -> list[Path]:
         """One file: the topics in alphabetic order."""
         from pydoc_data.topics import topics
 
-        path = Path(self._folder.name) / "topics.txt"
+        path = self._folder / "topics.txt"
         path.write_text("\n".join(topics[k] for k in sorted(topics)), encoding="utf-8")
         return [path]

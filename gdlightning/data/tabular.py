@@ -107,8 +107,8 @@ class Tabular(TableModule):
         target: the column to predict.
         categorical: columns of numbers that are codes; text columns are found without it.
         drop: columns to leave out, such as an id.
-        problem: whether the target is a class or a number; auto: numbers with more than 20
-            different values, or with fractions, are numbers.
+        problem: whether the target is a class or a number; auto: a number for a regression,
+            otherwise numbers with more than 20 different values, or with fractions, are numbers.
     """
 
     def __init__(

@@ -106,6 +106,8 @@ class Regression(Supervised):
         classes: what the data tells where its target is a class; refused.
     """
 
+    problem = "regression"
+
     def __init__(
         self,
         net: nn.Module,

@@ -133,12 +133,11 @@ def test_texts_of_a_users_table_and_folder(fit: Run, gdl: Run) -> None:
     Path("t.csv").write_text("text,mood\n" + "\n".join(lines) + "\n")
     for vocabulary in ("counted", "hashed"):
         fit("text", "--data", "text-table", "--data.path", "t.csv", "--data.target", "mood",
-            "--data.vocabulary", vocabulary, "--data.features", "512", "--name", vocabulary)  # fmt: skip
+            "--data.vocabulary", vocabulary, "--data.features", "512",
+            "--name", vocabulary)  # fmt: skip
         Path("new.txt").write_text("so lovely and warm\ndark and cruel\n")
-        assert (
-            gdl("predict", f"runs/{vocabulary}", "--input", "new.txt", "--output", "p.csv").code
-            == 0
-        )
+        predict = ("predict", f"runs/{vocabulary}", "--input", "new.txt", "--output", "p.csv")
+        assert gdl(*predict).code == 0
         assert [r["prediction"] for r in rows("p.csv")] == ["good", "bad"]
     for k, line in enumerate(lines):
         text, _, mood = line.rpartition(",")
