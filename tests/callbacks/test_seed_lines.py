@@ -65,7 +65,7 @@ def test_bitwise_equal_to_a_hand_written_loop(line: str, clip: float | None) -> 
         for (numeric, codes), classes in loader:
             optimizer.zero_grad()
             loss = F.cross_entropy(theirs.net(numeric, codes), classes)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             if clip is not None:
                 nn.utils.clip_grad_norm_(theirs.parameters(), clip)
             optimizer.step()
