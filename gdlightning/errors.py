@@ -14,6 +14,10 @@ class UserError(Exception):
     """
 
 
+class StorageError(UserError):
+    """Something on the disk could not be written; what was saved before is as it was."""
+
+
 def fold(name: str) -> str:
     """A name as people mean it: any case, with or without ``-``, ``_`` and spaces."""
     return "".join(c for c in name.lower() if c not in "-_ ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.modes import Modes, fitting
 from gdlightning.callbacks.replay import Replay
 from gdlightning.clipping import Clip
@@ -20,6 +22,10 @@ from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Choice, Context, Part, build
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules import Schedule
+
+
+class Dropped(Exception):
+    """A step is not made; nothing has been changed yet."""
 
 
 class Optimization:
@@ -53,6 +59,7 @@ class Optimization:
         self.parts: list[Part] = []
         self.module: L.LightningModule | None = None
         self.replay: Replay | None = None
+        self.guard: Guard | None = None
         searches = "closure" in self.choice.needs and "lbfgs" in self.choice.entry.name
         if searches and type(self.clip).__name__ != "NoClip":
             raise UserError(
@@ -89,13 +96,13 @@ class Optimization:
         own = self._own_callbacks()
         callbacks = list(own) if isinstance(own, Sequence) else [own]
         if "closure" in self.choice.needs:
-            self.replay = Replay(self._module)
+            self.replay = Replay(self._module, self.clip_again)
             callbacks.append(self.replay)
         if "modes" in self.choice.needs:
             callbacks.append(Modes())
         if self.schedule.needs_metric:
             callbacks.append(Observe(self.schedule))
-        return callbacks
+        return [*callbacks, ClipMemory(self.clip)]
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer, and its schedule by optimizer step."""
@@ -109,8 +116,26 @@ class Optimization:
         }
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        """Clip the unscaled gradients; called by Lightning before each step."""
+        """Clip the unscaled gradients; called by Lightning before each step.
+
+        Raises:
+            Dropped: the guard lets this step not be made.
+        """
         self.clip(optimizer.param_groups)
+        if self.guard is not None and self.guard.is_bad(self._module.trainer, self.clip.norm):
+            raise Dropped
+
+    def clip_again(self, optimizer: Optimizer | LightningOptimizer) -> None:
+        """Clip the gradients of a further evaluation; bad ones become 0.
+
+        Within a step that has begun the optimizer must finish, to put the weights back.
+        """
+        self.clip(optimizer.param_groups)
+        norm = self.clip.norm
+        if self.guard is not None and norm is not None and not math.isfinite(float(norm)):
+            for parameter in (p for g in optimizer.param_groups for p in g["params"]):
+                if parameter.grad is not None:
+                    parameter.grad.zero_()
 
     def optimizer_step(
         self,
@@ -123,7 +148,8 @@ class Optimization:
         closure = optimizer_closure
         if self.replay is not None and closure is not None:
             closure = self.replay.closure(closure, optimizer)
-        optimizer.step(closure=closure)
+        with contextlib.suppress(Dropped):
+            optimizer.step(closure=closure)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gradients of a loss, weighted by its share of the examples of an accumulated batch."""
@@ -175,6 +201,21 @@ class Observe(L.Callback):
         """Pass the metrics on, except those of the sanity check."""
         if fitting(trainer):
             self.schedule.observe(trainer.callback_metrics)
+
+
+class ClipMemory(L.Callback):
+    """Keeps in checkpoints what a way of clipping remembers of past steps."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers."""
+        return self.clip.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what it remembered."""
+        self.clip.load_state_dict(state_dict)
 
 
 def optimize(

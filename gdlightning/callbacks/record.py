@@ -6,20 +6,19 @@ from typing import Any
 
 import lightning.pytorch as L
 
-KEY = "gdlightning"
+from gdlightning.storage.checkpoint import KEY
 
 
 class Record(L.Callback):
-    """Puts the resolved config, the data's sizes and its fitted preprocessing in each checkpoint.
+    """Puts what is known of a run in each of its checkpoints.
 
     Args:
-        config: the resolved config, plain values.
-        sizes: what nets and task were told of the data.
-        fitted: the data module's fitted preprocessing, plain values and tensors.
+        content: plain values and tensors: the resolved ``config``, the data's ``sizes``, its
+            ``fitted`` preprocessing, the number of ``examples`` of each split, the ``environment``.
     """
 
-    def __init__(self, config: dict[str, Any], sizes: dict[str, Any], fitted: Any) -> None:
-        self.content = {"config": config, "sizes": sizes, "fitted": fitted}
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -21,11 +21,19 @@ class Replay(L.Callback):
     would see only the last of several accumulated batches, count its batch in metrics, logs and
     batch-norm statistics once more, and draw other dropout masks. Here the first evaluation is
     Lightning's; each further one repeats all batches of the step with the same random state and
-    leaves no trace but the gradients.
+    leaves no trace but the gradients, clipped like the first.
+
+    Args:
+        module: that is trained.
+        clip: clips the gradients of an optimizer's parameters.
     """
 
-    def __init__(self, module: L.LightningModule) -> None:
-        self.module = module
+    def __init__(
+        self,
+        module: L.LightningModule,
+        clip: Callable[[Optimizer | LightningOptimizer], None],
+    ) -> None:
+        self.module, self.clip = module, clip
         self.window: list[tuple[Any, int, float]] = []
         self.random: list[Tensor] = _random_state()
 
@@ -68,6 +76,7 @@ class Replay(L.Callback):
                 loss: Tensor = given / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
                 total += loss.detach()
+        self.clip(optimizer)
         _restore(after)
         return total
 

@@ -41,11 +41,14 @@ class Watch(L.Callback):
         self._clipped: list[Tensor] = []
         self._examples = 0
         self._last_step = -1
+        self._steps_before = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the table of parameter groups and the model's structure."""
-        self._clock = (time.perf_counter(), trainer.global_step)
-        self._last_step = trainer.global_step
+        self._clock = (time.perf_counter(), trainer.global_step - self._steps_before)
+        self._last_step, self._steps_before = trainer.global_step, 0
+        if trainer.global_step:  # resumed: these stand in the logs already
+            return
         for board in boards(trainer):
             if self.optimization is not None and self.optimization.parts:
                 board.experiment.add_text(
@@ -118,13 +121,26 @@ class Watch(L.Callback):
         """Show sample predictions of the first batch."""
         if self.samples and batch_idx == 0 and fitting(trainer):
             for board in boards(trainer):
-                show_samples(board, pl_module, batch, trainer.global_step)
+                show_samples(board, pl_module, batch, max(0, trainer.global_step - 1))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show histograms, if asked for."""
         if self.histograms:
             for board in boards(trainer):
-                histograms(board, pl_module, trainer.global_step)
+                histograms(board, pl_module, max(0, trainer.global_step - 1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered since the last line of the log."""
+        return {
+            "clipped": [float(c) for c in self._clipped],
+            "examples": self._examples,
+            "steps": self._last_step - self._clock[1],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with it; ``on_train_start`` starts the clock."""
+        self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
+        self._examples, self._steps_before = state_dict["examples"], state_dict["steps"]
 
     @staticmethod
     def _due(trainer: L.Trainer, step: int) -> bool:

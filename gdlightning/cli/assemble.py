@@ -12,6 +12,7 @@ import lightning.pytorch as L
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.cli.config import Config
 from gdlightning.data.module import DataModule
+from gdlightning.data.replayed import make_resumable
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
 
@@ -24,6 +25,7 @@ class Training:
     module: L.LightningModule
     data: L.LightningDataModule | None
     optimization: Optimization
+    rollbacks: int = 0
 
 
 def assemble(config: Config) -> Training:
@@ -59,6 +61,9 @@ def assemble(config: Config) -> Training:
     optimization.check(module)
     check_lengths(config, data, optimization)
     optimization.attach(module)
+    for owner in (module, data):
+        if owner is not None and not isinstance(owner, DataModule):
+            make_resumable(owner)
     return Training(config, module, data, optimization)
 
 

@@ -1,19 +1,22 @@
-"""Checkpoints: finding them, reading them without running code, starting from their weights."""
+"""Checkpoints by the path of a file or a run, and starting from their weights."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 
-from gdlightning.callbacks.record import KEY
+from gdlightning.cli.folder import number
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.storage.checkpoint import KEY, candidates, read, verify
 
 
 def find_checkpoint(where: str) -> Path:
     """The checkpoint file of a path: a file, a run folder, or the folder of a run's versions.
+
+    Of a run it is the newest one that is whole; damaged ones are named.
 
     Raises:
         UserError: there is none.
@@ -24,12 +27,24 @@ def find_checkpoint(where: str) -> Path:
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"There is no run or checkpoint {where}.{did_you_mean(where, near)}")
-    for folder in (path, *sorted(path.glob("version_*"), key=_number, reverse=True)):
-        found = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda p: p.stat().st_mtime)
-        last = [p for p in found if p.stem.startswith("last")]
-        if last or found:
-            return (last or found)[-1]
-    raise UserError(f"{where} holds no checkpoint (looked for checkpoints/*.ckpt).")
+    for folder in (path, *sorted(path.glob("version_*"), key=number, reverse=True)):
+        found = newest_whole(folder / "checkpoints")
+        if found is not None:
+            return found
+    raise UserError(f"{where} holds no whole checkpoint (looked for checkpoints/*.ckpt).")
+
+
+def newest_whole(folder: Path) -> Path | None:
+    """The newest checkpoint in a folder whose digest is right; damaged ones are named."""
+    for path in candidates(folder):
+        try:
+            if verify(path):
+                return path
+            problem = "its digest is missing"
+        except (UserError, OSError) as error:
+            problem = str(error)
+        print(f"Passing over {path}: {problem}", file=sys.stderr)
+    return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -38,14 +53,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged, or holds more than weights and plain values.
     """
-    try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        raise UserError(f"The checkpoint {path} can't be read: {first}") from error
-    if not isinstance(found, dict) or "state_dict" not in found:
-        raise UserError(f"{path} is no checkpoint of a training: it has no state_dict.")
-    return found
+    return read(path)
 
 
 def record_of(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -54,10 +62,10 @@ def record_of(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         UserError: it was not written by gdlightning.
     """
-    if KEY not in checkpoint:
+    record = checkpoint.get(KEY)
+    if not isinstance(record, dict) or not {"config", "sizes", "fitted"} <= set(record):
         raise UserError(f"{path} was not written by gdl fit: it holds no config.")
-    found: dict[str, Any] = checkpoint[KEY]
-    return found
+    return record
 
 
 def init_from(module: L.LightningModule, where: str) -> None:
@@ -74,14 +82,9 @@ def init_from(module: L.LightningModule, where: str) -> None:
         raise UserError(
             f"init_from: no weight of {path} fits this model.\n"
             f"The model begins with {', '.join(list(own)[:3])}; the checkpoint with "
-            f"{', '.join(list(saved)[:3])}."
+            f"{', '.join(map(str, list(saved)[:3]))}."
         )
     module.load_state_dict(fitting, strict=False)
     fresh = [k for k in own if k not in fitting]
     print(f"Starting from {path}: {len(fitting)} of {len(own)} tensors", end="")
     print(f"; fresh: {', '.join(fresh[:4])}{', …' if len(fresh) > 4 else ''}." if fresh else ".")
-
-
-def _number(path: Path) -> int:
-    tail = path.name.rpartition("_")[2]
-    return int(tail) if tail.isdigit() else -1

@@ -16,7 +16,7 @@ DATA = Catalogue("gdlightning.data", "data", base="lightning.pytorch:LightningDa
 
 NOT_TRAINER = {
     "logger", "callbacks", "plugins", "gradient_clip_val", "gradient_clip_algorithm",
-    "default_root_dir", "use_distributed_sampler", "reload_dataloaders_every_n_epochs",
+    "default_root_dir", "use_distributed_sampler", "reload_dataloaders_every_n_epochs", "max_time",
 }  # fmt: skip
 """Trainer arguments that other sections set."""
 
@@ -103,3 +103,14 @@ def trainer_options() -> dict[str, Option]:
     from lightning.pytorch import Trainer
 
     return options_of(Trainer, NOT_TRAINER)
+
+
+def fixed_options(section: str) -> dict[str, Option]:
+    """The options of a section that has no choice of a name."""
+    from gdlightning.callbacks.checkpoints import Checkpoints
+    from gdlightning.callbacks.guard import Guard
+    from gdlightning.callbacks.watch import Watch
+    from gdlightning.optimizers.groups import Grouping
+
+    targets = {"groups": Grouping, "watch": Watch, "checkpoint": Checkpoints, "guard": Guard}
+    return options_of(targets[section], skip={"folder", "stops"})

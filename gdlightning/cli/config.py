@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gdlightning.cli.sources import NAMED, Setting, merge, read_flags
+from gdlightning.cli.sources import FIXED, NAMED, Setting, merge, read_flags
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.signature import Option, options_of
 
@@ -33,6 +33,12 @@ class General:
         loggers: any of tensorboard, csv, wandb, mlflow.
         init_from: a checkpoint whose weights the model starts from (fine-tuning).
         threads: CPU threads of torch; its own choice if not given.
+        resume: auto goes on with the newest unfinished run of this config, or starts a new one;
+            a run folder goes on with that one.
+        resume_changed: go on with the run that ``resume`` names although its options differ.
+        max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
+        callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
+            {name, options}.
     """
 
     version: int = VERSION
@@ -43,6 +49,10 @@ class General:
     loggers: list[str] = field(default_factory=lambda: ["tensorboard", "csv"])
     init_from: str | None = None
     threads: int | None = None
+    resume: str | None = None
+    resume_changed: bool = False
+    max_time: str | None = None
+    callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -91,7 +101,7 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
     Raises:
         UserError: whatever can be found wrong before anything is built.
     """
-    switches = SWITCHES | {f"{s}.help" for s in (*NAMED, "trainer", "watch", "groups")}
+    switches = SWITCHES | {f"{s}.help" for s in (*NAMED, "trainer", *FIXED)}
     settings, found = read_flags(argv, switches)
     merged = merge(settings)
     if "name" not in merged and (files := _config_files(argv)):
@@ -126,13 +136,11 @@ def _name(merged: Mapping[str, Setting], section: str) -> Any:
 
 def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option]]:
     """Named section → class, and dotted key → option, for these choices of names."""
-    from gdlightning.callbacks.watch import Watch
     from gdlightning.cli import choices
-    from gdlightning.optimizers.groups import Grouping
 
     known = dict(options_of(General))
-    for section, target in {"groups": Grouping, "watch": Watch}.items():
-        known |= {f"{section}.{k}": o for k, o in options_of(target).items()}
+    for section in FIXED:
+        known |= {f"{section}.{k}": o for k, o in choices.fixed_options(section).items()}
     rules = "a list of {pattern, lr, weight_decay, freeze}; the first that matches counts"
     known["groups.rules"] = Option("rules", list[dict[str, Any]] | None, None, rules)
     known |= {f"trainer.{k}": o for k, o in choices.trainer_options().items()}

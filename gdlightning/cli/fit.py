@@ -5,10 +5,15 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
 from gdlightning.errors import UserError
+
+if TYPE_CHECKING:
+    from gdlightning.callbacks.stops import Stopped, Stops
+    from gdlightning.cli.assemble import Training
+    from gdlightning.cli.resume import Run
 
 
 def main(argv: list[str]) -> int:
@@ -21,7 +26,7 @@ def main(argv: list[str]) -> int:
         from gdlightning.cli.help import show
 
         return show(argv)
-    config, switches = load(argv)
+    config, switches = load(_with_own_config(argv))
     if switches.get("print_config"):
         from gdlightning.cli.folder import to_yaml
 
@@ -31,37 +36,127 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _with_own_config(argv: list[str]) -> list[str]:
+    """``gdl fit --resume RUN`` alone reads the config of that run."""
+    given = [a.partition("=")[0] for a in argv]
+    if "--resume" not in given or "--config" in given or "--model" in given:
+        return argv
+    position = given.index("--resume")
+    where = argv[position].partition("=")[2] or "".join(argv[position + 1 : position + 2])
+    folder = Path(where).parent.parent if where.endswith(".ckpt") else Path(where)
+    if where == "auto" or not (folder / "config.yaml").is_file():
+        return argv
+    return ["--config", str(folder / "config.yaml"), *argv]
+
+
 def fit(config: Config) -> Path:
-    """Train and test; returns the run folder."""
+    """Train and test; returns the run folder.
+
+    Raises:
+        UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
+        SystemExit: training was stopped and saved; its code tells a scheduler to start it again.
+    """
+    from gdlightning.callbacks.stops import Stopped, Stops, seconds_of
+    from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
+    from gdlightning.cli.resume import open_run
 
     quiet()
+    limit = seconds_of(config.values["max_time"])
     training = assemble(config)
     _licence(training.optimization.choice.entry)
-    from gdlightning.cli import trainer as trainers
-    from gdlightning.cli.folder import new_folder, to_yaml, write_json, write_text
-
     trainers.check(training)
-    folder = new_folder(config.values["run_root"], config.values["name"])
-    write_text(folder / "config.yaml", to_yaml(config.values))
-    trainer = trainers.build(training, folder)
-    try:
-        trainer.fit(training.module, datamodule=training.data)
-    except UserError:
-        _remove_if_unused(folder)
-        raise
-    except SystemExit:  # Lightning's answer to an interrupt
-        print(f"\nStopped at step {trainer.global_step}. What was saved is in {folder}")
-        raise SystemExit(130) from None
+    stops = Stops(limit)
+    with open_run(config, trainers.first_rank()) as run:
+        stops.install()
+        try:
+            _prepare(run, config, training)
+            _train(training, run, stops)
+        except Stopped as stop:
+            _say_stopped(stop, run.folder)
+            raise SystemExit(stop.code) from None
+        finally:
+            stops.remove()
+        return run.folder
+
+
+def _prepare(run: Run, config: Config, training: Training) -> None:
+    """Write the config, or bring a resumed run's folder to its checkpoint."""
+    from gdlightning.cli import trainer as trainers
+    from gdlightning.cli.checkpoint import read_checkpoint, record_of
+    from gdlightning.cli.folder import FINISHED, to_yaml
+    from gdlightning.cli.resume import check_data
+    from gdlightning.storage.logs import trim
+    from gdlightning.storage.write import remove_leftovers, write_text
+
+    step = 0
+    if run.checkpoint is not None:
+        content = read_checkpoint(run.checkpoint)
+        check_data(record_of(content, run.checkpoint), trainers.record(training), run.folder)
+        step = content["global_step"]
+    if not trainers.first_rank():
+        return
+    if run.resumed:
+        remove_leftovers(run.folder)
+        remove_leftovers(run.folder / "checkpoints")
+        (run.folder / FINISHED).unlink(missing_ok=True)
+        trim(run.folder, step)
+        print(f"Going on with {run.folder} from step {step:,}.")
+    write_text(run.folder / "config.yaml", to_yaml(config.values))
+
+
+def _train(training: Training, run: Run, stops: Stops) -> None:
+    """Fit and test, going back to the last good checkpoint where the guard asks for it."""
+    from gdlightning.callbacks.guard import Rollback
+    from gdlightning.cli import trainer as trainers
+    from gdlightning.cli.assemble import assemble
+    from gdlightning.cli.checkpoint import newest_whole
+    from gdlightning.cli.folder import FINISHED, remove_run
+    from gdlightning.storage.write import write_json
+
+    checkpoint = run.checkpoint
+    while True:
+        trainer = trainers.build(training, run, stops)
+        try:
+            trainer.fit(
+                training.module,
+                datamodule=training.data,
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
+            break
+        except Rollback as event:
+            checkpoint = newest_whole(run.folder / "checkpoints")
+            count = training.optimization.guard.rollbacks + 1 if training.optimization.guard else 1
+            training = assemble(training.config)
+            training.rollbacks = count
+            print(
+                f"\n{event}\nRollback {count}: going back to {checkpoint or 'the start'} with a "
+                "smaller learning rate and another order of the data.",
+                file=sys.stderr,
+            )
+        except UserError as error:
+            if type(error) is UserError and not list(run.folder.glob("checkpoints/*.ckpt")):
+                remove_run(run.folder)
+            raise
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
     if _has_test(training.data):
         test = trainer.test(training.module, datamodule=training.data, verbose=False)
         metrics |= {k: float(v) for row in test for k, v in row.items()}
     if trainer.is_global_zero:
         trainers.log_final(trainer, training, metrics)
-        write_json(folder / "metrics.json", metrics)
-        _report(folder, trainer.global_step, metrics)
-    return folder
+        write_json(run.folder / FINISHED, metrics)
+        _report(run.folder, trainer.global_step, metrics)
+
+
+def _say_stopped(stop: Stopped, folder: Path) -> None:
+    from gdlightning.cli.trainer import first_rank
+
+    if not first_rank():
+        return
+    saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
+    print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
+    print(f"Go on with:  gdl fit --resume {folder}")
 
 
 def _has_test(data: Any) -> bool:
@@ -89,19 +184,6 @@ def _report(folder: Path, steps: int, metrics: dict[str, float]) -> None:
     print(f"Use it:      gdl predict {folder} --input FILE --output predictions.csv")
 
 
-def _remove_if_unused(folder: Path) -> None:
-    """Leave no folder of a run that never made a step."""
-    import shutil
-
-    if not list(folder.glob("checkpoints/*.ckpt")):
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in (folder.parent, folder.parent.parent):
-            try:
-                parent.rmdir()
-            except OSError:
-                break
-
-
 def quiet() -> None:
     """Silence what Lightning says of things that are as they should be here."""
     import logging
@@ -120,6 +202,7 @@ def quiet() -> None:
         ".*No negative samples.*",
         ".*Experiment logs directory.*exists and is not empty.*",
         ".*Sparse invariant checks.*",
+        ".*It is recommended to use `self.log.*sync_dist.*",
         ".*Using backward\\(\\) with create_graph=True.*",
     ):
         warnings.filterwarnings("ignore", message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdlightning.cli.sources import NAMED
+from gdlightning.cli.sources import FIXED, NAMED
 from gdlightning.errors import UserError
 from gdlightning.signature import Option
 
@@ -27,7 +27,7 @@ sections chosen by name:
   --schedule NAME        gdl schedules
   --clip NAME            gradient clipping: gdl list clip
 
-sections with fixed options: groups, watch, trainer (--groups.help, --watch.help, --trainer.help)
+sections with fixed options: groups, watch, checkpoint, guard, trainer (--groups.help, ...)
 
 general:"""
 
@@ -55,13 +55,9 @@ def show(argv: list[str]) -> int:
 
 def _section(section: str, name: str) -> str:
     from gdlightning.cli import choices
-    from gdlightning.signature import options_of
 
-    if section in ("groups", "watch"):
-        from gdlightning.callbacks.watch import Watch
-        from gdlightning.optimizers.groups import Grouping
-
-        return _rows(section, options_of({"groups": Grouping, "watch": Watch}[section]))
+    if section in FIXED:
+        return _rows(section, choices.fixed_options(section))
     if section == "trainer":
         return _rows(section, choices.trainer_options())
     if section not in NAMED:

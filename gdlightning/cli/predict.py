@@ -102,6 +102,6 @@ def write(records: list[dict[str, Any]], output: str | None, suffix: str) -> Non
     if output is None:
         print(text, end="")
         return
-    from gdlightning.cli.folder import write_text
+    from gdlightning.storage.write import write_text
 
     write_text(Path(output), text)

@@ -18,6 +18,9 @@ NAMED = (
 )  # fmt: skip
 """Sections that are chosen by name and then have that choice's own options."""
 
+FIXED = ("groups", "watch", "checkpoint", "guard")
+"""Sections whose options are always the same."""
+
 COMMAND_LINE = "the command line"
 
 

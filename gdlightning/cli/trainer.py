@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+import torch
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
+from gdlightning.callbacks.checkpoints import Checkpoints
+from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
+from gdlightning.callbacks.stops import Stops
 from gdlightning.callbacks.watch import Watch
 from gdlightning.cli.assemble import Training
+from gdlightning.cli.extra import build_callbacks
+from gdlightning.cli.folder import plain
+from gdlightning.cli.resume import Run
 from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.storage.checkpoint import WholeCheckpoints
+from gdlightning.storage.logs import KeptCSVLogger
 
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
 
@@ -46,22 +56,54 @@ def check(training: Training) -> None:
         )
 
 
-def build(training: Training, folder: Path) -> L.Trainer:
-    """The Trainer that writes to ``folder``."""
-    config = training.config
-    data = training.data
-    sizes, fitted = (data.sizes(), data.fitted) if isinstance(data, DataModule) else ({}, {})
+def first_rank() -> bool:
+    """Whether this is the first of the processes that train, as far as the environment tells."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return not getattr(rank_zero_only, "rank", 0)
+
+
+def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
+    """The Trainer that writes to a run's folder."""
+    config, folder = training.config, run.folder
     watch = Watch(**config.values["watch"])
     watch.optimization = training.optimization
-    callbacks: list[L.Callback] = [watch, Record(_plain(config.values), sizes, fitted)]
+    guard = Guard(**config.values["guard"])
+    guard.folder, guard.rollbacks = folder, training.rollbacks
+    training.optimization.guard = guard
     options = config.values["trainer"]
-    if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-        callbacks += _checkpoints(folder / "checkpoints", data)
+    callbacks: list[L.Callback] = [watch, guard, stops, Record(record(training))]
     if options.get("enable_progress_bar") is not False:
         callbacks.append(Progress())
+    callbacks += build_callbacks(config.values["callbacks"])
+    if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
+        given = config.values["checkpoint"]
+        callbacks.append(Checkpoints(folder / "checkpoints", stops, **given))
     module: Any = training.module
     module._set_hparams(_flat(config.values))
-    return _trainer(training, logger=_loggers(training, folder), callbacks=callbacks)
+    return _trainer(
+        training,
+        logger=_loggers(training, folder),
+        callbacks=callbacks,
+        plugins=[AsyncCheckpointIO(WholeCheckpoints())],
+    )
+
+
+def record(training: Training) -> dict[str, Any]:
+    """What is known of a run, for its checkpoints."""
+    data = training.data if isinstance(training.data, DataModule) else None
+    return {
+        "config": plain(training.config.values),
+        "sizes": data.sizes() if data else {},
+        "fitted": data.fitted if data else {},
+        "examples": {k: len(rows) for k, rows in data.rows.items()} if data else {},
+        "environment": {
+            "torch": str(torch.__version__),
+            "lightning": version("lightning"),
+            "threads": torch.get_num_threads(),
+            "processes": _trainer(training, logger=False, callbacks=[]).world_size,
+        },
+    }
 
 
 def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float]) -> None:
@@ -94,33 +136,15 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
         raise UserError(f"trainer: {error}") from error
 
 
-def _checkpoints(folder: Path, data: Any) -> list[ModelCheckpoint]:
-    last = ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    if not isinstance(data, DataModule) or not len(data.rows.get("val", ())):
-        return [last]
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best-{epoch}-{step}",
-        monitor="val_loss",
-        save_on_train_epoch_end=False,
-    )
-    return [best, last]
-
-
 def _loggers(training: Training, folder: Path) -> list[Logger]:
     place: dict[str, Any] = {"save_dir": folder.parent.parent, "name": folder.parent.name}
-    version = int(folder.name.rpartition("_")[2])
+    number = int(folder.name.rpartition("_")[2])
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":
-            made.append(TensorBoardLogger(**place, version=version, default_hp_metric=False))
+            made.append(TensorBoardLogger(**place, version=number, default_hp_metric=False))
         elif name == "csv":
-            made.append(CSVLogger(**place, version=version))
+            made.append(KeptCSVLogger(**place, version=number))
         else:
             made.append(_remote(name, folder))
     return made
@@ -148,11 +172,3 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             plain = isinstance(value, bool | int | float | str)
             flat[f"{prefix}{key}"] = value if plain else str(value)
     return flat
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value

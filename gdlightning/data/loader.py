@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -63,6 +63,12 @@ class BatchLoader:
         accumulate: batches that make one optimizer step; see ``weight``.
         rank: of this process among ``world_size``, which share the examples out evenly.
         world_size: the number of processes.
+
+    Attributes:
+        between: called before each batch is taken; position and random states are then those with
+            which a training goes on.
+        index: the examples of the last batch, int64 [B].
+        reorder: how often a new order of the data was asked for; 0 at first.
     """
 
     def __init__(
@@ -81,6 +87,9 @@ class BatchLoader:
         self.epoch = 0
         self.position = 0
         self.weight = 1.0
+        self.between: Callable[[], None] | None = None
+        self.index = torch.empty(0, dtype=torch.int64)
+        self.reorder = 0
         self._resumed = False
 
     @property
@@ -98,6 +107,8 @@ class BatchLoader:
         for number, index in enumerate(order.split(self.batch_size)):
             if number < start:
                 continue
+            if self.between is not None:
+                self.between()
             window = number - number % self.accumulate
             parts = sizes[window : window + self.accumulate]
             # Lightning divides each loss by `accumulate`; parts of unequal size, or a window cut
@@ -106,12 +117,14 @@ class BatchLoader:
             # Before the batch is handed out: nobody asks again after an epoch's last one.
             self.position = (number + 1) % len(sizes)
             self.epoch += self.position == 0
+            self.index = index
             yield self.rows.take(index)
 
     def _order(self) -> Tensor:
         count = len(self.rows)
         if self.shuffle:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            seed = self.seed * 1_000_003 + self.epoch + self.reorder * 7_919_000_041
+            generator = torch.Generator().manual_seed(seed)
             order = torch.randperm(count, generator=generator)
         else:
             order = torch.arange(count)
@@ -124,11 +137,12 @@ class BatchLoader:
 
     def state_dict(self) -> dict[str, int]:
         """Epoch and position, so that a resumed training sees the batches that were left."""
-        return {"epoch": self.epoch, "position": self.position}
+        return {"epoch": self.epoch, "position": self.position, "reorder": self.reorder}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue after the batch that was handed out last."""
         self.epoch, self.position = state["epoch"], state["position"]
+        self.reorder = state.get("reorder", 0)
         self._resumed = True
 
 

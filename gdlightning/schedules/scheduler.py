@@ -25,11 +25,20 @@ class Scheduler(LambdaLR):
         self, optimizer: Optimizer, schedule: Schedule, total: int, steps_per_epoch: int = 1
     ) -> None:
         self.schedule = schedule
+        self.scale = 1.0
 
         def factor(step: int) -> float:
-            return schedule.factor(step, total, steps_per_epoch)
+            return self.scale * schedule.factor(step, total, steps_per_epoch)
 
         super().__init__(optimizer, factor)
+
+    def rescale(self, scale: float) -> None:
+        """Multiply the learning rates of this and all later steps by a factor."""
+        self.scale = scale
+        for group, peak, factor in zip(
+            self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
+        ):
+            group["lr"] = peak * factor(self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Position, and what a plateau's decay remembers; plain numbers alone."""

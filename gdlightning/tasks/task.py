@@ -70,6 +70,16 @@ class Task(L.LightningModule):
         if self._observing is not None:
             self._observing.update(predictions.detach(), targets)
 
+    def prepare_metrics(self) -> None:
+        """Make the metrics of all stages, once; the first batch does it where nobody else did."""
+        if self._stage_metrics:
+            return
+        for name in ("train_", "val_", "test_"):  # "train" alone is a method of nn.Module
+            metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
+            if not metrics:
+                return
+            self._stage_metrics[name] = MetricCollection(metrics, prefix=name).to(self.device)
+
     # What Lightning calls
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -107,12 +117,9 @@ class Task(L.LightningModule):
         return loss
 
     def _metrics_of(self, stage: str) -> MetricCollection | None:
-        if not self._stage_metrics:  # all stages at once: Lightning looks for metrics only once
-            for name in ("train_", "val_", "test_"):  # "train" alone is a method of nn.Module
-                metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
-                if not metrics:
-                    return None
-                self._stage_metrics[name] = MetricCollection(metrics, prefix=name).to(self.device)
+        self.prepare_metrics()  # all stages at once: Lightning looks for metrics only once
+        if not self._stage_metrics:
+            return None
         collection = self._stage_metrics[f"{stage}_"]
         return collection if isinstance(collection, MetricCollection) else None
 

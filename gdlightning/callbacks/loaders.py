@@ -1,0 +1,14 @@
+"""The loaders that a training takes its batches from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities.combined_loader import CombinedLoader
+
+
+def train_loaders(trainer: L.Trainer) -> list[Any]:
+    """All of them, as Lightning holds them once training has begun."""
+    combined: Any = trainer.fit_loop._combined_loader
+    return list(combined.flattened) if isinstance(combined, CombinedLoader) else []

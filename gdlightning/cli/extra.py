@@ -1,0 +1,66 @@
+"""Callbacks that a config adds: Lightning's by name, monitors of gdlightning, or one's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as L
+
+from gdlightning.discovery import Catalogue, hyphenated, import_path
+from gdlightning.errors import UserError, did_you_mean, fold
+
+MONITORS = Catalogue("gdlightning.callbacks", "callback", base="lightning.pytorch:Callback")
+OURS = {"ModelCheckpoint", "Checkpoint", "ProgressBar", "TQDMProgressBar", "RichProgressBar",
+        "OnExceptionCheckpoint", "Timer", "BatchSizeFinder", "LearningRateFinder",
+        "LambdaCallback", "GradientAccumulationScheduler", "BackboneFinetuning",
+        "BaseFinetuning", "BasePredictionWriter", "Callback"}  # fmt: skip
+"""Lightning's callbacks whose work is done otherwise here, or that a config can't describe."""
+
+
+def names() -> dict[str, type]:
+    """Name → class of all that can be named without a path."""
+    import lightning.pytorch.callbacks as theirs
+
+    found = {hyphenated(name): getattr(theirs, name) for name in theirs.__all__ if name not in OURS}
+    return found | MONITORS.classes()
+
+
+def build_callbacks(given: Sequence[str | Mapping[str, Any]]) -> list[L.Callback]:
+    """Callbacks from a config's list.
+
+    Raises:
+        UserError: a name or option is not known, or a value can't be meant.
+    """
+    return [_one(c) for c in given]
+
+
+def _one(given: str | Mapping[str, Any]) -> L.Callback:
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = str(options.pop("name", ""))
+    known = {fold(n): cls for n, cls in names().items()}
+    cls = known.get(fold(name))
+    if cls is None and "." in name:
+        cls = import_path(name, "callbacks")
+    if cls is None or not (inspect.isclass(cls) and issubclass(cls, L.Callback)):
+        raise UserError(
+            f"callbacks: there is no callback named {name or given}."
+            f"{did_you_mean(name, names())}\nThere are {', '.join(sorted(names()))}; or give a "
+            "class path such as my_module.MyCallback."
+        )
+    parameters = inspect.signature(cls.__init__).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key in options:
+        if key not in parameters and not open_ended:
+            wanted = [p for p in parameters if p != "self"]
+            raise UserError(
+                f"callbacks: {name} has no option {key}.{did_you_mean(key, wanted)}\n"
+                f"Its options: {', '.join(wanted) or 'none'}."
+            )
+    try:
+        made: L.Callback = cls(**options)
+    except Exception as error:  # of Lightning's own checks, or of the user's class
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"callbacks: {name} can't be made: {first}") from error
+    return made

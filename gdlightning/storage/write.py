@@ -1,0 +1,81 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from gdlightning.errors import StorageError
+
+
+@contextlib.contextmanager
+def whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """A stream to a temporary file beside ``path``, which takes its place once it is on the disk.
+
+    Whatever interrupts the block leaves the former file as it was.
+
+    Raises:
+        StorageError: the disk is full, the folder is read-only, or the like.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    encoding = None if "b" in mode else "utf-8"
+    try:
+        with temporary.open(mode, encoding=encoding) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise StorageError(
+            f"{path} can't be written: {error.strerror or error}.\n"
+            "What stood there before is as it was."
+        ) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    with whole(path, "w") as stream:
+        stream.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed."""
+    for left in folder.glob(".*.tmp"):
+        _remove(left)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the rename itself on the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
