@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from gdlightning.data.language import IGNORE
 from gdlightning.data.tokens import Bytes, Characters, Tokenizer
 from gdlightning.errors import UserError
+from gdlightning.tasks.metrics import full
 from gdlightning.tasks.task import Task
 
 __all__ = ["LanguageModelling"]
@@ -52,7 +53,7 @@ class LanguageModelling(Task):
     def loss(self, batch: Any) -> Tensor:
         """Mean cross-entropy in nats a token; targets of -100 are left out."""
         tokens, following = batch
-        logits = self(tokens).flatten(0, 1)
+        logits = full(self(tokens)).flatten(0, 1)
         wanted = following.flatten()
         loss = F.cross_entropy(logits, wanted, ignore_index=IGNORE, reduction="sum")
         scored = wanted != IGNORE
@@ -99,7 +100,7 @@ class LanguageModelling(Task):
         start = len(tokens)
         for _ in range(length):
             window = torch.tensor([tokens[-self.context :]], device=self.device)
-            logits = self(window)[0, -1].double().cpu()
+            logits = self(window)[0, -1].cpu().double()
             if isinstance(self.tokenizer, Characters):
                 logits[0] = -math.inf  # the unknown character is never written
             if temperature == 0:

@@ -68,7 +68,7 @@ class Forecasting(Task):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """``step_1``, ``step_2``, … in the units of the user, a record a series."""
-        values = in_units(self(*batch[0]), batch[0][2]).double().cpu()
+        values = in_units(self(*batch[0]), batch[0][2]).cpu().double()
         return [{f"step_{k + 1}": float(v) for k, v in enumerate(row)} for row in values]
 
     def samples(self, batch: Any) -> Mapping[str, Any]:

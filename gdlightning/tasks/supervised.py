@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
-from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
 
 from gdlightning.errors import UserError
+from gdlightning.tasks.metrics import AUROC, R2, full
 from gdlightning.tasks.task import Task
 
 
@@ -75,18 +76,18 @@ class Classification(Supervised):
         return {
             "accuracy": MulticlassAccuracy(count, average="micro"),
             "f1": MulticlassF1Score(count, average="macro"),
-            "auroc": MulticlassAUROC(count, thresholds=thresholds),
+            "auroc": AUROC(count, thresholds=thresholds),
         }
 
     def loss(self, batch: Any) -> Tensor:
         """Mean cross-entropy in nats; targets are int64 class numbers, shape [B]."""
-        logits, targets = self.outputs(batch), batch[1]
+        logits, targets = full(self.outputs(batch)), batch[1]
         self.observe(logits, targets)
         return F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """The class and the probability of each class, a record an example."""
-        probabilities = torch.softmax(self.outputs(batch).double(), dim=-1).cpu()
+        probabilities = torch.softmax(self.outputs(batch).cpu().double(), dim=-1)
         return [
             {
                 "prediction": self.classes[int(row.argmax())],
@@ -130,12 +131,12 @@ class Regression(Supervised):
         return {
             "rmse": MeanSquaredError(squared=False),
             "mae": MeanAbsoluteError(),
-            "r2": R2Score(),
+            "r2": R2(centre=self.target_mean),
         }
 
     def loss(self, batch: Any) -> Tensor:
         """Mean squared error in units of the target's standard deviation."""
-        outputs, targets = self.outputs(batch).reshape(-1), batch[1].reshape(-1)
+        outputs, targets = full(self.outputs(batch)).reshape(-1), batch[1].reshape(-1)
         self.observe(self.in_units(outputs), targets)
         return F.mse_loss(outputs, (targets - self.target_mean) / self.target_std)
 
@@ -145,5 +146,5 @@ class Regression(Supervised):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """The predicted value, a record an example."""
-        values = self.in_units(self.outputs(batch).double().reshape(-1)).cpu()
+        values = self.in_units(self.outputs(batch).cpu().double().reshape(-1))
         return [{"prediction": float(v)} for v in values]
