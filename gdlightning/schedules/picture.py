@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
 def curve(schedule: Schedule, steps: int = STEPS) -> list[float]:
     """The factor at each step; a plateau is shown a metric that stops improving half-way."""
+    schedule = copy.deepcopy(schedule)  # drawing must not change what a plateau remembers
     factors = []
     epoch = max(1, steps // 40)
     for step in range(steps):

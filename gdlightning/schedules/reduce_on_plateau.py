@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 ALIASES = ("plateau", "reduce-lr-on-plateau")
@@ -42,7 +43,7 @@ class ReduceOnPlateau:
         """The metric of one validation."""
         sign = 1.0 if self.mode == "min" else -1.0
         bar = None if self.best is None else self.best - sign * abs(self.best) * self.threshold
-        if bar is None or sign * value < sign * bar:
+        if not math.isnan(value) and (bar is None or sign * value < sign * bar):
             self.best, self.bad = value, 0
         else:
             self.bad += 1

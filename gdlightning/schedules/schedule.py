@@ -56,7 +56,10 @@ def find(name: str) -> Callable[..., Any]:
         home = importlib.import_module(f"{PACKAGE}.{known}")
         return getattr(home, known, None) or home.ReduceOnPlateau  # type: ignore[no-any-return]
     if "." in name:
-        return import_path(name, "schedule")  # type: ignore[no-any-return]
+        found: Callable[..., Any] = import_path(name, "schedule")
+        if not callable(found) or not hasattr(found, "__name__"):
+            raise UserError(f"schedule {name} is no function of step and total.")
+        return found
     raise UserError(
         f"There is no schedule named {name}.{did_you_mean(name, [*names(), *aliases.values()])}\n"
         f"There are {', '.join(names())}."
@@ -65,8 +68,9 @@ def find(name: str) -> Callable[..., Any]:
 
 def options(name: str) -> dict[str, inspect.Parameter]:
     """The options of a decay by name."""
-    parameters = inspect.signature(find(name)).parameters
-    return {k: p for k, p in parameters.items() if k not in ("step", "total")}
+    decay = find(name)
+    parameters = list(inspect.signature(decay).parameters.items())
+    return dict(parameters if inspect.isclass(decay) else parameters[2:])  # step and total first
 
 
 class Schedule:
@@ -95,7 +99,7 @@ class Schedule:
         plateau = inspect.isclass(decay)
         self.name = "reduce_on_plateau" if plateau else decay.__name__
         self.warmup, self.warmup_start = warmup, warmup_start
-        _check_options(name, options)
+        _check_options(name, self.name, options)
         _fraction("warmup_start", warmup_start)
         self._amount, self._unit = parse_warmup(warmup)
         self.decay: Any = decay(**options) if plateau else decay
@@ -131,11 +135,13 @@ class Schedule:
 
         Step s of a warm-up of w has the part (s + 1) / (w + 1) of the way up to where the decay
         begins, so that no step is lost on a learning rate of 0. Steps past the end keep
-        the last factor.
+        the last factor, unless the decay needs no end.
         """
         warmup = self.warmup_steps(total, steps_per_epoch)
         rest = max(1, total - warmup)
-        factor = float(self.decay(min(max(0, step - warmup), rest - 1), rest, **self.options))
+        since = max(0, step - warmup)
+        since = since if self.name in ENDLESS else min(since, rest - 1)
+        factor = float(self.decay(since, rest, **self.options))
         if step < warmup:  # on the way up to where the decay begins
             factor *= self.warmup_start + (1 - self.warmup_start) * (step + 1) / (warmup + 1)
         return factor
@@ -183,7 +189,7 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
         amount, unit = amount / 100, "fraction"
     if unit.startswith("ep"):
         return amount, "epochs"
-    if unit == "fraction" or (not unit and amount < 1):
+    if unit == "fraction" or (not unit and 0 < amount < 1):
         if amount >= 1:
             raise UserError(f"schedule.warmup is {given}, all of training; {hint}.")
         return amount, "fraction"
@@ -192,7 +198,7 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
     return amount, "steps"
 
 
-def _check_options(name: str, given: Mapping[str, Any]) -> None:
+def _check_options(name: str, known_as: str, given: Mapping[str, Any]) -> None:
     known = options(name)
     for key, value in given.items():
         if key not in known:
@@ -202,7 +208,7 @@ def _check_options(name: str, given: Mapping[str, Any]) -> None:
             )
         if key in ("final", "initial", "low", "rise", "decay", "min_factor", "gamma", "factor"):
             _fraction(key, value)
-        if key == "final" and name.startswith("exp") and value == 0:
+        if key == "final" and known_as == "exponential" and value == 0:
             raise UserError("schedule.final is 0; an exponential never gets there, write 0.01.")
         if key in ("cycles", "drops", "timescale", "growth", "power") and not value > 0:
             raise UserError(f"schedule.{key} is {value}; write a number above 0.")
