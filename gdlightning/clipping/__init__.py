@@ -29,7 +29,10 @@ def find(name: str) -> type[Clip]:
                      and issubclass(c, Clip) and c.__module__ == home.__name__]  # fmt: skip
             return found[0]
     if "." in name:
-        return import_path(name, "clip")  # type: ignore[no-any-return]
+        given: type[Clip] = import_path(name, "clip")
+        if isinstance(given, type) and issubclass(given, Clip):
+            return given
+        raise UserError(f"clip {name} is no subclass of gdlightning.clipping.Clip.")
     raise UserError(
         f"There is no clip named {name}.{did_you_mean(name, names())}\n"
         f"There are {', '.join(names())}."

@@ -31,8 +31,8 @@ class Clip:
         gradients = [gradient(p) for g in groups for p in g["params"] if p.grad is not None]
         if not gradients:
             return
-        self.norm = total_norm(gradients)
-        with torch.no_grad():
+        with torch.no_grad():  # the norm must not hold the graph of a second-order step
+            self.norm = total_norm(gradients)
             self.clipped = self.clip(groups, gradients, self.norm)
 
     @abstractmethod

@@ -24,7 +24,8 @@ class NormClip(Clip):
 
     def __init__(self, max_norm: float = 1.0, norm_type: float = 2.0) -> None:
         super().__init__()
-        self.max_norm, self.norm_type = positive("max_norm", max_norm), norm_type
+        self.max_norm = positive("max_norm", max_norm)
+        self.norm_type = positive("norm_type", norm_type)
 
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor

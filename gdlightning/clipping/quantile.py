@@ -47,6 +47,7 @@ class QuantileClip(Clip):
         bit = norm.new_zeros(())
         if self.seen >= self.warmup:
             limit = torch.nanquantile(self.past, self.quantile).to(norm.dtype)
+            limit = limit.nan_to_num(torch.inf)  # no finite norm so far
             bit = scale(gradients, norm, limit)
         slot = self.seen % self.window
         self.past[slot] = torch.where(torch.isfinite(norm), norm.float(), self.past[slot])
@@ -59,4 +60,10 @@ class QuantileClip(Clip):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue with a remembered window."""
-        self.past, self.seen = state_dict["past"].clone(), state_dict["seen"]
+        past, self.seen = state_dict["past"].clone(), state_dict["seen"]
+        if len(past) != self.window:  # another window than that of the run that is continued
+            newest = past.roll(-(self.seen % len(past)))[-self.window :]
+            past = torch.full((self.window,), torch.nan, device=past.device)
+            past[: len(newest)] = newest
+            past = past.roll(self.seen % self.window - len(newest))
+        self.past = past

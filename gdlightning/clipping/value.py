@@ -26,7 +26,9 @@ class ValueClip(Clip):
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
         """Clamp."""
-        largest = torch.stack([g.abs().max().to(norm.device) for g in gradients if g.numel()])
+        bit = norm.new_zeros(())
         for g in gradients:
+            if g.numel():  # a sparse one may hold nothing
+                bit = torch.maximum(bit, (g.abs().max() > self.max_value).to(bit))
             g.clamp_(-self.max_value, self.max_value)
-        return (largest.max() > self.max_value).float()
+        return bit
