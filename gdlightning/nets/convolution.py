@@ -79,6 +79,7 @@ class TemporalConvolution(nn.Module):
         """[B, T, C] and their lengths [B] → [B, outputs]."""
         there = valid(lengths, series.shape[1])
         mask = there[:, None].to(series.dtype)
+        series = series.masked_fill(~there[..., None], 0)  # whatever the padding is
         x = self.stem(series.transpose(1, 2)) * mask
         for block in self.blocks:
             x = block(x, mask)

@@ -42,7 +42,7 @@ class TransformerEncoder(nn.Module):
     def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
         """[B, T, C] and their lengths [B] → [B, outputs]."""
         mask = valid(lengths, series.shape[1])
-        x = self.embed(series)
+        x = self.embed(series.masked_fill(~mask[..., None], 0))  # whatever the padding is
         x = x + positions(x.shape[1], x.shape[2], x)
         for block in self.blocks:
             x = block(x, mask)

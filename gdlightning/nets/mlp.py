@@ -63,7 +63,7 @@ class MLP(nn.Module):
         numeric: number of numeric features.
         cardinalities: number of codes of each categorical column.
         outputs: numbers predicted: classes, or 1.
-        hidden: width of each hidden layer.
+        hidden: width of each hidden layer; 64, 64 if not given.
         dropout: part of the hidden units dropped in training.
         activation: between layers.
     """
@@ -81,7 +81,7 @@ class MLP(nn.Module):
         self.features = Features(numeric, cardinalities)
         layers: list[nn.Module] = []
         width = self.features.outputs
-        for size in hidden or [64, 64]:
+        for size in [64, 64] if hidden is None else hidden:
             layers += [nn.Linear(width, size), ACTIVATIONS[activation](), nn.Dropout(dropout)]
             width = size
         self.layers = nn.Sequential(*layers)
