@@ -44,9 +44,10 @@ def augment(
         if flip:
             mirror = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
         cos, sin = angle.cos() * scale, angle.sin() * scale
+        ratio = images.shape[2] / images.shape[3]  # the grid's unit is half a side, not a pixel
         rows = [
-            torch.stack([cos * mirror, -sin, draw(2 * shift)], 1),
-            torch.stack([sin * mirror, cos, draw(2 * shift)], 1),
+            torch.stack([cos * mirror, -sin * ratio, draw(2 * shift)], 1),
+            torch.stack([sin * mirror / ratio, cos, draw(2 * shift)], 1),
         ]
         grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
         images = F.grid_sample(

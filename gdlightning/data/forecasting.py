@@ -94,14 +94,16 @@ class Forecast(DataModule):
         """Name → values in the order of time, float64 [T]."""
 
     def load(self) -> Splits:
-        """Windows whose whole future lies in the part: first train, then validation, then test."""
+        """Windows whose whole future lies in the part: first train, then validation, then test.
+
+        A part that is held out has at least ``horizon`` steps of each series.
+        """
         found = self.checked(self.series(), "the data")
         self.fitted = {"context": self.context, "horizon": self.horizon, "log": self.log}
         windows: dict[str, list[tuple[int, int]]] = {"train": [], "val": [], "test": []}
         for number, values in enumerate(found.values()):
             count = len(values)
-            test = round(count * self.test_fraction)
-            val = round(count * self.val_fraction)
+            test, val = (self._held_out(count, f) for f in (self.test_fraction, self.val_fraction))
             ends = {"train": count - val - test, "val": count - test, "test": count}
             first = min(self.context, max(LEAST, count - val - test - self.horizon))
             for name, end in ends.items():
@@ -119,6 +121,10 @@ class Forecast(DataModule):
             name: Futures(series, w, self.context, self.horizon, self.log)
             for name, w in windows.items()
         }
+
+    def _held_out(self, count: int, fraction: float) -> int:
+        """Steps of a held-out part: at least one window's future."""
+        return max(round(count * fraction), self.horizon) if fraction else 0
 
     def checked(self, found: dict[str, Tensor], source: str | Path) -> dict[str, Tensor]:
         """The same series.
@@ -186,7 +192,9 @@ class ForecastTable(Forecast):
             frame = frame.sort_values(self.time, kind="stable")
         if self.id is None:
             return {self.target: _tensor(frame[self.target])}
-        column(frame, self.id, "data.id", path)
+        unnamed = int(column(frame, self.id, "data.id", path).isna().sum())
+        if unnamed:
+            raise UserError(f"data.id: {unnamed} of {len(frame)} rows of {path} have no {self.id}.")
         return {str(k): _tensor(part[self.target]) for k, part in frame.groupby(self.id)}
 
 
@@ -215,8 +223,10 @@ class SampleSeries(Forecast):
         """The last column of another table."""
         frame = read_table(source, "--input")
         name = str(frame.columns[-1])
+        if frame[name].dtype.kind not in "iuf":
+            raise UserError(f"--input: {name}, the last column of {source}, is not numeric.")
         return self.continued(self.checked({name: _tensor(frame[name])}, source))
 
 
 def _tensor(values: Any) -> Tensor:
-    return torch.tensor([math.nan if v is None else float(v) for v in values], dtype=torch.float64)
+    return torch.tensor(values.to_numpy("float64", na_value=math.nan))

@@ -12,7 +12,15 @@ from torch import Tensor
 from gdlightning.data.augment import augment
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
-from gdlightning.data.pixels import SUFFIXES, Pixels, from_files, in_memory, shape_of, to_tensor
+from gdlightning.data.pixels import (
+    SUFFIXES,
+    Pixels,
+    channels_of,
+    from_files,
+    in_memory,
+    shape_of,
+    to_tensor,
+)
 from gdlightning.errors import UserError, did_you_mean, require
 
 __all__ = ["HubImages", "ImageFolder", "SklearnImages"]
@@ -156,7 +164,8 @@ class SklearnImages(Images):
         found = load_digits()
         grey = torch.from_numpy(found.images).mul(255 / 16).round().byte()[:, None]
         if self.size is not None and self.size != grey.shape[-1]:
-            grey = torch.nn.functional.interpolate(grey.float(), self.size, mode="bilinear").byte()
+            grey = torch.nn.functional.interpolate(grey.float(), self.size, mode="bilinear")
+            grey = grey.round().byte()
         return in_memory(grey), torch.from_numpy(found.target).long(), [str(k) for k in range(10)]
 
 
@@ -198,12 +207,11 @@ class ImageFolder(Images):
             found = image_files(folder)
             paths += found
             numbers += [number] * len(found)
-        pixels = from_files(paths, shape_of(paths[0], self.size))
+        shapes = [shape_of(path, self.size) for path in paths]
+        channels = max(s[0] for s in shapes)  # grey ones among coloured ones are made coloured
+        pixels = from_files(paths, (channels, *shapes[0][1:]))
         if pixels.kept is not None:
             pixels.take(torch.arange(len(paths)))
-        else:
-            for path in paths:
-                shape_of(path, None)
         return pixels, torch.tensor(numbers), [f.name for f in folders]
 
 
@@ -258,12 +266,16 @@ class HubImages(Images):
                 )
         values = found[self.label]
         names = getattr(found.features[self.label], "names", None)
-        classes = names or sorted({str(v) for v in values})
+        classes = names or sorted({str(v) for v in values if v is not None})
         number = {c: k for k, c in enumerate(classes)}
-        numbers = [v if names else number[str(v)] for v in values]
+        numbers = [-1 if v is None else v if names else number[str(v)] for v in values]
         first_image = found[0][self.image]
+        if not hasattr(first_image, "mode"):
+            raise UserError(f"data.image: the column {self.image} of {self.path} has no images.")
+        if min(numbers) < 0:
+            raise UserError(f"data.label: {self.path} has rows without a class.")
         shape = (
-            1 if first_image.mode in ("1", "L") else 3,
+            channels_of(first_image),
             self.size or first_image.height,
             self.size or first_image.width,
         )

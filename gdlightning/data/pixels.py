@@ -82,13 +82,21 @@ def read_image(path: Path, shape: Sequence[int]) -> Tensor:
 def to_tensor(image: Any, shape: Sequence[int]) -> Tensor:
     """A Pillow image as uint8 [C, H, W], resized."""
     import numpy as np
+    from PIL import Image
 
     channels, height, width = shape
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        image = Image.fromarray((np.array(image).clip(0, 65535) >> 8).astype(np.uint8))
     image = image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     if image.size != (width, height):
         image = image.resize((width, height))
     array = np.array(image, dtype=np.uint8)
     return torch.from_numpy(array).reshape(height, width, channels).permute(2, 0, 1).contiguous()
+
+
+def channels_of(image: Any) -> int:
+    """1 of a grey Pillow image, 3 of any other."""
+    return 1 if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else 3
 
 
 def shape_of(path: Path, size: int | None) -> tuple[int, int, int]:
@@ -103,7 +111,7 @@ def shape_of(path: Path, size: int | None) -> tuple[int, int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            channels = 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3
+            channels = channels_of(image)
     except (OSError, SyntaxError) as error:
         raise UserError(f"The image {path} can't be read: {error}") from error
     return channels, size or height, size or width

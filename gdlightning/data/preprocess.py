@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gdlightning.data.tables import column
+from gdlightning.data.tables import column, text_of
 from gdlightning.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,19 +34,19 @@ def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict
                 f"The column {name} of {source} is empty in the training rows; drop it."
             )
         if name in categorical or not _is_numeric(values):
-            levels = sorted({str(v) for v in values.dropna()})
+            levels = sorted({text_of(v) for v in values.dropna()})
             codes.append({"name": name, "levels": levels})
             continue
         numbers = _numbers(values, name, source)
         median = float(numbers[~numbers.isnan()].median())
         filled = numbers.nan_to_num(nan=median)
-        std = float(filled.std(correction=0))
+        mean, std = float(filled.mean()), float(filled.std(correction=0))
         numeric.append(
             {
                 "name": name,
                 "median": median,
-                "mean": float(filled.mean()),
-                "std": std if std > 0 else 1.0,
+                "mean": mean,
+                "std": 1.0 if constant(mean, std) else std,
                 "indicator": bool(numbers.isnan().any()),
             }
         )
@@ -72,13 +72,21 @@ def apply(frame: pd.DataFrame, fitted: dict[str, Any], source: str | Path) -> tu
         missing = values.isna()
         codes.append(
             torch.tensor(
-                [0 if m else number.get(str(v), 0) for v, m in zip(values, missing, strict=True)]
+                [
+                    0 if m else number.get(text_of(v), 0)
+                    for v, m in zip(values, missing, strict=True)
+                ]
             )
         )
     rows = len(frame)
     x = torch.stack(numeric, 1).float() if numeric else torch.zeros(rows, 0)
     k = torch.stack(codes, 1) if codes else torch.zeros(rows, 0, dtype=torch.int64)
     return x, k
+
+
+def constant(mean: float, std: float) -> bool:
+    """Whether a standard deviation is but the rounding of a mean."""
+    return std <= 1e-12 * abs(mean)
 
 
 def sizes(fitted: dict[str, Any]) -> dict[str, Any]:

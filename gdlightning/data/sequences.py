@@ -23,7 +23,8 @@ class Series:
     """Series of different lengths, padded with zeros to the longest of a batch.
 
     Args:
-        series: each float [T, C]; missing values are NaN.
+        series: each float64 [T, C], so that large numbers keep their digits until they are scaled;
+            missing values are NaN.
         classes: int64 [N], where they are known.
         labels: a name for each, where it has one; for predictions.
     """
@@ -43,13 +44,14 @@ class Series:
 
     def scale(self, fitted: dict[str, Any]) -> Series:
         """Set what is subtracted and divided by, a number a channel."""
-        self.mean, self.std = torch.tensor(fitted["mean"]), torch.tensor(fitted["std"])
+        self.mean = torch.tensor(fitted["mean"], dtype=torch.float64)
+        self.std = torch.tensor(fitted["std"], dtype=torch.float64)
         return self
 
     def take(self, index: Tensor) -> Any:
         """Steps [B, T, C] with missing values at the channel's mean, and lengths [B]."""
         chosen = [((self.series[k] - self.mean) / self.std).nan_to_num(0.0) for k in index.tolist()]
-        steps = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
+        steps = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True).float()
         inputs = (steps, self.lengths[index])
         return (inputs,) if self.classes is None else (inputs, self.classes[index])
 
@@ -78,7 +80,7 @@ class Sequences(DataModule):
         self.fitted = {
             "classes": classes,
             "mean": mean.nan_to_num().tolist(),
-            "std": torch.where(std > 1e-8, std, torch.ones(())).tolist(),
+            "std": torch.where(std > 1e-8 * (1 + mean.abs()), std, 1.0).tolist(),
         }
         found.scale(self.fitted)
         return {name: Subset(found, index) for name, index in parts.items()}
@@ -106,7 +108,7 @@ class SklearnSequences(Sequences):
         from sklearn.datasets import load_digits
 
         found = load_digits()
-        images = torch.from_numpy(found.images).float()
+        images = torch.from_numpy(found.images)
         return Series(list(images), torch.from_numpy(found.target).long()), list("0123456789")
 
 
@@ -134,7 +136,7 @@ class SequenceTable(Sequences):
         self.path, self.id, self.target, self.time, self.columns = path, id, target, time, columns
 
     def series(self) -> tuple[Series, list[str]]:
-        """The series of the file in the order of their first rows."""
+        """The series of the file, sorted by id."""
         frame = read_table(self.path)
         column(frame, self.target, "data.target", self.path)
         channels = self._channels(frame, self.path)
@@ -174,7 +176,9 @@ class SequenceTable(Sequences):
         return self.columns or other
 
     def _pieces(self, frame: Any, channels: list[str], path: str | Path) -> list[tuple[Any, Any]]:
-        column(frame, self.id, "data.id", path)
+        unnamed = int(column(frame, self.id, "data.id", path).isna().sum())
+        if unnamed:
+            raise UserError(f"data.id: {unnamed} of {len(frame)} rows of {path} have no {self.id}.")
         if self.time is not None:
             column(frame, self.time, "data.time", path)
             frame = frame.sort_values(self.time, kind="stable")
@@ -196,7 +200,7 @@ class SequenceTable(Sequences):
                         f"data.columns: {name} of {path} is not numeric (series {key}).\n"
                         "Name the channels: data.columns: [a, b]."
                     )
-            steps = torch.from_numpy(part[channels].to_numpy("float64")).float()
+            steps = torch.from_numpy(part[channels].to_numpy("float64", na_value=float("nan")))
             if torch.isinf(steps).any():
                 raise UserError(f"The series {key} of {path} has infinite values.")
             found.append(steps)
@@ -230,7 +234,7 @@ class TsFile(Sequences):
         if self.test_path is None:
             return super().load()
         found, classes = self.series()
-        tests, labels = read_ts(self.test_path, "data.test_path")
+        tests, labels = read_ts(self.test_path, "data.test_path", len(found.series[0][0]))
         if labels is None or set(labels) - set(classes):
             raise UserError(f"data.test_path: {self.test_path} has other classes than {self.path}.")
         fractions = (1 - self.val_fraction, self.val_fraction)
@@ -241,4 +245,5 @@ class TsFile(Sequences):
 
     def read(self, source: Path) -> Rows:
         """The series of another .ts file."""
-        return Series(read_ts(str(source), "--input")[0]).scale(self.fitted)
+        found, _ = read_ts(str(source), "--input", len(self.fitted["mean"]))
+        return Series(found).scale(self.fitted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,18 +72,20 @@ def class_labels(values: pd.Series, key: str, path: str | Path) -> tuple[list[st
     missing = int(values.isna().sum())
     if missing:
         raise UserError(f"{key}: {missing} of {len(values)} rows of {path} have no {values.name}.")
-    names = sorted({_text(v) for v in values}, key=_natural)
+    names = sorted({text_of(v) for v in values}, key=_natural)
     if len(names) < 2:
         raise UserError(
             f"{key}: all rows of {path} have the same {values.name}, {names[0]!r}; "
             "a classification needs two classes or more."
         )
     number = {name: k for k, name in enumerate(names)}
-    return names, [number[_text(v)] for v in values]
+    return names, [number[text_of(v)] for v in values]
 
 
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def text_of(value: object) -> str:
+    """A value as text; whole numbers alike, whether missing values beside them made them floats."""
+    whole = isinstance(value, Real) and not isinstance(value, Integral) and float(value) % 1 == 0
+    return str(int(float(str(value)))) if whole else str(value)
 
 
 def _natural(name: str) -> tuple[int, float, str]:

@@ -59,10 +59,10 @@ class TableModule(DataModule):
         self.fitted["classes"] = classes
         if not classify:
             own = y[parts[0]].double()
-            std = float(own.std(correction=0))
-            if std == 0:
+            mean, std = float(own.mean()), float(own.std(correction=0))
+            if preprocess.constant(mean, std):
                 raise UserError(f"data.target: {self.target} is the same in all training rows.")
-            self.fitted |= {"target_mean": float(own.mean()), "target_std": std}
+            self.fitted |= {"target_mean": mean, "target_std": std}
         names = ("train", "val", "test")
         rows: Splits = {}
         for name, index in zip(names, parts, strict=True):
@@ -136,6 +136,8 @@ class Tabular(TableModule):
         for key, names in {"data.categorical": self.categorical, "data.drop": self.drop}.items():
             for name in names:
                 column(frame, name, key, self.path)
+        if self.target in self.drop:
+            raise UserError(f"data.drop names {self.target}, which is the target.")
         return frame.drop(columns=self.drop), self._classify(values)
 
     def _classify(self, values: pd.Series) -> bool:

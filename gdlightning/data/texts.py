@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,8 +14,11 @@ from gdlightning.data import vectorize
 from gdlightning.data.docstrings import docstrings
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
-from gdlightning.data.tables import class_labels, column, read_table
+from gdlightning.data.tables import class_labels, column, read_table, text_of
 from gdlightning.errors import UserError, did_you_mean, require
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Docstrings", "TextFolder", "TextTable"]
 
@@ -138,17 +141,17 @@ class TextTable(Texts):
     def texts(self) -> tuple[list[str], list[str], list[int]]:
         """The rows of the file; a missing text is an empty one."""
         frame = read_table(self.path)
-        texts = column(frame, self.text, "data.text", self.path).fillna("").astype(str)
+        texts = _strings(column(frame, self.text, "data.text", self.path))
         target = column(frame, self.target, "data.target", self.path)
         classes, numbers = class_labels(target, "data.target", self.path)
-        return list(texts), classes, numbers
+        return texts, classes, numbers
 
     def read(self, source: Path) -> Rows:
         """A table with the text column, or what any text data reads."""
         if source.is_dir() or source.suffix == ".txt":
             return super().read(source)
         texts = column(read_table(source, "--input"), self.text, "data.text", source)
-        return self.new(list(texts.fillna("").astype(str)))
+        return self.new(_strings(texts))
 
 
 class TextFolder(Texts):
@@ -201,6 +204,10 @@ class Docstrings(Texts):
         texts, labels = docstrings(self.limit)
         classes = sorted(set(labels))
         return texts, classes, [classes.index(label) for label in labels]
+
+
+def _strings(values: pd.Series) -> list[str]:
+    return ["" if m else text_of(v) for v, m in zip(values, values.isna(), strict=True)]
 
 
 def _read(path: Path) -> str:

@@ -36,7 +36,7 @@ class Bytes:
 
     def corpus(self, files: Sequence[Path]) -> np.ndarray[Any, Any]:
         """The files one after the other, mapped from disk where there is but one."""
-        if len(files) == 1:
+        if len(files) == 1 and files[0].stat().st_size:  # an empty file can't be mapped
             return np.memmap(files[0], dtype=np.uint8, mode="r")
         return _joined(files, np.dtype(np.uint8), lambda chunk: np.frombuffer(chunk, np.uint8))
 
@@ -58,7 +58,7 @@ class Characters:
         """All characters of the files."""
         found: set[str] = set()
         for file in files:
-            with file.open(encoding="utf-8", errors="replace") as stream:
+            with file.open(encoding="utf-8", errors="replace", newline="") as stream:
                 while text := stream.read(CHUNK):
                     found |= set(text)
         return cls("".join(sorted(found)))
@@ -91,7 +91,9 @@ def _joined(
     total = 0
     with tempfile.TemporaryFile() as whole:
         for file in files:
-            mode: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"} if text else {}
+            mode: dict[str, Any] = (
+                {"encoding": "utf-8", "errors": "replace", "newline": ""} if text else {}
+            )
             with file.open("r" if text else "rb", **mode) as stream:
                 while chunk := stream.read(CHUNK):
                     part = encode(chunk)

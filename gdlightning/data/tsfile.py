@@ -10,11 +10,18 @@ from torch import Tensor
 from gdlightning.errors import UserError, did_you_mean
 
 
-def read_ts(path: str, key: str) -> tuple[list[Tensor], list[str] | None]:
+def read_ts(
+    path: str, key: str, channels: int | None = None
+) -> tuple[list[Tensor], list[str] | None]:
     """Series [T, C] of a file, NaN where a value is missing (?), and their class labels.
 
     Dimensions stand between colons, values between commas, the class last; dimensions of
     different lengths are filled up with NaN.
+
+    Args:
+        path: of the file.
+        key: what errors call it.
+        channels: that each series must have; as many as the first if not given.
 
     Raises:
         UserError: there is no such file, or a line can't be read; names the line.
@@ -26,7 +33,9 @@ def read_ts(path: str, key: str) -> tuple[list[Tensor], list[str] | None]:
     series: list[Tensor] = []
     labels: list[str] = []
     labelled, inside = False, False
-    for number, raw in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, raw in enumerate(
+        file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -42,7 +51,14 @@ def read_ts(path: str, key: str) -> tuple[list[Tensor], list[str] | None]:
             labels.append(last.strip())
         else:
             parts.append(last)
-        series.append(_steps(parts, path, number, key))
+        steps = _steps(parts, path, number, key)
+        channels = channels or steps.shape[1]
+        if steps.shape[1] != channels:
+            raise UserError(
+                f"{key}: {path}, line {number} has {steps.shape[1]} dimensions instead of "
+                f"{channels}."
+            )
+        series.append(steps)
     if not series:
         raise UserError(f"{key}: {path} holds no series after @data.")
     return series, labels if labelled else None
@@ -52,7 +68,8 @@ def _steps(parts: list[str], path: str, number: int, key: str) -> Tensor:
     try:
         channels = [
             torch.tensor(
-                [float("nan") if v.strip() in ("?", "") else float(v) for v in p.split(",")]
+                [float("nan") if v.strip() in ("?", "") else float(v) for v in p.split(",")],
+                dtype=torch.float64,
             )
             for p in parts
         ]
@@ -60,4 +77,6 @@ def _steps(parts: list[str], path: str, number: int, key: str) -> Tensor:
         raise UserError(f"{key}: {path}, line {number}: {error}.") from error
     if not channels:
         raise UserError(f"{key}: {path}, line {number} holds no values.")
+    if any(c.isinf().any() for c in channels):
+        raise UserError(f"{key}: {path}, line {number} holds an infinite value; write ? instead.")
     return torch.nn.utils.rnn.pad_sequence(channels, padding_value=float("nan"))
