@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.modes import Modes, fitting
 from gdlightning.callbacks.replay import Replay
+from gdlightning.callbacks.second_order import differentiable_backward, twice_differentiable
 from gdlightning.clipping import Clip
 from gdlightning.clipping import find as find_clip
 from gdlightning.errors import UserError
@@ -78,6 +79,8 @@ class Optimization:
             "backward": self.backward,
             "configure_callbacks": self.configure_callbacks,
         }
+        if "second-order" in self.choice.needs:
+            replaced["training_step"] = twice_differentiable(module)
         for name, method in replaced.items():
             setattr(module, name, method)
 
@@ -87,7 +90,8 @@ class Optimization:
         Raises:
             UserError: the optimizer can't take this module's parameters or these options.
         """
-        build(self.choice, module, self.grouping, Context())
+        optimizer, _ = build(self.choice, module, self.grouping, Context())
+        self._has_rate(optimizer)
 
     # The methods that stand in for the module's own
 
@@ -105,10 +109,14 @@ class Optimization:
         return [*callbacks, ClipMemory(self.clip)]
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """The optimizer, and its schedule by optimizer step."""
+        """The optimizer, and its schedule by optimizer step, if it has a learning rate."""
         module, trainer = self._module, self._module.trainer
         context = self.context(trainer)
         optimizer, self.parts = build(self.choice, module, self.grouping, context)
+        if self.replay is not None:
+            self.replay.take_over(optimizer)
+        if not self._has_rate(optimizer):
+            return {"optimizer": optimizer}
         scheduler = self.schedule.scheduler(optimizer, context.steps, context.steps_per_epoch)
         return {
             "optimizer": optimizer,
@@ -125,7 +133,7 @@ class Optimization:
         if self.guard is not None and self.guard.is_bad(self._module.trainer, self.clip.norm):
             raise Dropped
 
-    def clip_again(self, optimizer: Optimizer | LightningOptimizer) -> None:
+    def clip_again(self, optimizer: Optimizer) -> None:
         """Clip the gradients of a further evaluation; bad ones become 0.
 
         Within a step that has begun the optimizer must finish, to put the weights back.
@@ -144,12 +152,9 @@ class Optimization:
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, with a closure that can be evaluated again where the optimizer wants that."""
-        closure = optimizer_closure
-        if self.replay is not None and closure is not None:
-            closure = self.replay.closure(closure, optimizer)
+        """Step, unless the guard drops it."""
         with contextlib.suppress(Dropped):
-            optimizer.step(closure=closure)
+            optimizer.step(closure=optimizer_closure)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gradients of a loss, weighted by its share of the examples of an accumulated batch."""
@@ -157,8 +162,9 @@ class Optimization:
         if weight != 1.0:
             loss = loss * weight
         if "second-order" in self.choice.needs:
-            kwargs["create_graph"] = True
-        loss.backward(*args, **kwargs)
+            differentiable_backward(loss, *args, **kwargs)
+        else:
+            loss.backward(*args, **kwargs)
 
     def context(self, trainer: L.Trainer) -> Context:
         """What the optimizer may want to know of this training.
@@ -183,6 +189,21 @@ class Optimization:
             examples=len(rows["train"]) if rows else max(1, math.ceil(per_epoch)),
             scaler=getattr(trainer.precision_plugin, "scaler", None) is not None,
         )
+
+    def _has_rate(self, optimizer: Optimizer) -> bool:
+        """Whether there is a learning rate to schedule.
+
+        Raises:
+            UserError: there is none, and a schedule is asked for.
+        """
+        if all("lr" in g for g in optimizer.param_groups):
+            return True
+        if self.schedule.name != "constant" or self.schedule.warmup:
+            raise UserError(
+                f"The optimizer {self.choice.entry.name} has no learning rate for a schedule to "
+                "change.\nWrite schedule: constant (--schedule constant), without a warm-up."
+            )
+        return False
 
     @property
     def _module(self) -> L.LightningModule:

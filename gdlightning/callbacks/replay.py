@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
@@ -31,7 +31,7 @@ class Replay(L.Callback):
     def __init__(
         self,
         module: L.LightningModule,
-        clip: Callable[[Optimizer | LightningOptimizer], None],
+        clip: Callable[[Optimizer], None],
     ) -> None:
         self.module, self.clip = module, clip
         self.window: list[tuple[Any, int, float]] = []
@@ -46,9 +46,19 @@ class Replay(L.Callback):
         weight = getattr(trainer.train_dataloader, "weight", 1.0)
         self.window.append((batch, batch_idx, weight))
 
-    def closure(
-        self, first: Callable[[], Any], optimizer: Optimizer | LightningOptimizer
-    ) -> Callable[[], Any]:
+    def take_over(self, optimizer: Optimizer) -> None:
+        """Let the optimizer's ``step`` repeat the step's batches after the first evaluation.
+
+        Lightning's closure ends with its hooks and the clipping: they are for the first alone.
+        """
+        inner = optimizer.step
+
+        def step(own: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
+            return inner(self.closure(closure, own) if closure is not None else None)
+
+        optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]
+
+    def closure(self, first: Callable[[], Any], optimizer: Optimizer) -> Callable[[], Any]:
         """A closure that runs ``first`` once and then repeats the step's batches."""
         calls = 0
 
@@ -59,7 +69,7 @@ class Replay(L.Callback):
 
         return evaluate
 
-    def _again(self, optimizer: Optimizer | LightningOptimizer) -> Tensor:
+    def _again(self, optimizer: Optimizer) -> Tensor:
         trainer, module = self.module.trainer, self.module
         after = _random_state()
         _restore(self.random)

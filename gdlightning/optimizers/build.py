@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from torch.optim import Optimizer
 
 from gdlightning.errors import UserError
 from gdlightning.optimizers.chain import Chain
-from gdlightning.optimizers.entry import Entry
+from gdlightning.optimizers.entry import NEEDS, Entry
 from gdlightning.optimizers.groups import EMBEDDINGS, Group, Grouping, group
 from gdlightning.optimizers.options import check, options
 from gdlightning.optimizers.registry import find, load
@@ -51,6 +52,7 @@ class Choice:
             wanted = settings.pop(key, None)
             if key in sub_choices(entry):
                 nested[key] = cls.of(wanted or default, f"{where}.{key}")
+                _check_nested(nested[key], f"{where}.{key}", key)
             elif wanted:
                 raise UserError(f"The optimizer {entry.name} takes no {key} ({where}.{key}).")
         if entry.refused:
@@ -79,6 +81,19 @@ class Choice:
         if settings.get("momentum") == 0 and "nesterov" not in self.options:
             settings.pop("nesterov", None)  # Nesterov without momentum is no optimizer
         return settings
+
+
+def _check_nested(choice: Choice, where: str, key: str) -> None:
+    """Refuse what can't step beside or within another optimizer, which calls ``step()`` alone."""
+    entry = choice.entry
+    met = {"second-order", "modes", "marked groups", "steps", "examples"}
+    lacking = set(entry.needs) - (met if key == "companion" else set())
+    if lacking or "lr" not in options(entry):
+        why = NEEDS[sorted(lacking)[0]] if lacking else "has no learning rate"
+        raise UserError(
+            f"{where}: {entry.name} can't be a {key}: it {why}.\n"
+            "Choose one that needs nothing special, such as adamw or sgd: gdl optimizers"
+        )
 
 
 def sub_choices(entry: Entry) -> tuple[str, ...]:
@@ -125,6 +140,31 @@ def build(
     Raises:
         UserError: the optimizer can't take these parameters, options or patterns.
     """
+    optimizer, parts = _built(choice, module, grouping, context)
+    check_complete(optimizer, module)
+    return optimizer, parts
+
+
+def check_complete(optimizer: Optimizer, module: nn.Module) -> None:
+    """Make sure that every trainable parameter is in exactly one group.
+
+    Raises:
+        UserError: with the name of the first that is in none, or in several.
+    """
+    count = Counter(id(p) for g in optimizer.param_groups for p in g["params"])
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and count[id(parameter)] != 1:
+            where = "several groups" if count[id(parameter)] else "no group"
+            raise UserError(
+                f"The parameter {name} is in {where} of the optimizer "
+                f"{type(optimizer).__name__}; each must be in exactly one.\n"
+                "To leave a parameter untrained, freeze it: groups.freeze."
+            )
+
+
+def _built(
+    choice: Choice, module: nn.Module, grouping: Grouping, context: Context
+) -> tuple[Optimizer, list[Part]]:
     sparse = _sparse_parameters(module)
     if sparse and not ({"sparse"} & set(choice.entry.needs) or choice.entry.sparse):
         for owner in module.modules():  # its gradients become dense

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 from gdlightning.errors import UserError, did_you_mean
@@ -48,6 +49,8 @@ def options(entry: Entry) -> dict[str, Option]:
     found = {}
     for name, option in options_of(load(entry), skip).items():
         default = entry.defaults.get(name, option.default)
+        if isinstance(default, Enum):  # a config holds plain values
+            default = default.value
         help_text = HELP.get(name) or option.help.split(". ")[0]
         found[name] = replace(option, default=default, help=help_text)
     return found

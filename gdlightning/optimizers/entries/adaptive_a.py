@@ -12,6 +12,7 @@ ENTRIES = (
         family="adaptive",
         paper="https://arxiv.org/abs/1810.00553",
         licence="Apache-2.0",
+        hidden=("lr",),
     ),
     Entry(
         name="adabelief",
