@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, e.g. head, has seen enough

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class UserError(Exception):
     """A mistake in what the user gave: a file, a key, a value.
 
-    The command line prints the message without a traceback and exits with code 2. Keep it to five
+    The command line prints the message without a traceback and exits with ``code``. Keep it to five
     lines: what was wrong, where (file, key, value), what to write instead.
     """
+
+    code: ClassVar[int] = 2
 
 
 class StorageError(UserError):
     """Something on the disk could not be written; what was saved before is as it was."""
+
+    code = 74  # EX_IOERR
 
 
 def fold(name: str) -> str:

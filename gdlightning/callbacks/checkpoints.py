@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from gdlightning.callbacks import exact
@@ -17,7 +17,8 @@ from gdlightning.callbacks.loaders import train_loaders
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.stops import Stopped, Stops
 
-KEY = "exact"
+EXACT = "exact"
+"""Where a checkpoint holds what is needed to go on with the same bits."""
 SHARE = 100
 """Training goes on for at least this many times the length of the last save."""
 
@@ -66,6 +67,8 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Be asked by the loader before each batch, and go on from what was loaded."""
         self._saved = (time.monotonic(), 0.0, trainer.global_step)
+        # Lightning has asked for the loaders to count the steps, before it knew their states.
+        trainer.fit_loop._load_combined_loader_states()
         for loader in train_loaders(trainer):
             if hasattr(loader, "between"):
                 loader.between = self._between(trainer)
@@ -128,6 +131,9 @@ class Checkpoints(Checkpoint):
             Stopped: a stop was asked for.
         """
         if fitting(trainer) and (reason := self.stops.reason(trainer)) is not None:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, WeightAveraging) and callback._average_model is not None:
+                    callback._swap_models(pl_module)  # back: it validates with the mean weights
             self.save(trainer)
             raise Stopped(reason)
 
@@ -192,7 +198,7 @@ class Checkpoints(Checkpoint):
         """Add what Lightning leaves out, and set its counters so that it goes on from here."""
         own = self._before_validation or self._own_state(trainer, pl_module)
         logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        checkpoint[KEY] = {"ranks": exact.each_rank(own), "logged": logged}
+        checkpoint[EXACT] = {"ranks": exact.each_rank(own), "logged": logged}
         loop: Any = trainer.fit_loop.epoch_loop
         states = checkpoint["loops"]["fit_loop"]
         if self._before_validation is not None:
@@ -210,7 +216,7 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Remember what ``on_train_start`` puts back."""
-        self._loaded = checkpoint.get(KEY)
+        self._loaded = checkpoint.get(EXACT)
 
     def _own_state(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
         return {

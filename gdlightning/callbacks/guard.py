@@ -27,6 +27,8 @@ LEAST = 20
 class Diverged(UserError):
     """Several steps in a row had a loss or gradient that is not finite, or a spike."""
 
+    code = 3
+
 
 class Rollback(BaseException):
     """Training is to go back to its last good checkpoint."""

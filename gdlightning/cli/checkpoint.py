@@ -10,7 +10,7 @@ import lightning.pytorch as L
 
 from gdlightning.cli.folder import number
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.storage.checkpoint import KEY, candidates, read, verify
+from gdlightning.storage.checkpoint import KEY, candidates, read
 
 
 def find_checkpoint(where: str) -> Path:
@@ -35,15 +35,13 @@ def find_checkpoint(where: str) -> Path:
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint in a folder whose digest is right; damaged ones are named."""
+    """The newest checkpoint in a folder that is whole and can be read; others are named."""
     for path in candidates(folder):
         try:
-            if verify(path):
-                return path
-            problem = "its digest is missing"
-        except (UserError, OSError) as error:
-            problem = str(error)
-        print(f"Passing over {path}: {problem}", file=sys.stderr)
+            record_of(read(path), path)
+            return path
+        except UserError as error:
+            print(f"Passing over {path}: {error}", file=sys.stderr)
     return None
 
 

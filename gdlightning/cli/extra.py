@@ -15,7 +15,8 @@ MONITORS = Catalogue("gdlightning.callbacks", "callback", base="lightning.pytorc
 OURS = {"ModelCheckpoint", "Checkpoint", "ProgressBar", "TQDMProgressBar", "RichProgressBar",
         "OnExceptionCheckpoint", "Timer", "BatchSizeFinder", "LearningRateFinder",
         "LambdaCallback", "GradientAccumulationScheduler", "BackboneFinetuning",
-        "BaseFinetuning", "BasePredictionWriter", "Callback"}  # fmt: skip
+        "BaseFinetuning", "StochasticWeightAveraging", "BasePredictionWriter",
+        "Callback"}  # fmt: skip
 """Lightning's callbacks whose work is done otherwise here, or that a config can't describe."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
-from gdlightning.errors import UserError
+from gdlightning.errors import StorageError, UserError
 
 if TYPE_CHECKING:
     from gdlightning.callbacks.stops import Stopped, Stops
@@ -70,8 +70,7 @@ def fit(config: Config) -> Path:
     with open_run(config, trainers.first_rank()) as run:
         stops.install()
         try:
-            _prepare(run, config, training)
-            _train(training, run, stops)
+            _train(training, run, stops, _prepare(run, config, training))
         except Stopped as stop:
             _say_stopped(stop, run.folder)
             raise SystemExit(stop.code) from None
@@ -80,8 +79,9 @@ def fit(config: Config) -> Path:
         return run.folder
 
 
-def _prepare(run: Run, config: Config, training: Training) -> None:
-    """Write the config, or bring a resumed run's folder to its checkpoint."""
+def _prepare(run: Run, config: Config, training: Training) -> dict[str, float]:
+    """Write the config, or bring a resumed run's folder to its checkpoint; the metrics there."""
+    from gdlightning.callbacks.checkpoints import EXACT
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.checkpoint import read_checkpoint, record_of
     from gdlightning.cli.folder import FINISHED, to_yaml
@@ -89,13 +89,13 @@ def _prepare(run: Run, config: Config, training: Training) -> None:
     from gdlightning.storage.logs import trim
     from gdlightning.storage.write import remove_leftovers, write_text
 
-    step = 0
+    step, logged = 0, {}
     if run.checkpoint is not None:
         content = read_checkpoint(run.checkpoint)
         check_data(record_of(content, run.checkpoint), trainers.record(training), run.folder)
-        step = content["global_step"]
+        step, logged = content["global_step"], content.get(EXACT, {}).get("logged", {})
     if not trainers.first_rank():
-        return
+        return logged
     if run.resumed:
         remove_leftovers(run.folder)
         remove_leftovers(run.folder / "checkpoints")
@@ -103,10 +103,18 @@ def _prepare(run: Run, config: Config, training: Training) -> None:
         trim(run.folder, step)
         print(f"Going on with {run.folder} from step {step:,}.")
     write_text(run.folder / "config.yaml", to_yaml(config.values))
+    return logged
 
 
-def _train(training: Training, run: Run, stops: Stops) -> None:
-    """Fit and test, going back to the last good checkpoint where the guard asks for it."""
+def _train(training: Training, run: Run, stops: Stops, logged: dict[str, float]) -> None:
+    """Fit and test, going back to the last good checkpoint where the guard asks for it.
+
+    Args:
+        training: what is trained.
+        run: where.
+        stops: reasons to stop.
+        logged: the metrics of a resumed run so far; all of them, if it had come to its end.
+    """
     from gdlightning.callbacks.guard import Rollback
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
@@ -139,7 +147,9 @@ def _train(training: Training, run: Run, stops: Stops) -> None:
             if type(error) is UserError and not list(run.folder.glob("checkpoints/*.ckpt")):
                 remove_run(run.folder)
             raise
-    metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        except OSError as error:  # of loggers, on a full disk
+            raise StorageError(f"{error.filename or run.folder}: {error.strerror}.") from error
+    metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if _has_test(training.data):
         test = trainer.test(training.module, datamodule=training.data, verbose=False)
         metrics |= {k: float(v) for row in test for k, v in row.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
@@ -23,7 +24,7 @@ from gdlightning.cli.folder import plain
 from gdlightning.cli.resume import Run
 from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.storage.checkpoint import WholeCheckpoints
+from gdlightning.storage.checkpoint import FORMAT, WholeCheckpoints
 from gdlightning.storage.logs import KeptCSVLogger
 
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
@@ -46,6 +47,14 @@ def check(training: Training) -> None:
         raise UserError(
             "trainer.accumulate_grad_batches and data.micro_batch_size both accumulate.\n"
             "Set data.batch_size to the whole batch and leave the first out."
+        )
+    extra = build_callbacks(training.config.values["callbacks"])
+    if "modes" in training.optimization.choice.needs and any(
+        isinstance(c, WeightAveraging) for c in extra
+    ):
+        raise UserError(
+            f"callbacks: {training.optimization.choice.entry.name} averages its weights itself; "
+            "leave the weight averaging out."
         )
     trainer = _trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
     if "closure" in training.optimization.choice.needs and trainer.precision == "16-mixed":
@@ -93,6 +102,7 @@ def record(training: Training) -> dict[str, Any]:
     """What is known of a run, for its checkpoints."""
     data = training.data if isinstance(training.data, DataModule) else None
     return {
+        "format": FORMAT,
         "config": plain(training.config.values),
         "sizes": data.sizes() if data else {},
         "fitted": data.fitted if data else {},

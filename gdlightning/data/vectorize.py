@@ -37,8 +37,9 @@ def fit(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         frequency.update(set(words(text, options["ngrams"])))
     count = len(texts)
     if options["vocabulary"] == "counted":
-        kept = [w for w, n in frequency.most_common(options["features"])
-                if n >= options["min_count"]]  # fmt: skip
+        # Ties by the word itself: the order of a set differs from process to process.
+        ranked = sorted(frequency.items(), key=lambda item: (-item[1], item[0]))
+        kept = [w for w, n in ranked[: options["features"]] if n >= options["min_count"]]
         idf = [1 + math.log((1 + count) / (1 + frequency[w])) for w in kept]
         return options | {"words": kept, "idf": idf, "size": max(1, len(kept))}
     buckets: Counter[int] = Counter()

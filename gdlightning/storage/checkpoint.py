@@ -17,6 +17,9 @@ from gdlightning.storage.write import whole
 KEY = "gdlightning"
 """Where our own record stands in a checkpoint."""
 
+FORMAT = 1
+"""Of our record; it changes when an older gdlightning can't read it."""
+
 MARK = b"sha256:"
 COMMENT = len(MARK) + 64
 CHUNK = 1 << 20
@@ -86,6 +89,11 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no checkpoint of a training: it has no state_dict.")
     if KEY in found and not digested:
         raise UserError(f"The checkpoint {path} is damaged: its digest is missing.")
+    own = found.get(KEY)
+    if isinstance(own, dict) and own.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}."
+        )
     return found
 
 
