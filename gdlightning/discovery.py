@@ -47,6 +47,8 @@ def hyphenated(class_name: str) -> str:
 class Catalogue:
     """The public classes in a package's files, by name; a new file needs no edit elsewhere.
 
+    A file whose class is written otherwise than ``name_of`` says has ``NAMES``, class → name.
+
     Args:
         package: whose files are searched.
         kind: what errors call such a class.
@@ -66,7 +68,7 @@ class Catalogue:
         if self._found is None:
             module, _, attribute = self.base.partition(":")
             base = getattr(importlib.import_module(module), attribute)
-            found: list[type] = []
+            self._found = {}
             for name in modules(self.package):
                 home = importlib.import_module(f"{self.package}.{name}")
                 own = [
@@ -77,8 +79,8 @@ class Catalogue:
                     and cls.__module__ == home.__name__
                     and cls.__name__ in getattr(home, "__all__", ())
                 ]
-                found += own
-            self._found = {self.name_of(cls): cls for cls in found}
+                written = getattr(home, "NAMES", {})
+                self._found |= {written.get(c.__name__) or self.name_of(c): c for c in own}
         return self._found
 
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 __all__ = ["ResNet"]
+NAMES = {"ResNet": "resnet"}
 
 
 class Residual(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gdlightning.nets.attention import Block, initialise, positions
 
 __all__ = ["ViT"]
+NAMES = {"ViT": "vit"}
 
 
 class ViT(nn.Module):

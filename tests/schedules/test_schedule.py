@@ -1,0 +1,165 @@
+"""Names, options, warm-up and bounds of all schedules."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import SGD
+from torch.optim import lr_scheduler as lrs
+
+from gdlightning.errors import UserError
+from gdlightning.schedules import Schedule, names, parse_warmup, register_schedule, schedule
+
+FALLING = {"constant", "cosine", "exponential", "inverse_sqrt", "linear", "polynomial",
+           "reduce_on_plateau", "step", "wsd"}  # fmt: skip
+ENDS = {"cosine", "cosine_restarts", "exponential", "linear", "one_cycle", "polynomial", "wsd"}
+
+
+@given(
+    name=st.sampled_from(names()),
+    total=st.integers(1, 3000),
+    warmup=st.floats(0, 0.95),
+    start=st.floats(0, 1),
+    data=st.data(),
+)
+def test_factors_stay_between_0_and_1(
+    name: str, total: int, warmup: float, start: float, data: st.DataObject
+) -> None:
+    made = Schedule(name, warmup=warmup, warmup_start=start)
+    steps = data.draw(st.lists(st.integers(0, total + 5), min_size=1, max_size=20))
+    for step in steps:
+        assert 0 <= made.factor(step, total) <= 1
+
+
+@given(
+    name=st.sampled_from(sorted(FALLING)),
+    total=st.integers(2, 400),
+    warmup=st.integers(0, 50),
+)
+def test_up_in_the_warmup_and_never_up_after_it(name: str, total: int, warmup: int) -> None:
+    warmup = min(warmup, total - 1)
+    made = Schedule(name, warmup=warmup)
+    found = [made.factor(k, total) for k in range(total)]
+    rising = found[: warmup + 1]
+    assert all(a < b for a, b in itertools.pairwise(rising))
+    falling = found[warmup:]
+    assert all(a >= b for a, b in itertools.pairwise(falling))
+    assert falling[0] == 1
+
+
+@given(
+    name=st.sampled_from(sorted(ENDS)),
+    total=st.integers(10, 2000),
+    final=st.floats(1e-6, 1),
+    warmup=st.floats(0, 0.5),
+)
+def test_the_last_step_has_the_final_factor(
+    name: str, total: int, final: float, warmup: float
+) -> None:
+    made = Schedule(name, final=final, warmup=warmup)
+    assert made.factor(total - 1, total) == pytest.approx(final, abs=1e-9)
+    assert made.factor(total + 10, total) == made.factor(total - 1, total)
+
+
+@pytest.mark.parametrize("warmup", [8, "8 steps", 0.2, "20%", "2 epochs", "2ep", " 8 "])
+def test_warmup_in_every_unit_is_torchs_linear_one(warmup: Any) -> None:
+    total, per_epoch = 40, 4
+    made = Schedule("cosine", warmup=warmup)
+    assert made.warmup_steps(total, per_epoch) == 8
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = lrs.LinearLR(optimizer, 1 / 9, 1.0, 8)
+    for k in range(8):
+        assert made.factor(k, total, per_epoch) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    rest = Schedule("cosine")
+    for k in range(8, total):
+        assert made.factor(k, total, per_epoch) == rest.factor(k - 8, total - 8)
+
+
+def test_warmup_starts_where_it_is_told() -> None:
+    made = Schedule("constant", warmup=3, warmup_start=0.2)
+    assert [made.factor(k, 10) for k in range(5)] == pytest.approx([0.4, 0.6, 0.8, 1, 1])
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(100, 100), ("3 epochs", 25), (200, 100)])
+def test_warmup_longer_than_training_is_an_error(warmup: Any, total: int) -> None:
+    with pytest.raises(UserError, match=r"schedule\.warmup is .* steps; training has") as error:
+        Schedule("cosine", warmup=warmup).warmup_steps(total, steps_per_epoch=10)
+    assert str(total) in str(error.value)
+
+
+@pytest.mark.parametrize("warmup", ["soon", -1, 1.5, "150%", "nan", "1 2", "", "3 years"])
+def test_warmup_that_cant_be_meant(warmup: Any) -> None:
+    with pytest.raises(UserError, match=r"schedule\.warmup is"):
+        parse_warmup(warmup)
+
+
+def test_endless_decays_go_on_past_any_end() -> None:
+    made = Schedule("inverse_sqrt", timescale=100)
+    assert made.endless
+    assert made.factor(300, 1) == pytest.approx(0.5)
+    assert not Schedule("inverse_sqrt", warmup="10%").endless
+    assert not Schedule("cosine").endless
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("Cosine-Annealing", "cosine"), ("1cycle", "one_cycle"), ("ONE CYCLE", "one_cycle"),
+     ("plateau", "reduce_on_plateau"), ("noam", "inverse_sqrt"), ("sgdr", "cosine_restarts")],
+)  # fmt: skip
+def test_names_in_any_spelling(name: str, own: str) -> None:
+    assert Schedule(name).name == own
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("cosin", {}, "Did you mean cosine"),
+        ("cosine", {"finale": 0.1}, "Did you mean final"),
+        ("cosine", {"final": 1.5}, "schedule.final is 1.5"),
+        ("Exponential", {"final": 0}, "never gets there"),
+        ("cyclic", {"cycles": 0}, "above 0"),
+        ("plateau", {"patience": -1}, "0 or more"),
+        ("math.pi", {}, "no function"),
+        ("nowhere.decay", {}, "can't be imported"),
+        ("constant", {"warmup_start": 2}, "warmup_start"),
+    ],
+)
+def test_what_cant_be_meant_is_told(name: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as error:
+        Schedule(name, **options)
+    assert told in str(error.value)
+
+
+def test_an_own_schedule_by_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "_registered", {})
+
+    @register_schedule
+    def half_way(step: int, total: int, *, low: float = 0.5) -> float:
+        return 1.0 if step < total / 2 else low
+
+    assert "half_way" in names()
+    made = Schedule("half-way", low=0.25, warmup=2)
+    assert [made.factor(k, 6) for k in range(6)] == pytest.approx([1 / 3, 2 / 3, 1, 1, 0.25, 0.25])
+
+
+def test_an_own_schedule_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "def saw(s, n, *, teeth=2):\n    return 1 - (s * teeth % n) / n\n"
+    (tmp_path / "own_decays.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        made = Schedule("own_decays.saw", teeth=1)
+        assert [made.factor(k, 4) for k in range(4)] == [1, 0.75, 0.5, 0.25]
+        assert set(schedule.options("own_decays.saw")) == {"teeth"}
+        with pytest.raises(UserError, match="has no see"):
+            Schedule("own_decays.see")
+    finally:
+        sys.modules.pop("own_decays", None)
