@@ -71,9 +71,22 @@ class Stops(L.Callback):
             signal.signal(number, former)
         self._former = {}
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Handle the signals that Lightning has just taken."""
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take back the signals that Lightning has just taken."""
+        self._take_back(trainer)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same where there is no sanity check."""
+        self._take_back(trainer)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same for a test."""
+        self._take_back(trainer)
+
+    def _take_back(self, trainer: L.Trainer) -> None:
+        """Lightning would end training on SIGTERM without a save, with exit code 0."""
         self.install()
+        trainer._signal_connector.received_sigterm = False
 
     def reason(self, trainer: L.Trainer) -> str | None:
         """Why to stop now, the same on all ranks; None to go on."""

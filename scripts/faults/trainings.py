@@ -83,46 +83,47 @@ class Case:
         ]  # fmt: skip
 
 
-def _flags(text: str) -> tuple[str, ...]:
+def flags(text: str) -> tuple[str, ...]:
+    """Flags as one writes them on a command line."""
     return tuple(text.split())
 
 
 CASES = (
-    Case("tabular, adamw, dropout, accumulation", _flags(
+    Case("tabular, adamw, dropout, accumulation", flags(
         "--trainer.max_epochs 6 --trainer.accumulate_grad_batches 3 --checkpoint.every_n_steps 2"),
         "tabular"),
-    Case("tabular, full batch in pieces, quantile clipping", _flags(
+    Case("tabular, full batch in pieces, quantile clipping", flags(
         "--trainer.max_epochs 40 --data.batch_size full --data.micro_batch_size 100 "
         "--clip quantile --clip.warmup 3 --checkpoint.every_n_steps 5"), "tabular"),
-    Case("vision, sgd, augmentation, validation within the epoch", _flags(
+    Case("vision, sgd, augmentation, validation within the epoch", flags(
         "--trainer.max_steps 40 --trainer.val_check_interval 7 --model.net.width 4 "
         "--checkpoint.every_n_steps 3"), "vision"),
-    Case("vision, schedule-free adamw", _flags(
+    Case("vision, schedule-free adamw", flags(
         "--trainer.max_steps 40 --trainer.val_check_interval 10 --model.net.width 4 "
         "--optimizer schedule-free-adamw --schedule constant --checkpoint.every_n_steps 4"),
         "vision"),
-    Case("vision, EMA of the weights, one-cycle", (*_flags(
+    Case("vision, EMA of the weights, one-cycle", (*flags(
         "--trainer.max_steps 40 --trainer.val_check_interval 10 --model.net.width 4 "
         "--schedule one_cycle --checkpoint.every_n_steps 4"),
         "--callbacks", "[{name: ema-weight-averaging, decay: 0.9}]"), "vision"),
-    Case("tabular, sam over adamw", _flags(
+    Case("tabular, sam over adamw", flags(
         "--trainer.max_epochs 6 --optimizer sam --optimizer.base adamw "
         "--checkpoint.every_n_steps 5"), "tabular"),
-    Case("regression, lbfgs, full batch", _flags(
+    Case("regression, lbfgs, full batch", flags(
         "--trainer.max_epochs 12 --optimizer lbfgs --clip none --data.batch_size full "
         "--schedule constant --checkpoint.every_n_steps 1"), "tabular_regression"),
-    Case("sequence, muon with companion, reduce on plateau", _flags(
+    Case("sequence, muon with companion, reduce on plateau", flags(
         "--trainer.max_epochs 3 --model.net.width 8 --optimizer muon --schedule reduce_on_plateau "
         "--schedule.patience 0 --checkpoint.every_n_steps 6"), "sequence"),
-    Case("text, sparse adagrad", _flags(
+    Case("text, sparse adagrad", flags(
         "--trainer.max_steps 120 --trainer.val_check_interval 40 --data.ngrams 1 "
         "--checkpoint.every_n_steps 11"), "text"),
-    Case("transformer, two ranks", _flags(
+    Case("transformer, two ranks", flags(
         "--trainer.max_steps 24 --trainer.val_check_interval 9 --model.net.width 16 "
         "--model.net.depth 1 --model.net.dropout 0.1 --data.context 32 --data.val_fraction 0.005 "
         "--data.test_fraction 0.005 --trainer.devices 2 --trainer.strategy ddp "
         "--checkpoint.every_n_steps 4"), "transformer", ranks=2),
-    Case("a module from elsewhere, two workers", _flags(
+    Case("a module from elsewhere, two workers", flags(
         "--model elsewhere.Line --data elsewhere.Points --data.workers 2 --optimizer adamw "
         "--trainer.max_epochs 4 --checkpoint.every_n_steps 5")),
 )  # fmt: skip
