@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from gdlightning.__main__ import main
+
+settings.register_profile("shared", deadline=None)  # machines may be busy with other things
+settings.load_profile("shared")
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")
