@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gdlightning.data.example import Input, some_series
 from gdlightning.data.loader import Rows
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import column, read_table
@@ -148,6 +149,11 @@ class Forecast(DataModule):
     def sizes(self) -> dict[str, Any]:
         """One channel, and an output for each future step."""
         return {"channels": 1, "outputs": self.fitted["horizon"]}
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """Pasts [B, T, 1], lengths [B], and scales [B, 3]."""
+        scale = Input("scale", torch.ones(count, 3), {0: "batch"})
+        return *some_series(count, 1), scale
 
     def continued(self, found: dict[str, Tensor]) -> Rows:
         """One window at the end of each series."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gdlightning.data.augment import augment
+from gdlightning.data.example import Input, some_numbers
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.pixels import (
@@ -120,6 +121,10 @@ class Images(DataModule):
         """``channels`` of the net, and the classes."""
         classes = self.fitted["classes"]
         return {"channels": self.fitted["shape"][0], "outputs": len(classes), "classes": classes}
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """Images [B, C, H, W] of the size of training."""
+        return (Input("images", some_numbers(count, *self.fitted["shape"]), {0: "batch"}),)
 
     def read(self, source: Path) -> Rows:
         """An image file, or all those in a folder, resized to the size of training."""

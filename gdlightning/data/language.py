@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gdlightning.data.example import Input, some_codes
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tokens import Bytes, Characters, Tokenizer, find_files
 from gdlightning.errors import UserError
@@ -105,6 +106,12 @@ class Language(DataModule):
             "alphabet": alphabet,
             "context": self.fitted["context"],
         }
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """Tokens [B, T]."""
+        steps = min(count + 4, self.fitted["context"])
+        tokens = some_codes(self.sizes()["vocab_size"], count, steps)
+        return (Input("tokens", tokens, {0: "batch", 1: "steps"}),)
 
 
 class TextFiles(Language):

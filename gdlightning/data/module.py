@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as L
 
+from gdlightning.data.example import Input
 from gdlightning.data.loader import BatchLoader, Rows
 from gdlightning.errors import UserError
 
@@ -75,6 +76,21 @@ class DataModule(L.LightningDataModule):
         Called after ``load``, or with ``fitted`` restored from a checkpoint.
         """
         return {}
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """``count`` made-up examples as the task's ``forward`` takes them, for ``gdl export``.
+
+        Called after ``load``, or with ``fitted`` restored from a checkpoint; the data need not be
+        there.
+
+        Raises:
+            UserError: this data module does not tell.
+        """
+        raise UserError(
+            f"{type(self).__name__} does not tell what a net is fed (it has no example(count)).\n"
+            "Give it one, or set example_input_array on the module; weights alone need neither: "
+            "write a .safetensors file."
+        )
 
     def read(self, source: Path) -> Rows:
         """New examples without targets, for prediction; batches are ``(inputs,)``.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gdlightning.data.example import Input, some_series
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import class_labels, column, read_table
@@ -89,6 +90,10 @@ class Sequences(DataModule):
         """``channels`` of the net, and the classes."""
         classes = self.fitted["classes"]
         return {"channels": len(self.fitted["mean"]), "outputs": len(classes), "classes": classes}
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """Padded series [B, T, C] and lengths [B]."""
+        return some_series(count, len(self.fitted["mean"]))
 
 
 class SklearnSequences(Sequences):

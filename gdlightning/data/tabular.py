@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gdlightning.data import preprocess
+from gdlightning.data.example import Input, some_codes, some_numbers
 from gdlightning.data.loader import Rows, TensorRows, split
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import class_labels, column, read_table
@@ -78,6 +79,17 @@ class TableModule(DataModule):
             return found | {"outputs": len(classes), "classes": classes}
         scale = {k: self.fitted[k] for k in ("target_mean", "target_std")}
         return found | {"outputs": 1} | scale
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """Numeric features [B, F] and codes [B, C]."""
+        found = self.sizes()
+        levels = [some_codes(c, count) for c in found["cardinalities"]]
+        seen = torch.stack(levels, 1) if levels else torch.zeros(count, 0, dtype=torch.int64)
+        rows = {0: "batch"}
+        return (
+            Input("numeric", some_numbers(count, found["numeric"]), rows),
+            Input("codes", seen, rows),
+        )
 
     def read(self, source: Path) -> Rows:
         """New rows; the target column may be there or not."""

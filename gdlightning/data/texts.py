@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gdlightning.data import vectorize
 from gdlightning.data.docstrings import docstrings
+from gdlightning.data.example import Input, some_codes, some_numbers
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import class_labels, column, read_table, text_of
@@ -107,6 +108,15 @@ class Texts(DataModule):
         """``features`` of the net, and the classes."""
         classes = self.fitted["classes"]
         return {"features": self.fitted["size"], "outputs": len(classes), "classes": classes}
+
+    def example(self, count: int) -> tuple[Input, ...]:
+        """Words [N], the offset of each text [B], and weights [N]; two words a text."""
+        words = some_codes(self.fitted["size"], 2 * count)
+        return (
+            Input("words", words, {0: "words"}),
+            Input("offsets", torch.arange(0, 2 * count, 2), {0: "batch"}),
+            Input("weights", some_numbers(2 * count), {0: "words"}),
+        )
 
     def new(self, texts: list[str], labels: list[str] | None = None) -> Rows:
         """Texts to predict."""

@@ -84,6 +84,6 @@ class TemporalConvolution(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         steps = x.transpose(1, 2)  # [B, T, D]
-        last = steps[torch.arange(len(steps), device=steps.device), lengths - 1]
+        last = steps[torch.arange(steps.shape[0], device=steps.device), lengths - 1]
         out: Tensor = self.head(torch.cat([masked_mean(steps, there), last], dim=1))
         return out

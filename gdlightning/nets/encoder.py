@@ -47,6 +47,6 @@ class TransformerEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         x = self.norm(x)
-        last = x[torch.arange(len(x), device=x.device), lengths - 1]
+        last = x[torch.arange(x.shape[0], device=x.device), lengths - 1]
         out: Tensor = self.head(torch.cat([masked_mean(x, mask), last], dim=1))
         return out

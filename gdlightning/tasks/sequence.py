@@ -46,7 +46,7 @@ class Forecasting(Task):
 
     def forward(self, past: Tensor, lengths: Tensor, scale: Tensor) -> Tensor:
         """The future in units of the window, [B, horizon]; ``scale`` is for ``in_units``."""
-        last = past[torch.arange(len(past), device=past.device), lengths - 1]
+        last = past[torch.arange(past.shape[0], device=past.device), lengths - 1]
         change: Tensor = self.net(past, lengths)
         return last + change
 
