@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict
             codes.append({"name": name, "levels": levels})
             continue
         numbers = _numbers(values, name, source)
-        median = float(numbers[~numbers.isnan()].median())
+        median = float(np.nanmedian(numbers.numpy()))
         filled = numbers.nan_to_num(nan=median)
         mean, std = float(filled.mean()), float(filled.std(correction=0))
         numeric.append(
