@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as L
 import torch
@@ -16,6 +16,7 @@ from gdlightning.callbacks import exact
 from gdlightning.callbacks.loaders import train_loaders
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.stops import Stopped, Stops
+from gdlightning.errors import UserError
 
 EXACT = "exact"
 """Where a checkpoint holds what is needed to go on with the same bits."""
@@ -38,6 +39,9 @@ class Checkpoints(Checkpoint):
         keep: how many of the last checkpoints are kept.
         every_seconds: between two saves, and never more often than costs a hundredth of the time.
         every_n_steps: optimizer steps between two saves, instead.
+
+    Raises:
+        UserError: a number can't be meant.
     """
 
     def __init__(
@@ -46,11 +50,19 @@ class Checkpoints(Checkpoint):
         stops: Stops,
         *,
         monitor: str = "val_loss",
-        mode: str = "min",
+        mode: Literal["min", "max"] = "min",
         keep: int = 3,
         every_seconds: float = 60.0,
         every_n_steps: int | None = None,
     ) -> None:
+        for key, number in {
+            "keep": keep,
+            "every_n_steps": 1 if every_n_steps is None else every_n_steps,
+        }.items():
+            if number < 1:
+                raise UserError(f"checkpoint.{key} is {number}; write 1 or more.")
+        if not every_seconds >= 0:
+            raise UserError(f"checkpoint.every_seconds is {every_seconds}; write 0 or more.")
         self.folder, self.stops, self.monitor, self.mode, self.keep = (
             folder, stops, monitor, mode, keep)  # fmt: skip
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps

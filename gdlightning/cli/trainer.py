@@ -42,6 +42,8 @@ def check(training: Training) -> None:
                 f"loggers names {name}; there are {', '.join(LOGGERS)}."
                 f"{did_you_mean(name, LOGGERS)}"
             )
+    Guard(**training.config.values["guard"])
+    Checkpoints(Path(), Stops(), **training.config.values["checkpoint"])
     accumulate = training.config.values["trainer"].get("accumulate_grad_batches") or 1
     if isinstance(training.data, DataModule) and training.data.pieces > 1 and accumulate > 1:
         raise UserError(

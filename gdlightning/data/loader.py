@@ -142,7 +142,7 @@ class BatchLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue after the batch that was handed out last."""
         self.epoch, self.position = state["epoch"], state["position"]
-        self.reorder = state.get("reorder", 0)
+        self.reorder = max(self.reorder, state.get("reorder", 0))  # a rollback may ask for more
         self._resumed = True
 
 

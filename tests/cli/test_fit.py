@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -85,24 +80,6 @@ def test_tensorboard_has_all_that_is_promised(fit: Run) -> None:
     assert any(tag.startswith("weights/") for tag in histograms)
     assert any(tag.startswith("parameter groups") for tag in tensors)
     assert graph
-
-
-def test_a_stopped_run_exits_with_130_and_keeps_its_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-               str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "100000"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.PIPE, env=os.environ)  # fmt: skip
-    checkpoints = tmp_path / "runs/tabular/version_0/checkpoints"
-    for _ in range(600):
-        if checkpoints.is_dir() and list(checkpoints.glob("last.ckpt")):
-            break
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    assert "Stopped at step" in out
-    assert (checkpoints / "last.ckpt").is_file()
 
 
 def test_fine_tuning_starts_from_weights_and_freezes(fit: Run) -> None:

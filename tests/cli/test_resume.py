@@ -1,0 +1,189 @@
+"""Stopped and resumed trainings: which run goes on, what may differ, and equal bits."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS, QUIET, Run, metrics
+
+FAULTS = Path(__file__).parent.parent.parent / "scripts" / "faults"
+SHORT = ("--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "5")
+
+
+def tabular(gdl: Run, *flags: str) -> tuple[int, str]:
+    """A training of configs/tabular.yaml; exit code, and what was printed."""
+    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT, *flags)
+    return result.code, result.out + result.err
+
+
+def test_max_time_stops_saves_and_goes_on_to_the_same_end(gdl: Run) -> None:
+    assert tabular(gdl, "--name", "whole")[0] == 0
+    code, said = tabular(gdl, "--name", "parts", "--max_time", "0.05s")
+    assert code == 75
+    assert "Stopped by max_time, saved" in said
+    assert not Path("runs/parts/version_0/metrics.json").exists()
+    code, said = tabular(gdl, "--name", "parts", "--resume", "auto")
+    assert code == 0, said
+    assert "Going on with runs/parts/version_0 from step" in said
+    assert metrics("parts") == metrics("whole")
+    assert not Path("runs/parts/version_1").exists()
+
+
+def stopped(gdl: Run) -> None:
+    """A run that was stopped at once."""
+    assert tabular(gdl, "--max_time", "0.01s")[0] == 75
+
+
+def test_a_run_alone_names_its_config(gdl: Run) -> None:
+    stopped(gdl)
+    result = gdl("fit", "--resume", "runs/tabular/version_0", "--max_time", "1h")
+    assert result.code == 0, result.err
+    assert metrics("tabular")["test_auroc"] > 0.9
+
+
+def test_auto_starts_afresh_where_nothing_is_unfinished(gdl: Run) -> None:
+    assert tabular(gdl, "--resume", "auto")[0] == 0
+    assert tabular(gdl, "--resume", "auto")[0] == 0
+    assert Path("runs/tabular/version_1/metrics.json").exists()
+
+
+def test_auto_passes_over_another_config_and_says_so(gdl: Run) -> None:
+    stopped(gdl)
+    code, said = tabular(gdl, "--resume", "auto", "--optimizer.lr", "0.002")
+    assert code == 0
+    assert "version_0, its config differs: optimizer.lr (0.001 → 0.002)" in said
+    assert Path("runs/tabular/version_1/metrics.json").exists()
+
+
+def test_changed_options_are_refused_unless_told(gdl: Run) -> None:
+    stopped(gdl)
+    where = ("--resume", "runs/tabular/version_0")
+    code, said = tabular(gdl, *where, "--optimizer.lr", "0.002")
+    assert code == 2
+    assert "optimizer.lr (0.001 → 0.002)" in said
+    assert "--resume_changed true" in said
+    code, said = tabular(gdl, *where, "--optimizer.lr", "0.002", "--resume_changed", "true")
+    assert code == 0, said
+    assert "changed: optimizer.lr (0.001 → 0.002)" in said
+
+
+def test_what_changes_nothing_learnt_may_differ(gdl: Run) -> None:
+    stopped(gdl)
+    code, said = tabular(gdl, "--resume", "auto", "--trainer.log_every_n_steps", "7",
+                         "--checkpoint.keep", "2", "--watch.histograms", "true")  # fmt: skip
+    assert code == 0, said
+    assert not Path("runs/tabular/version_1").exists()
+
+
+def test_other_data_is_refused(gdl: Run) -> None:
+    rows = [f"{k},{k % 7},{'ab'[k % 2]}" for k in range(60)]
+    table = ("--data", "tabular", "--data.path", "t.csv", "--data.target", "y")
+    Path("t.csv").write_text("x,z,y\n" + "\n".join(rows) + "\n")
+    assert tabular(gdl, *table, "--max_time", "0.01s")[0] == 75
+    Path("t.csv").write_text("x,z,y\n" + "\n".join(rows[:-1]) + "\n")
+    code, said = tabular(gdl, *table, "--resume", "auto")
+    assert code == 2
+    assert "the data is not the same" in said
+
+
+def test_a_finished_or_missing_run_is_told(gdl: Run) -> None:
+    assert tabular(gdl)[0] == 0
+    code, said = tabular(gdl, "--resume", "runs/tabular/version_0")
+    assert (code, "is finished" in said) == (2, True)
+    code, said = tabular(gdl, "--resume", "runs/nowhere")
+    assert (code, "no run folder" in said) == (2, True)
+
+
+def test_a_damaged_checkpoint_is_named_and_passed_over(gdl: Run) -> None:
+    assert tabular(gdl, "--name", "whole")[0] == 0
+    assert tabular(gdl, "--max_time", "0.3s")[0] in (0, 75)
+    folder = Path("runs/tabular/version_0")
+    (folder / "metrics.json").unlink(missing_ok=True)
+    last = folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-100])
+    code, said = tabular(gdl, "--resume", "auto")
+    assert code == 0, said
+    assert f"Passing over {last}" in said
+    assert metrics("tabular") == metrics("whole")
+
+
+def test_one_process_holds_a_run(gdl: Run, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
+               str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "100000"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "runs/tabular/version_0/config.yaml").exists():
+            time.sleep(0.05)
+        flags = ("--trainer.max_epochs", "100000", "--resume", "runs/tabular/version_0")
+        result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, *flags)
+        assert result.code == 2
+        assert "another process is training" in result.err
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
+def test_signals_save_and_exit_with_a_code(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
+               str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "100000"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    folder = tmp_path / "runs/tabular/version_0"
+    while not (folder / "metrics.csv").exists():
+        time.sleep(0.05)
+    began = time.monotonic()
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == (130 if name == "SIGINT" else 75), err
+    assert f"{name}: finishing the step and saving" in err
+    assert "Traceback" not in err
+    assert f"Stopped by {name}, saved." in out
+    assert (folder / "checkpoints/last.ckpt").is_file()
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\nimport lightning.pytorch as L\n"
+        "class Slow(L.Callback):\n"
+        "    def on_train_batch_end(self, trainer, *_):\n"
+        "        print('a step', flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
+               str(CONFIGS / "tabular.yaml"), *QUIET, "--callbacks", "slow.Slow"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "a step\n"
+    process.send_signal(signal.SIGINT)
+    while "once more to stop at once" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Stopped at once." in err
+
+
+def test_twenty_kills_end_bitwise_equal() -> None:
+    command = [sys.executable, str(FAULTS / "kills.py"), "--kills", "20", "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    cells = done.stdout.strip().splitlines()[-1].split("|")
+    assert int(cells[2]) >= 20
+    assert cells[4].strip() == cells[5].strip()
+
+
+def test_damage_and_full_disks_lose_nothing() -> None:
+    command = [sys.executable, str(FAULTS / "damage.py"), "--share", "0.05"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert json.dumps(done.stdout).count("|") > 10
