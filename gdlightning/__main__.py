@@ -11,6 +11,7 @@ from gdlightning.errors import UserError, did_you_mean
 VERBS = {
     "fit": "train a model: gdl fit --config FILE [--optimizer NAME] [--KEY VALUE ...]",
     "predict": "predictions for new data: gdl predict RUN --input FILE --output FILE",
+    "export": "weights or computation in one file: gdl export RUN --output FILE.safetensors",
     "test": "metrics of a run on its test split: gdl test RUN",
     "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
     "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
@@ -43,13 +44,25 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_short(str(error))}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, e.g. head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _short(message: str, lines: int = 5, width: int = 300) -> str:
+    """A message in a few lines that a terminal can show, whatever values it quotes."""
+    kept = message.splitlines()
+    if len(kept) > lines:
+        kept = [*kept[: lines - 2], "…", kept[-1]]
+    cut = [line if len(line) <= width else f"{line[: width - 2]} …" for line in kept]
+    clean = "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in cut)
+    return clean.encode(sys.stderr.encoding or "utf-8", "replace").decode(
+        sys.stderr.encoding or "utf-8"
+    )
 
 
 def _verbs() -> str:

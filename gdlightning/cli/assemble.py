@@ -11,10 +11,17 @@ import lightning.pytorch as L
 
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.cli.config import Config
+from gdlightning.cli.limits import check_net
 from gdlightning.data.module import DataModule
 from gdlightning.data.replayed import make_resumable
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
+
+LIMITED = (
+    ("limit_train_batches", "train"), ("limit_val_batches", "val"), ("limit_test_batches", "test"),
+    ("overfit_batches", "train"), ("overfit_batches", "val"),
+)  # fmt: skip
+"""Options that may be a part of the batches of a split."""
 
 
 @dataclass
@@ -92,6 +99,8 @@ def build_module(config: Config, sizes: Mapping[str, Any]) -> L.LightningModule:
     options = config.section("model")
     if "model.net" in config.classes:
         cls = config.classes["model.net"]
+        if cls.__module__.startswith("gdlightning."):
+            check_net(config.section("model.net"))
         options["net"] = _construct(cls, config.section("model.net"), sizes, "model.net")
     module: L.LightningModule = _construct(config.classes["model"], options, sizes, "model")
     return module
@@ -112,8 +121,10 @@ def _construct(cls: Any, options: dict[str, Any], sizes: Mapping[str, Any], wher
             )
     try:
         return cls(**arguments)
-    except (ValueError, TypeError, AssertionError) as error:
-        raise UserError(f"{cls.__name__} can't be built ({where}): {error}") from error
+    except (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError,
+            MemoryError) as error:  # fmt: skip
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{cls.__name__} can't be built ({where}): {first}") from error
 
 
 def build_grouping(config: Config) -> Grouping:
@@ -138,15 +149,25 @@ def build_grouping(config: Config) -> Grouping:
 def check_lengths(
     config: Config, data: L.LightningDataModule | None, optimization: Optimization
 ) -> None:
-    """Refuse a warm-up longer than training, where the number of steps can be told now.
+    """Refuse what can be told from the number of batches: a warm-up too long, a part of no batch.
 
     Raises:
-        UserError: with both figures.
+        UserError: with key and figures.
     """
-    if not isinstance(data, DataModule):
-        return
     trainer = config.values["trainer"]
     accumulate = trainer.get("accumulate_grad_batches") or 1
+    if accumulate < 1:
+        raise UserError(f"trainer.accumulate_grad_batches is {accumulate}; write 1 or more.")
+    if not isinstance(data, DataModule):
+        return
+    for key, part in LIMITED:
+        limit, rows = trainer.get(key), len(data.rows.get(part, ()))
+        batches = len(data.loader(part)) if rows else 0
+        if batches and isinstance(limit, float) and 0 < limit < 1 and int(batches * limit) < 1:
+            raise UserError(
+                f"trainer.{key} is {limit}, but that part of {batches} is no whole batch.\n"
+                "Write a larger part, a number of batches, or a smaller data.batch_size."
+            )
     per_epoch = max(1, -(-len(data.rows["train"]) // (data.step_size * accumulate)))
     total = trainer.get("max_steps", -1)
     epochs = trainer.get("max_epochs")

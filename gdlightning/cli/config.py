@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gdlightning.cli.sources import FIXED, NAMED, Setting, merge, read_flags
+from gdlightning.cli.limits import check_general
+from gdlightning.cli.parse import at, parse, put
+from gdlightning.cli.sources import FIXED, NAMED, SECTIONS, Setting, merge, read_flags, shown
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.signature import Option, options_of
 
@@ -120,12 +119,16 @@ def check(merged: dict[str, Setting]) -> Config:
     classes, known = _known(merged)
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
-    values = _parse(merged, known)
+    values = parse(merged, known)
     for section in classes:
-        _put(values, f"{section}.name", str(_name(merged, section)))
+        put(values, f"{section}.name", str(_name(merged, section)))
     for key, option in known.items():
         if option.required and key not in merged:
             raise UserError(f"{key} is missing: {option.help or option.type_name}.")
+    try:
+        check_general(values)
+    except UserError as error:
+        raise at(error, merged.get(str(error).split()[0])) from error
     return Config(values, merged, classes)
 
 
@@ -161,9 +164,12 @@ def _choose(
     if name is None:
         return
     try:
+        plain = isinstance(name, str | int | float) and str(name).isprintable()
+        if not plain or not str(name).strip():
+            raise UserError(f"{section} is {shown(name)}, which is no name.")
         choice = find(section, str(name))
     except UserError as error:
-        raise _at(error, merged.get(f"{section}.name")) from error
+        raise at(error, merged.get(f"{section}.name")) from error
     classes[section] = choice.target
     known |= {f"{section}.{k}": o for k, o in choice.options.items()}
     for nested, default in choice.nested.items():
@@ -181,85 +187,29 @@ def _check_key(
         return
     if any(key.startswith(f"{k}.") and _holds_dict(o.type) for k, o in known.items()):
         return
+    head = key.partition(".")[0]
     inside = [k for k in known if k.startswith(f"{section}.")] if section else []
-    message = f"There is no option {key}.{did_you_mean(key, [*known, *classes])}"
+    message = f"There is no option {shown(key)}.{did_you_mean(key, [*known, *classes, *SECTIONS])}"
     if section in classes:
         chosen = getattr(classes[section], "name", None) or classes[section].__name__
         names = [k.removeprefix(f"{section}.") for k in inside]
         message = (
-            f"{chosen} has no option {last} ({key}).{did_you_mean(last, names)}\n"
-            f"Its options: {', '.join(names) or 'none'}."
+            f"{chosen} has no option {shown(last)} ({shown(key)})."
+            f"{did_you_mean(last, ['name', *names])}\nIts options: {', '.join(names) or 'none'}."
         )
     elif section in NAMED and not inside:
-        message = f"{key} is set, but {section}.name does not say which {section} it is for."
-    raise _at(UserError(message), setting)
+        message = (
+            f"{shown(key)} is set, but {section}.name does not say which {section} it is for."
+            f"{did_you_mean(last, ['name'])}"
+        )
+    elif section and head not in {k.partition(".")[0] for k in (*known, *NAMED)}:
+        heads = [s for s in (*NAMED, *SECTIONS) if "." not in s]
+        message = f"There is no section {shown(head)} ({shown(key)}).{did_you_mean(head, heads)}"
+    raise at(UserError(message), setting)
 
 
 def _holds_dict(kind: Any) -> bool:
     return "dict" in str(kind)
-
-
-def _parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[str, Any]:
-    """Types by jsonargparse: every option's value, nested."""
-    from argparse import ArgumentError
-
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    for key, option in known.items():
-        default = None if option.required else option.default
-        parser.add_argument(f"--{key}", type=option.type, default=default)
-    tree: dict[str, Any] = {}
-    for key, setting in merged.items():
-        found = known.get(key)
-        if found is not None:
-            _put(tree, key, _listed(setting.value, found.type))
-        elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
-            _put(tree, key, setting.value)
-        if found and setting.value is None and not _optional(found):
-            raise _at(UserError(f"{key} is empty; write {found.type_name}."), setting)
-    try:
-        values: dict[str, Any] = parser.parse_object(tree).as_dict()
-    except (ArgumentError, ValueError, TypeError) as error:
-        match = re.search(r'key "([^"]+)"', str(error))
-        key = match.group(1) if match else ""
-        if key not in known or key not in merged:
-            raise UserError(f"The config can't be read: {error}") from error
-        raise _at(
-            UserError(f"{key} is {merged[key].value!r}; write {known[key].type_name}."), merged[key]
-        ) from error
-    return values
-
-
-def _optional(option: Option) -> bool:
-    return option.default is None or "None" in str(option.type)
-
-
-def _listed(value: Any, kind: Any) -> Any:
-    """``0.9,0.95`` for lists and tuples, and numbers where text is wanted."""
-    text = str(kind)
-    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
-    plain = union and str in typing.get_args(kind)
-    if isinstance(value, str) and ("list" in text or "tuple" in text) and not plain:
-        if not value.lstrip().startswith(("[", "(", "{")) and ("," in value or "tuple" not in text):
-            return [part.strip() for part in value.split(",")]
-        return value.replace("(", "[").replace(")", "]")
-    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-def _put(tree: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for part in path:
-        tree = tree.setdefault(part, {})
-    tree[last] = value
-
-
-def _at(error: UserError, setting: Setting | None) -> UserError:
-    """The same error with the place where the setting was given."""
-    origin = setting.origin if setting else "the defaults"
-    return UserError(f"{error}\n(in {origin})" if "(in " not in str(error) else str(error))
 
 
 def _config_files(argv: list[str]) -> list[str]:
@@ -270,10 +220,10 @@ def _config_files(argv: list[str]) -> list[str]:
 def _check_version(merged: Mapping[str, Setting]) -> None:
     setting = merged.get("version")
     if setting is not None and str(setting.value) != str(VERSION):
-        raise _at(
+        raise at(
             UserError(
-                f"version is {setting.value}; this gdlightning reads configs of version {VERSION}."
-                "\nCHANGELOG.md says what to change; then write version: 1."
+                f"version is {shown(setting.value)}; this gdlightning reads configs of version "
+                f"{VERSION}.\nCHANGELOG.md says what to change; then write version: 1."
             ),
             setting,
         )
@@ -290,6 +240,6 @@ def _import(merged: Mapping[str, Setting]) -> None:
         try:
             importlib.import_module(str(module))
         except ImportError as error:
-            raise _at(
+            raise at(
                 UserError(f"imports: {module} can't be imported: {error}."), setting
             ) from error

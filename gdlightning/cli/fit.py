@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
+from gdlightning.cli.parse import located
 from gdlightning.errors import StorageError, UserError
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def main(argv: list[str]) -> int:
 
         print(to_yaml(config.values), end="")
         return 0
-    fit(config)
+    try:
+        fit(config)
+    except UserError as error:
+        raise located(error, config.given) from error
     return 0
 
 
@@ -115,6 +119,8 @@ def _train(training: Training, run: Run, stops: Stops, logged: dict[str, float])
         stops: reasons to stop.
         logged: the metrics of a resumed run so far; all of them, if it had come to its end.
     """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     from gdlightning.callbacks.guard import Rollback
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
@@ -143,10 +149,14 @@ def _train(training: Training, run: Run, stops: Stops, logged: dict[str, float])
                 "smaller learning rate and another order of the data.",
                 file=sys.stderr,
             )
-        except UserError as error:
-            if type(error) is UserError and not list(run.folder.glob("checkpoints/*.ckpt")):
+        except (UserError, MisconfigurationException) as error:
+            own = isinstance(error, UserError)
+            refused = type(error) is UserError or not own
+            if refused and not list(run.folder.glob("checkpoints/*.ckpt")):
                 remove_run(run.folder)
-            raise
+            if own:
+                raise
+            raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
         except OSError as error:  # of loggers, on a full disk
             raise StorageError(f"{error.filename or run.folder}: {error.strerror}.") from error
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}

@@ -21,6 +21,8 @@ NAMED = (
 FIXED = ("groups", "watch", "checkpoint", "guard")
 """Sections whose options are always the same."""
 
+SECTIONS = (*FIXED, "trainer")
+
 COMMAND_LINE = "the command line"
 
 
@@ -33,6 +35,12 @@ class Setting:
     origin: str
 
 
+def shown(value: Any) -> str:
+    """A value for a message, on one line and short."""
+    text = value if isinstance(value, str) and value.isprintable() and value else repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
+
+
 class Loader(yaml.SafeLoader):
     """YAML without tags that make objects, with ``1e-3`` a number and no key given twice."""
 
@@ -40,15 +48,20 @@ class Loader(yaml.SafeLoader):
         """Refuse a key that stands twice: the first would be lost without a word."""
         seen: set[Any] = set()
         for key, _ in node.value:
+            where = f"{node.start_mark.name}, line {key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{where}: a key must be a word, not a list or a mapping.")
             if key.value in seen:
-                raise UserError(
-                    f"{node.start_mark.name}, line {key.start_mark.line + 1}: "
-                    f"the key {key.value} stands twice."
-                )
+                raise UserError(f"{where}: the key {shown(key.value)} stands twice.")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
+# A date is the text that it looks like.
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
@@ -66,6 +79,10 @@ def read_yaml(path: str) -> dict[str, Any]:
     try:
         with file.open(encoding="utf-8") as stream:
             found = yaml.load(stream, Loader)  # a SafeLoader
+        if isinstance(found, Mapping):
+            list(flatten(found, path))
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply, or holds itself (by an anchor).") from None
     except FileNotFoundError:
         near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
         raise UserError(f"There is no config file {path}.{did_you_mean(path, near)}") from None
@@ -93,10 +110,15 @@ def flatten(tree: Mapping[Any, Any], origin: str, prefix: str = "") -> Iterator[
             yield from flatten(ordered, origin, f"{key}.")
         elif key in NAMED:
             yield Setting(f"{key}.name", value, origin)
-        elif isinstance(value, Mapping) and value:
+        elif isinstance(value, Mapping) and (value or key in SECTIONS):
             yield from flatten(value, origin, f"{key}.")
-        else:
+        elif key not in SECTIONS:
             yield Setting(key, value, origin)
+        elif value is not None:
+            raise UserError(
+                f"{key} is {shown(value)}; it is a section of options, {key}.OPTION. They are "
+                f"listed by: gdl fit --{key}.help\n(in {origin})"
+            )
 
 
 def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict[str, Any]]:
@@ -119,7 +141,7 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         token = rest.pop(0)
         if not re.match(r"--[A-Za-z_]", token):
             raise UserError(
-                f"{token!r} is no option. Options begin with two hyphens: --optimizer adamw."
+                f"{shown(token)} is no option. Options begin with two hyphens: --optimizer adamw."
             )
         key, equals, text = token[2:].partition("=")
         value: Any = text
@@ -127,15 +149,13 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
             value = rest.pop(0) if rest and not re.match(r"--[A-Za-z_]", rest[0]) else True
         key = key.replace("-", "_")
         if key == "config":
-            if value is True:
+            if value is True or not value:
                 raise UserError("--config needs the name of a YAML file.")
             settings += flatten(read_yaml(value), value)
         elif key in switches:
             found[key] = value
-        elif key in NAMED:
-            settings.append(Setting(f"{key}.name", value, COMMAND_LINE))
         else:
-            settings.append(Setting(key, value, COMMAND_LINE))
+            settings += flatten({key: value}, COMMAND_LINE)
     return settings, found
 
 
