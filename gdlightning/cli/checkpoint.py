@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+from torch import Tensor
 
 from gdlightning.cli.folder import number
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.storage.checkpoint import KEY, candidates, read
+from gdlightning.storage.weights import SUFFIX, read_weights
 
 
 def find_checkpoint(where: str) -> Path:
@@ -69,13 +71,17 @@ def record_of(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
 def init_from(module: L.LightningModule, where: str) -> None:
     """Start from a checkpoint's weights; those of another shape (a new head) stay fresh.
 
+    Args:
+        module: the model.
+        where: a checkpoint, a run, or a .safetensors file.
+
     Raises:
         UserError: no checkpoint is there, or none of its weights fits.
     """
     path = find_checkpoint(where)
-    saved = read_checkpoint(path)["state_dict"]
+    saved = read_weights(path) if path.suffix == SUFFIX else read_checkpoint(path)["state_dict"]
     own = module.state_dict()
-    fitting = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
+    fitting = {k: v for k, v in saved.items() if isinstance(v, Tensor) and _fits(v, own.get(k))}
     if not fitting:
         raise UserError(
             f"init_from: no weight of {path} fits this model.\n"
@@ -86,3 +92,7 @@ def init_from(module: L.LightningModule, where: str) -> None:
     fresh = [k for k in own if k not in fitting]
     print(f"Starting from {path}: {len(fitting)} of {len(own)} tensors", end="")
     print(f"; fresh: {', '.join(fresh[:4])}{', …' if len(fresh) > 4 else ''}." if fresh else ".")
+
+
+def _fits(saved: Tensor, own: object) -> bool:
+    return isinstance(own, Tensor) and own.shape == saved.shape
