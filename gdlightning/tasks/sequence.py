@@ -68,7 +68,7 @@ class Forecasting(Task):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """``step_1``, ``step_2``, … in the units of the user, a record a series."""
-        values = in_units(self(*batch[0]), batch[0][2]).cpu().double()
+        values = in_units(self(*batch[0]), batch[0][2]).detach().cpu().double()
         return [{f"step_{k + 1}": float(v) for k, v in enumerate(row)} for row in values]
 
     def samples(self, batch: Any) -> Mapping[str, Any]:
@@ -82,11 +82,16 @@ class Forecasting(Task):
         seen = in_units(past[..., 0], scale)
         figure = Figure(figsize=(9, 3), layout="constrained")
         for panel, k in zip(figure.subplots(1, 2), (0, len(past) - 1), strict=True):
-            count, steps = int(lengths[k]), future.shape[1]
-            ahead = range(count, count + steps)
-            panel.plot(range(count), seen[k, :count].cpu(), color="#555555", label="past")
-            panel.plot(ahead, future[k].cpu(), color="#2a9d5c", label="future")
-            panel.plot(ahead, forecast[k].cpu(), color="#d9480f", linestyle="--", label="forecast")
+            count, last = int(lengths[k]), seen[k, int(lengths[k]) - 1 : int(lengths[k])]
+            ahead = range(future.shape[1] + 1)  # 0 is the last known step
+            known, guessed = torch.cat([last, future[k]]), torch.cat([last, forecast[k]])
+            panel.plot(ahead, known.cpu(), color="#2a9d5c", label="future")
+            panel.plot(ahead, guessed.cpu(), color="#d9480f", linestyle="--", label="forecast")
+            panel.plot(range(1 - count, 1), seen[k, :count].cpu(), color="#555555", label="past")
+            panel.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+            panel.set_title(f"window {k + 1} of {len(past)}", fontsize=10, loc="left")
+            panel.set_xlabel("steps ahead", fontsize=9, color="#666666")
+            panel.tick_params(labelsize=8, colors="#666666")
             panel.spines[["top", "right"]].set_visible(False)
         panel.legend(frameon=False, fontsize=8)
         return {"forecast": figure}

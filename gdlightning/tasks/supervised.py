@@ -87,7 +87,7 @@ class Classification(Supervised):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """The class and the probability of each class, a record an example."""
-        probabilities = torch.softmax(self.outputs(batch).cpu().double(), dim=-1)
+        probabilities = torch.softmax(self.outputs(batch).detach().cpu().double(), dim=-1)
         return [
             {
                 "prediction": self.classes[int(row.argmax())],
@@ -146,5 +146,5 @@ class Regression(Supervised):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """The predicted value, a record an example."""
-        values = self.in_units(self.outputs(batch).cpu().double().reshape(-1))
+        values = self.in_units(self.outputs(batch).detach().cpu().double().reshape(-1))
         return [{"prediction": float(v)} for v in values]
