@@ -15,7 +15,7 @@ VERBS = {
     "test": "metrics of a run on its test split: gdl test RUN",
     "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
     "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
-    "list": "list what can be named in a config: gdl list model|net|data|clip",
+    "list": "list what can be named in a config: gdl list model|net|data|clip|callback",
     "new": "write a starter of one's own: gdl new task|optimizer|data NAME",
 }
 

@@ -7,11 +7,11 @@ import inspect
 import json
 from typing import Any
 
-KINDS = ("model", "net", "data", "clip")
+KINDS = ("model", "net", "data", "clip", "callback")
 
 
 def main(argv: list[str]) -> int:
-    """List tasks, nets, data modules or ways of clipping, with a line each."""
+    """List tasks, nets, data modules, ways of clipping or callbacks, with a line each."""
     parser = argparse.ArgumentParser("gdl list", description="What can be named in a config.")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -23,6 +23,9 @@ def main(argv: list[str]) -> int:
     width = max(len(r["name"]) for r in found)
     for record in found:
         print(f"{record['name'].ljust(width)}  {record['summary']}")
+    if given.kind == "callback":
+        print("\nIn a config: callbacks: [{name: early-stopping, monitor: val_loss}]")
+        return 0
     section = "model.net" if given.kind == "net" else given.kind
     print(f"\nThe options of one: gdl fit --{section}.help {found[0]['name']}")
     return 0
@@ -30,11 +33,13 @@ def main(argv: list[str]) -> int:
 
 def records(kind: str) -> list[dict[str, Any]]:
     """Name, class and summary of every choice of a kind."""
-    from gdlightning.cli import choices
+    from gdlightning.cli import choices, extra
     from gdlightning.clipping import find, names
 
     if kind == "clip":
         pairs = [(name, find(name)) for name in names()]
+    elif kind == "callback":
+        pairs = sorted(extra.names().items())
     else:
         catalogue = {"model": choices.TASKS, "net": choices.NETS, "data": choices.DATA}[kind]
         pairs = [(name, catalogue.find(name)) for name in catalogue.names()]

@@ -1,0 +1,93 @@
+"""What exact checkpoints, stops and the guard cost on a small CNN, as a ratio in one run.
+
+The same training, with all of them and with none, in turn; each round gives the ratio of the mean
+time of a step, the saves of the round included. Prints a Markdown row.
+
+    python scripts/bench/guards.py --rounds 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import lightning.pytorch as L
+
+ROOT = Path(__file__).parent.parent.parent
+COMMON = (
+    "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu", "--data.size", "32",
+    "--data.shift", "0", "--data.rotate", "0", "--data.zoom", "0", "--model.net.width", "16",
+    "--watch.graph", "false", "--watch.samples", "false", "--trainer.num_sanity_val_steps", "0",
+    "--threads", "1", "--data.batch_size", "32", "--data.val_fraction", "0.02",
+)  # fmt: skip
+NONE = ("--guard.policy", "off", "--trainer.enable_checkpointing", "false")
+
+
+class Clock(L.Callback):
+    """Seconds from the tenth step to the last."""
+
+    def __init__(self) -> None:
+        self.began = self.seconds = 0.0
+        self.steps = 0
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        now = time.perf_counter()
+        if trainer.global_step == 10:
+            self.began = now
+        self.seconds, self.steps = now - self.began, trainer.global_step - 10
+
+
+def step_time(steps: int, *flags: str) -> tuple[float, int]:
+    """Mean seconds of a step, and the parameters of the net."""
+    from gdlightning.callbacks.stops import Stops
+    from gdlightning.cli import trainer as trainers
+    from gdlightning.cli.assemble import assemble
+    from gdlightning.cli.config import load
+    from gdlightning.cli.fit import quiet
+    from gdlightning.cli.resume import open_run
+
+    quiet()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        config, _ = load([
+            "--config", str(ROOT / "configs" / "vision.yaml"), "--run_root", folder, *COMMON,
+            "--trainer.max_steps", str(steps), *flags,
+        ])  # fmt: skip
+        training, clock = assemble(config), Clock()
+        with open_run(config, True) as run:
+            trainer = trainers.build(training, run, Stops())
+            callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            callbacks.append(clock)
+            trainer.fit(training.module, datamodule=training.data)
+        count = sum(p.numel() for p in training.module.parameters())
+    return clock.seconds / clock.steps, count
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=150)
+    given = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    step_time(20)  # warm
+    ratios, count, times = [], 0, []
+    for _ in range(given.rounds):
+        guarded, count = step_time(given.steps)
+        bare, _ = step_time(given.steps, *NONE)
+        ratios.append(guarded / bare)
+        times.append(bare)
+    print(
+        f"| CNN, {count:,} parameters, 1×32×32, batch 32 | {1000 * median(times):.1f} ms | "
+        f"{median(ratios):.3f} | {min(ratios):.3f} to {max(ratios):.3f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
