@@ -12,11 +12,12 @@ from gdlightning.discovery import Catalogue, hyphenated, import_path
 from gdlightning.errors import UserError, did_you_mean, fold
 
 MONITORS = Catalogue("gdlightning.callbacks", "callback", base="lightning.pytorch:Callback")
-OURS = {"ModelCheckpoint", "Checkpoint", "ProgressBar", "TQDMProgressBar", "RichProgressBar",
-        "OnExceptionCheckpoint", "Timer", "BatchSizeFinder", "LearningRateFinder",
-        "LambdaCallback", "GradientAccumulationScheduler", "BackboneFinetuning",
-        "BaseFinetuning", "StochasticWeightAveraging", "BasePredictionWriter",
-        "Callback"}  # fmt: skip
+OURS = {
+    "BackboneFinetuning", "BaseFinetuning", "BasePredictionWriter", "BatchSizeFinder", "Callback",
+    "Checkpoint", "GradientAccumulationScheduler", "LambdaCallback", "LearningRateFinder",
+    "ModelCheckpoint", "ModelPruning", "OnExceptionCheckpoint", "ProgressBar", "RichModelSummary",
+    "RichProgressBar", "SpikeDetection", "StochasticWeightAveraging", "TQDMProgressBar", "Timer",
+}  # fmt: skip
 """Lightning's callbacks whose work is done otherwise here, or that a config can't describe."""
 
 

@@ -1,0 +1,73 @@
+"""Callbacks that a config adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+
+SHORT = ("--trainer.max_epochs", "3")
+
+
+def test_lightnings_by_name_with_options(fit: Run) -> None:
+    fit("tabular", "--trainer.max_epochs", "30", "--callbacks",
+        "[{name: early-stopping, monitor: val_loss, patience: 1, min_delta: 10.0}]")  # fmt: skip
+    last = torch.load("runs/tabular/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 26  # two epochs of 13 steps
+
+
+def test_mean_weights_are_validated_and_saved(fit: Run) -> None:
+    fit("tabular", *SHORT, "--name", "plain")
+    fit("tabular", *SHORT, "--name", "mean", "--callbacks",
+        "[{name: ema-weight-averaging, decay: 0.9}]")  # fmt: skip
+    plain, mean = (
+        torch.load(f"runs/{n}/version_0/checkpoints/last.ckpt", weights_only=True)
+        for n in ("plain", "mean")
+    )
+    weight = "net.head.weight"
+    assert not torch.equal(plain["state_dict"][weight], mean["state_dict"][weight])
+    assert torch.equal(mean["state_dict"][weight], mean["current_model_state"][weight])
+
+
+def test_ones_own_by_class_path(fit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.py").write_text(
+        "from pathlib import Path\nimport lightning.pytorch as L\n"
+        "class Note(L.Callback):\n"
+        "    def __init__(self, file: str):\n"
+        "        self.file = file\n"
+        "    def on_train_end(self, trainer, module):\n"
+        "        Path(self.file).write_text(str(trainer.global_step))\n"
+    )
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    fit("tabular", *SHORT, "--callbacks", "[{name: mine.Note, file: note.txt}]")
+    assert Path("note.txt").read_text() == "39"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("[early-stoping]", ["early-stoping", "early-stopping"]),
+        ("[{name: early-stopping, monitr: val_loss}]", ["monitr", "monitor"]),
+        ("[early-stopping]", ["early-stopping", "monitor"]),
+        ("[{name: os.path}]", ["os.path"]),
+    ],
+)
+def test_bad_ones_are_told_before_a_folder_is_made(given: str, named: list[str], gdl: Run) -> None:
+    from conftest import CONFIGS, QUIET
+
+    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--callbacks", given)
+    assert result.code == 2
+    assert len(result.err.splitlines()) <= 5, result.err
+    assert all(word in result.err for word in named), result.err
+    assert not Path("runs").exists()
+
+
+def test_averaging_twice_is_refused(gdl: Run) -> None:
+    from conftest import CONFIGS, QUIET
+
+    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer",
+                 "schedule-free-adamw", "--callbacks", "[ema-weight-averaging]")  # fmt: skip
+    assert result.code == 2
+    assert "averages its weights itself" in result.err
