@@ -163,3 +163,30 @@ def test_an_own_schedule_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             Schedule("own_decays.see")
     finally:
         sys.modules.pop("own_decays", None)
+
+
+def test_an_own_class_that_waits_for_a_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "class Follow:\n"
+        "    def __init__(self, gain: float = 1.0) -> None:\n"
+        "        self.gain, self.monitor, self.now = gain, 'val_loss', 1.0\n\n"
+        "    def observe(self, value):\n"
+        "        self.now = self.gain * value\n\n"
+        "    def __call__(self, step, total):\n"
+        "        return self.now\n"
+    )
+    (tmp_path / "own_waiting.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        made = Schedule("own_waiting.Follow", gain=0.5)
+        optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+        made.scheduler(optimizer, 10)
+        assert optimizer.param_groups[0]["lr"] == 2
+        made.observe({"val_loss": 0.4})
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4)
+        with pytest.raises(UserError, match="has no option gan"):
+            Schedule("own_waiting.Follow", gan=1)
+    finally:
+        sys.modules.pop("own_waiting", None)
