@@ -18,8 +18,11 @@ MAY_IMPORT = {
     "nets": BENEATH,
     "data": BENEATH,
     "tasks": BENEATH | {"data", "nets"},
-    "callbacks": BENEATH | {"tasks", "data", "nets", "schedules", "clipping", "optimizers"},
-    "cli": BENEATH | {"callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    "storage": BENEATH,
+    "callbacks": BENEATH
+    | {"storage", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    "cli": BENEATH
+    | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
 }
 
 

@@ -49,11 +49,12 @@ class Watch(L.Callback):
         self._last_step, self._steps_before = trainer.global_step, 0
         if trainer.global_step:  # resumed: these stand in the logs already
             return
+        parts = self.optimization.parts if self.optimization is not None else []
+        if parts and trainer.is_global_zero:
+            print(table(parts), end="\n\n")
         for board in boards(trainer):
-            if self.optimization is not None and self.optimization.parts:
-                board.experiment.add_text(
-                    "parameter groups", table(self.optimization.parts, markdown=True), 0
-                )
+            if parts:
+                board.experiment.add_text("parameter groups", table(parts, markdown=True), 0)
             board.experiment.add_text("model", f"```\n{pl_module}\n```", 0)
 
     def on_train_batch_start(
