@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gdlightning.nets.attention import Block, initialise
@@ -61,8 +61,7 @@ class GPT(nn.Module):
         x = self.embedding(tokens)  # [B, T, D]
         code = tokens
         for length, table in enumerate(self.ngrams, start=1):
-            earlier = torch.zeros_like(tokens)
-            earlier[:, length:] = tokens[:, :-length]
+            earlier = F.pad(tokens, (length, 0))[:, : tokens.shape[1]]
             code = code * 1_000_003 + earlier + 1  # wraps around: a hash
             x = x + table(code % self.buckets)
         x = self.dropout(x)
