@@ -174,7 +174,7 @@ class Optimization:
         """
         total = trainer.estimated_stepping_batches
         if math.isinf(total) or total < 0:
-            if self.schedule.name != "constant" or "steps" in self.choice.needs:
+            if not self.schedule.endless or "steps" in self.choice.needs:
                 raise UserError(
                     f"The schedule {self.schedule.name} needs to know when training ends.\n"
                     "Set trainer.max_epochs or trainer.max_steps."

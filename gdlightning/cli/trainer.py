@@ -133,6 +133,8 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
     options = dict(training.config.values["trainer"])
     if isinstance(training.data, DataModule) and training.data.pieces > 1:
         options["accumulate_grad_batches"] = training.data.pieces
+    if isinstance(training.data, DataModule) and not len(training.data.rows.get("val", ())):
+        options["limit_val_batches"] = 0
     if isinstance(options.get("val_check_interval"), int):
         # Counted over the whole training: Lightning refuses more than an epoch's batches otherwise.
         options["check_val_every_n_epoch"] = None

@@ -37,3 +37,8 @@ def test_leftovers_of_killed_writers_go(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_text("whole")
     remove_leftovers(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_json_has_no_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": float("nan"), "b": [1.5, float("inf")]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": None, "b": [1.5, None]}
