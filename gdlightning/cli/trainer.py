@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -170,11 +171,20 @@ def _remote(name: str, folder: Path) -> Logger:
     try:
         if name == "wandb":
             return WandbLogger(project=folder.parent.name, name=folder.name, save_dir=folder)
-        return MLFlowLogger(experiment_name=folder.parent.name, run_name=folder.name)
+        # MLflow's own choice, files, is no longer kept by it; a server is told by its variable.
+        local = f"sqlite:///{folder.parent.parent / 'mlflow.db'}"
+        return MLFlowLogger(
+            experiment_name=folder.parent.name,
+            run_name=folder.name,
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", local),
+        )
     except ModuleNotFoundError as error:
         raise UserError(
             f"loggers: {name} is not installed. Install it with: pip install 'gdlightning[{name}]'"
         ) from error
+    except Exception as error:  # of the library itself: no server, no login
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"loggers: {name} can't be used: {first}") from error
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
