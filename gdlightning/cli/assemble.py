@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,14 @@ from typing import Any
 import lightning.pytorch as L
 
 from gdlightning.callbacks.optimization import Optimization
+from gdlightning.cli import agreement
 from gdlightning.cli.config import Config
 from gdlightning.cli.limits import check_net
+from gdlightning.cli.sources import shown
 from gdlightning.data.module import DataModule
 from gdlightning.data.replayed import make_resumable
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
-
-LIMITED = (
-    ("limit_train_batches", "train"), ("limit_val_batches", "val"), ("limit_test_batches", "test"),
-    ("overfit_batches", "train"), ("overfit_batches", "val"),
-)  # fmt: skip
-"""Options that may be a part of the batches of a split."""
 
 
 @dataclass
@@ -66,7 +63,7 @@ def assemble(config: Config) -> Training:
 
         init_from(module, general["init_from"])
     optimization.check(module)
-    check_lengths(config, data, optimization)
+    agreement.check(config, module, data, optimization.schedule)
     optimization.attach(module)
     for owner in (module, data):
         if owner is not None and not isinstance(owner, DataModule):
@@ -139,39 +136,27 @@ def build_grouping(config: Config) -> Grouping:
         known = {"pattern", "lr", "weight_decay", "freeze"}
         if not isinstance(given, Mapping) or "pattern" not in given or set(given) - known:
             raise UserError(
-                f"groups.rules holds {given!r}; each rule has a pattern and any of lr, "
+                f"groups.rules holds {shown(given)}; each rule has a pattern and any of lr, "
                 "weight_decay, freeze."
             )
-        rules.append(Rule(**given))
+        rules.append(_rule(given))
     return Grouping(rules=rules, **options)
 
 
-def check_lengths(
-    config: Config, data: L.LightningDataModule | None, optimization: Optimization
-) -> None:
-    """Refuse what can be told from the number of batches: a warm-up too long, a part of no batch.
+def _rule(given: Mapping[str, Any]) -> Rule:
+    """A rule with the types of its fields.
 
     Raises:
-        UserError: with key and figures.
+        UserError: a value is of another type.
     """
-    trainer = config.values["trainer"]
-    accumulate = trainer.get("accumulate_grad_batches") or 1
-    if accumulate < 1:
-        raise UserError(f"trainer.accumulate_grad_batches is {accumulate}; write 1 or more.")
-    if not isinstance(data, DataModule):
-        return
-    for key, part in LIMITED:
-        limit, rows = trainer.get(key), len(data.rows.get(part, ()))
-        batches = len(data.loader(part)) if rows else 0
-        if batches and isinstance(limit, float) and 0 < limit < 1 and int(batches * limit) < 1:
-            raise UserError(
-                f"trainer.{key} is {limit}, but that part of {batches} is no whole batch.\n"
-                "Write a larger part, a number of batches, or a smaller data.batch_size."
-            )
-    per_epoch = max(1, -(-len(data.rows["train"]) // (data.step_size * accumulate)))
-    total = trainer.get("max_steps", -1)
-    epochs = trainer.get("max_epochs")
-    if epochs is not None and epochs >= 0:
-        total = min(total, epochs * per_epoch) if total > 0 else epochs * per_epoch
-    if total is not None and total > 0:
-        optimization.schedule.warmup_steps(total, per_epoch)
+    values = dict(given)
+    for key, value in values.items():
+        number = key in ("lr", "weight_decay")
+        if number and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
+            values[key] = value = float(value)
+        plain = (int, float) if number else {"pattern": str, "freeze": bool}[key]
+        wrong = not isinstance(value, plain) or (number and isinstance(value, bool))
+        if wrong and not (number and value is None):
+            wanted = {"pattern": "text", "freeze": "true or false"}.get(key, "a number")
+            raise UserError(f"groups.rules: {key} is {shown(value)}; write {wanted}.")
+    return Rule(**values)

@@ -17,8 +17,9 @@ DATA = Catalogue("gdlightning.data", "data", base="lightning.pytorch:LightningDa
 NOT_TRAINER = {
     "logger", "callbacks", "plugins", "gradient_clip_val", "gradient_clip_algorithm",
     "default_root_dir", "use_distributed_sampler", "reload_dataloaders_every_n_epochs", "max_time",
+    "barebones", "model_registry", "limit_predict_batches",
 }  # fmt: skip
-"""Trainer arguments that other sections set."""
+"""Trainer arguments that other sections set, or that do nothing here."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from gdlightning.errors import UserError, did_you_mean
 from gdlightning.signature import Option, options_of
 
 VERSION = 1
+SYNONYMS = {"learning_rate": "lr", "wd": "weight_decay", "epochs": "max_epochs",
+            "steps": "max_steps", "gpus": "devices", "amp": "precision"}  # fmt: skip
 DEFAULTS = {"optimizer": "adamw", "schedule": "constant", "clip": "none"}
 SWITCHES = {"debug", "help", "h", "print_config"}
 
@@ -30,7 +32,7 @@ class General:
         run_root: the folder of all runs.
         imports: modules to import first, e.g. one that registers an optimizer.
         loggers: any of tensorboard, csv, wandb, mlflow.
-        init_from: a checkpoint whose weights the model starts from (fine-tuning).
+        init_from: a checkpoint or .safetensors file whose weights the model starts from.
         threads: CPU threads of torch; its own choice if not given.
         resume: auto goes on with the newest unfinished run of this config, or starts a new one;
             a run folder goes on with that one.
@@ -124,7 +126,9 @@ def check(merged: dict[str, Setting]) -> Config:
         put(values, f"{section}.name", str(_name(merged, section)))
     for key, option in known.items():
         if option.required and key not in merged:
-            raise UserError(f"{key} is missing: {option.help or option.type_name}.")
+            text = (option.help or option.type_name).rstrip(".")
+            chosen = merged.get(f"{key.rpartition('.')[0]}.name")
+            raise at(UserError(f"{key} is missing: {text}."), chosen)
     try:
         check_general(values)
     except UserError as error:
@@ -189,13 +193,14 @@ def _check_key(
         return
     head = key.partition(".")[0]
     inside = [k for k in known if k.startswith(f"{section}.")] if section else []
-    message = f"There is no option {shown(key)}.{did_you_mean(key, [*known, *classes, *SECTIONS])}"
+    message = f"There is no option {shown(key)}.{_near(key, inside, known, classes)}"
     if section in classes:
         chosen = getattr(classes[section], "name", None) or classes[section].__name__
         names = [k.removeprefix(f"{section}.") for k in inside]
         message = (
             f"{chosen} has no option {shown(last)} ({shown(key)})."
-            f"{did_you_mean(last, ['name', *names])}\nIts options: {', '.join(names) or 'none'}."
+            f"{did_you_mean(SYNONYMS.get(last, last), ['name', *names])}\n"
+            f"Its options: {', '.join(names) or 'none'}."
         )
     elif section in NAMED and not inside:
         message = (
@@ -206,6 +211,15 @@ def _check_key(
         heads = [s for s in (*NAMED, *SECTIONS) if "." not in s]
         message = f"There is no section {shown(head)} ({shown(key)}).{did_you_mean(head, heads)}"
     raise at(UserError(message), setting)
+
+
+def _near(key: str, inside: list[str], known: Mapping[str, Option], classes: Any) -> str:
+    """Did you mean: the same option of another section, a like one of this, or any that is like."""
+    last = key.rpartition(".")[2]
+    same = [k for k in known if k.rpartition(".")[2] == SYNONYMS.get(last, last)]
+    if same:
+        return f" Did you mean {same[0]}?"
+    return did_you_mean(key, inside or [*known, *classes, *SECTIONS])
 
 
 def _holds_dict(kind: Any) -> bool:

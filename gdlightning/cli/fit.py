@@ -130,8 +130,8 @@ def _train(training: Training, run: Run, stops: Stops, logged: dict[str, float])
 
     checkpoint = run.checkpoint
     while True:
-        trainer = trainers.build(training, run, stops)
         try:
+            trainer = trainers.build(training, run, stops)
             trainer.fit(
                 training.module,
                 datamodule=training.data,
@@ -222,6 +222,7 @@ def quiet() -> None:
         ".*No negative samples.*",
         ".*Experiment logs directory.*exists and is not empty.*",
         ".*Sparse invariant checks.*",
+        ".*lr_scheduler.step\\(\\)` before `optimizer.step.*",  # a first step was dropped
         ".*It is recommended to use `self.log.*sync_dist.*",
         ".*Using backward\\(\\) with create_graph=True.*",
     ):

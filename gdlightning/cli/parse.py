@@ -11,7 +11,7 @@ from typing import Any
 from gdlightning.cli.limits import check_numbers
 from gdlightning.cli.sources import NAMED, Setting, shown
 from gdlightning.errors import UserError
-from gdlightning.signature import Option
+from gdlightning.signature import Option, type_name
 
 
 def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[st
         elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
             put(tree, key, setting.value)
         if found and setting.value is None and not _optional(found):
-            raise at(UserError(f"{key} is empty; write {found.type_name}."), setting)
+            raise at(UserError(f"{key} is empty; write {in_words(found.type)}."), setting)
     try:
         values: dict[str, Any] = parser.parse_object(tree).as_dict()
     except (ArgumentError, ValueError, TypeError, OverflowError) as error:
@@ -63,8 +63,7 @@ def _parse_one(parser: Any, key: str, setting: Setting, known: Mapping[str, Opti
     try:
         parser.parse_object(tree)
     except (ArgumentError, ValueError, TypeError, OverflowError) as error:
-        wanted = option.type_name.replace("bool", "true | false")
-        text = f"{key} is {shown(setting.value)}; write {wanted}."
+        text = f"{key} is {shown(setting.value)}; write {in_words(option.type)}."
         raise at(UserError(text), setting) from error
 
 
@@ -110,11 +109,10 @@ def located(error: UserError, given: Mapping[str, Setting]) -> UserError:
     """The same error with the place of the setting that it names first, where it names one."""
     text = str(error)
     if text.startswith("trainer: "):  # Lightning names its arguments without the section
-        for key, setting in given.items():
-            section, _, last = key.partition(".")
-            if section == "trainer" and re.search(rf"\b{re.escape(last)}\b", text):
-                text = f"{key} is {shown(setting.value)}: {text.removeprefix('trainer: ')}"
-                return at(UserError(text), setting)
+        inside = {k: s for k, s in given.items() if k.startswith("trainer.")}
+        for key in [k for k in inside if re.search(rf"\b{k[8:]}\b", text)] or _meant(text, inside):
+            text = f"{key} is {shown(inside[key].value)}: {text.removeprefix('trainer: ')}"
+            return at(UserError(text), inside[key])
     if type(error) is not UserError:
         return error
     named = [k for k in given if re.search(rf"(?<![\w.]){re.escape(k)}(?![\w.]*\w)", text)]
@@ -123,9 +121,32 @@ def located(error: UserError, given: Mapping[str, Setting]) -> UserError:
 
 
 def _meant(text: str, given: Mapping[str, Setting]) -> list[str]:
-    """Keys that a message means without naming them in full: by their last part, or their name."""
+    """Keys that a message means without naming them in full: by their last part, or their value."""
     first = re.match(r"\w*", text)
     word = first[0] if first else ""
     last = [k for k in given if k.rpartition(".")[2] == word]
-    names = [k for k in given if k.endswith(".name") and str(given[k].value) in text.split()]
-    return last or names
+    if last:
+        return last
+    values = {k: str(setting.value) for k, setting in given.items()}
+    return [
+        k for k, value in values.items()
+        if len(value) > 2 and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text)
+    ]  # fmt: skip
+
+
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text",
+         type(None): "null", dict: "a mapping", list: "a list"}  # fmt: skip
+
+
+def in_words(kind: Any) -> str:
+    """What to write for a type: ``a whole number or full``, ``2 numbers, such as 0.9,0.99``."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(in_words(a) for a in args if a is not type(None)))
+    if origin is typing.Literal:
+        return " or ".join(dict.fromkeys(str(a) for a in args if a is not None))
+    if origin is tuple and set(args) == {float}:
+        return f"{len(args)} numbers, such as {','.join(['0.9', '0.99', '0.999'][: len(args)])}"
+    if origin is list and args[0] in (int, str, float):
+        return "a list of " + {int: "whole numbers", str: "names", float: "numbers"}[args[0]]
+    return WORDS.get(kind) or WORDS.get(origin) or type_name(kind)

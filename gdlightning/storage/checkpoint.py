@@ -84,6 +84,8 @@ def read(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         first = str(error).strip().split("\n")[0]
+        if first.startswith("Weights only load failed"):  # what follows speaks of torch alone
+            first = "it is no checkpoint, or holds more than weights and plain values."
         raise UserError(f"The checkpoint {path} can't be read: {first}") from error
     if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
         raise UserError(f"{path} is no checkpoint of a training: it has no state_dict.")

@@ -1,4 +1,4 @@
-"""Whole configs at random: every family, net, schedule and clip, most optimizers, small and quick."""
+"""Whole configs at random: every family, net, optimizer, schedule and clip, small and quick."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ GENERAL: dict[str, SearchStrategy[Any]] = {
     "name": st.sampled_from(["run", "zwölf", "a b", "x.y", "2"]), "seed": st.integers(0, 9),
     "run_root": st.sampled_from(["runs", "all/runs"]), "version": st.just(1),
     "max_time": st.just("1h"),
-    "callbacks": st.sampled_from([[], ["early-stopping"], ["learning-rate-monitor"]]),
+    "callbacks": st.sampled_from([[], [{"name": "early-stopping", "monitor": "train_loss"}],
+                                  ["learning-rate-monitor"]]),
     "guard": st.sampled_from([{"policy": "skip"}, {"policy": "off"}, {"spike": 10.0}]),
     "checkpoint": st.sampled_from([{"keep": 1}, {"every_n_steps": 1}, {"monitor": "train_loss"}]),
     "watch": st.sampled_from([{"graph": True}, {"samples": True}, {"histograms": True}]),
@@ -146,7 +147,7 @@ GENERAL: dict[str, SearchStrategy[Any]] = {
 GROUPS: dict[str, SearchStrategy[Any]] = {
     "layer_decay": st.sampled_from([0.5, 0.9]),
     "decay": st.sampled_from([["matrix"], ["matrix", "vector"], []]),
-    "freeze": st.sampled_from([["*.bias"], ["net.*0*"]]),
+    "freeze": st.sampled_from([["*.bias"], ["*bias*", "*.bias"]]),
     "rules": st.sampled_from([
         [{"pattern": "*bias*", "weight_decay": 0.0}],
         [{"pattern": "net.*", "lr": 1e-3}, {"pattern": "*", "freeze": False}],
@@ -164,9 +165,15 @@ def some(draw: DrawFn, table: dict[str, SearchStrategy[Any]], most: int = 3) -> 
 
 
 @st.composite
-def optimizers(draw: DrawFn) -> Tree:
-    """An optimizer with some of its options; refused ones too."""
-    name = draw(st.sampled_from([e.name for e in entries()]))
+def optimizers(draw: DrawFn, net: Tree) -> Tree:
+    """An optimizer that this net can have, with some of its options."""
+    lacking = set()
+    if net["name"] in ("linear", "bag-of-words") or net.get("hidden") == []:
+        lacking.add("matrices")
+    if not net.get("sparse"):
+        lacking.add("sparse")
+    name = draw(st.sampled_from([e.name for e in entries()
+                                 if not (e.refused or lacking & set(e.needs))]))  # fmt: skip
     found = find("optimizer", name)
     table = {k: s for k, s in OPTIONS.items() if k in found.options}
     table |= {k: st.booleans() for k, o in found.options.items() if o.type is bool}
@@ -193,15 +200,16 @@ def configs(draw: DrawFn) -> Tree:
                        "seed": st.integers(0, 3)}))  # fmt: skip
     schedule = draw(st.sampled_from(schedule_names()))
     known = find("schedule", schedule).options
+    chosen = {"name": net, **draw(some(NETS[task][net]))}
+    for key in ("width", "depth", "heads"):  # the defaults of nets are larger
+        if key in NETS[task][net]:
+            chosen.setdefault(key, draw(NETS[task][net][key]))
     tree: Tree = {
-        "model": {"name": task, "net": {"name": net, **draw(some(NETS[task][net]))}},
+        "model": {"name": task, "net": chosen},
         "data": data,
-        "optimizer": draw(optimizers()),
+        "optimizer": draw(optimizers(chosen)),
         "trainer": QUICK | draw(some(TRAINER, 4)),
     }
-    for key in blocks:  # the defaults of nets are larger
-        if key in NETS[task][net]:
-            tree["model"]["net"].setdefault(key, draw(blocks[key]))
     if draw(st.booleans()):
         options = {k: s for k, s in SCHEDULES.items() if k in known}
         tree["schedule"] = {"name": schedule, **draw(some(options))}

@@ -120,6 +120,8 @@ def run(case: Case, work: Path, seconds: int = 60) -> Verdict:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+    if verdict.kind == "unnamed" and run(Case(case.good), work, seconds).kind == "error":
+        verdict.kind = "error"  # the config itself had a fault, which was named instead
     return verdict
 
 

@@ -22,7 +22,7 @@ WORDS = ["", " ", "fast", "ädamw ✓", "None", "-", "1e", "0x1G", "full", "true
          "2020-01-01", "adamw", "10 %", "--lr", "\x1b[31mred"]  # fmt: skip
 NUMBERS = [0, -1, -5, 1, 2.5, 1e-30, -0.0, 1e30, 10**30, -(10**30), 2**31, 2**63, float("nan"),
            float("inf"), -float("inf")]  # fmt: skip
-NESTED = [[], {}, [1, 2], [[]], ["a", None], {"a": 1}, {"name": "adamw"}, {"name": None},
+NESTED: list[Any] = [[], {}, [1, 2], [[]], ["a", None], {"a": 1}, {"name": "adamw"}, {"name": None},
           {"a": {"b": [{"c": []}]}}, [{"pattern": 1}], [float("nan")], {"": ""}, {1: 2},
           [[[[[[]]]]]], None, True, False]  # fmt: skip
 RAW = ["!!python/object/apply:os.getcwd []", "!!python/name:os.getcwd", "!!binary aGFsbG8=",
@@ -32,13 +32,14 @@ RAW = ["!!python/object/apply:os.getcwd []", "!!python/name:os.getcwd", "!!binar
        "{<<: 5}", ".nan", "~", "!!int 'x'", "!!float []", "!!timestamp 5", "|\n  two\n  lines",
        "!!omap [a: 1]", "!!null x"]  # fmt: skip
 WHOLE = ["", "~", "5", "text", "- a\n- b", "---\na: 1\n---\nb: 2", "[", "{", "\0", "a: &x [*x]",
-         "&x {model: *x}", "model: &x {net: *x}", "? {a: 1}\n: 2", "\ufeffmodel: mlp", "a: 1\na: 2",
-         "model:\n\tname: x", "!!python/object:os.system {}", "model: !!str {a: 1}", "%YAML 9.9\n---",
-         "{" * 3000, "x: " + "[" * 3000, "<<: {model: mlp}", "<<: [1]", "1: 2", "null: 3", "'': 4",
-         "[1]: 2", "model.net.name: mlp", "model.: x", ".: x", "..: x", "model..net: x",
-         "optimizer: [adamw]", "trainer: 5", "trainer:", "groups: x", "model: {}",
+         "&x {model: *x}", "model: &x {net: *x}", "? {a: 1}\n: 2", "\ufeffmodel: mlp",
+         "a: 1\na: 2", "model:\n\tname: x", "!!python/object:os.system {}", "model: !!str {a: 1}",
+         "%YAML 9.9\n---", "{" * 3000, "x: " + "[" * 3000, "<<: {model: mlp}", "<<: [1]", "1: 2",
+         "null: 3", "'': 4", "[1]: 2", "model.net.name: mlp", "model.: x", ".: x", "..: x",
+         "model..net: x", "optimizer: [adamw]", "trainer: 5", "trainer:", "groups: x", "model: {}",
          "model: {net: {net: {net: 1}}}", "optimizer: {name: {name: adamw}}", "version: 0",
-         "version: [1]", "name: {a: 1}", "config: x.yaml", "help: true", "print_config: 1"]  # fmt: skip
+         "version: [1]", "name: {a: 1}", "config: x.yaml", "help: true",
+         "print_config: 1"]  # fmt: skip
 
 
 @dataclass
@@ -50,6 +51,8 @@ class Case:
         flags: that follow it.
         spoilt: what was done to it; empty for a config that can be meant.
         named: what a message must name, any of these; nothing where the whole file is spoilt.
+    good: the config before it was spoilt in one place.
+        good: the config before it was spoilt.
         table: content of a table of the user's, if any.
     """
 
@@ -57,6 +60,7 @@ class Case:
     flags: list[str] = field(default_factory=list)
     spoilt: str = ""
     named: tuple[str, ...] = ()
+    good: str = ""
     table: bytes | None = None
 
 
@@ -143,10 +147,11 @@ def tables(draw: DrawFn) -> bytes:
 def cases(draw: DrawFn) -> Case:
     """A command: good, or spoilt in one place."""
     how = draw(st.sampled_from(
-        ["good", "good", "key", "name", "value", "value", "value", "flag", "raw", "move", "lose",
-         "whole", "bytes", "table", "arguments"]
+        ["good", "good", "good", "key", "name", "value", "value", "value", "value", "flag", "raw",
+         "move", "lose", "whole", "bytes", "table", "arguments"]
     ))  # fmt: skip
     tree = draw(configs())
+    good = dump(tree)
     keys = [k for k in leaves(tree) if k not in UNSAFE]
     key = keys[draw(st.integers(0, 1 << 16)) * 7919 % len(keys)]  # none more often than others
     last = key.rpartition(".")[2]
@@ -154,24 +159,24 @@ def cases(draw: DrawFn) -> Case:
         wrong = draw(misspelt(last))
         value = take(tree, key)
         put(tree, f"{key.rpartition('.')[0]}.{wrong}".removeprefix("."), value)
-        return Case(dump(tree), [], f"{key} → {wrong}", (wrong,) if wrong else ())
+        return Case(dump(tree), [], f"{key} → {wrong}", (wrong,) if wrong else (), good)
     if how == "name":
         key = draw(st.sampled_from([k for k in keys if k.endswith("name") and k != "name"]))
         wrong = draw(misspelt(at(tree, key)))
         put(tree, key, wrong)
-        return Case(dump(tree), [], f"{key} = {wrong}", (wrong,))
+        return Case(dump(tree), [], f"{key} = {wrong}", (wrong,), good)
     if how == "value":
         value = draw(values)
         if key.endswith("run_root") and str(value).startswith("/"):
             value = "given/table.csv/x"
         put(tree, key, value)
-        return Case(dump(tree), [], f"{key} = {str(value)[:80]!r}", named(key))
+        return Case(dump(tree), [], f"{key} = {str(value)[:80]!r}", named(key), good)
     if how == "flag":
         value = draw(st.one_of(st.sampled_from(WORDS[:18]), st.sampled_from(NUMBERS).map(str),
                                st.text(max_size=10).filter(lambda t: "\0" not in t)))  # fmt: skip
         value = "given" if key.endswith("run_root") else value
         flag = [f"--{key}={value}"] if draw(st.booleans()) else [f"--{key}", value]
-        return Case(dump(tree), flag, f"--{key}={value[:80]!r}", named(key))
+        return Case(dump(tree), flag, f"--{key}={value[:80]!r}", named(key), good)
     if how == "raw":
         mark = "SPOILT"
         put(tree, key, mark)

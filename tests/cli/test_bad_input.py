@@ -21,7 +21,7 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
     "trainer key": (["--trainer.max_epoch", "1"], ["max_epochs"]),
     "option of another optimizer": (["--optimizer", "sgd", "--optimizer.betas", "0.9,0.99"],
                                     ["sgd", "betas"]),
-    "wrong type": (["--optimizer.lr", "fast"], ["optimizer.lr", "fast", "float"]),
+    "wrong type": (["--optimizer.lr", "fast"], ["optimizer.lr", "fast", "number"]),
     "negative lr": (["--optimizer.lr", "-1"], ["optimizer.lr", "-1"]),
     "nan lr": (["--optimizer.lr", "nan"], ["optimizer.lr", "nan"]),
     "betas": (["--optimizer.betas", "0.9,1.5"], ["optimizer.betas", "1.5"]),
