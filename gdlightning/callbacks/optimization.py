@@ -23,6 +23,7 @@ from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Choice, Context, Part, build
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules import Schedule
+from gdlightning.schedules.scheduler import Scheduler
 
 
 class Dropped(Exception):
@@ -105,7 +106,7 @@ class Optimization:
         if "modes" in self.choice.needs:
             callbacks.append(Modes())
         if self.schedule.needs_metric:
-            callbacks.append(Observe(self.schedule))
+            callbacks.append(Observe())
         return [*callbacks, ClipMemory(self.clip)]
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -215,13 +216,12 @@ class Optimization:
 class Observe(L.Callback):
     """Shows each validation's metrics to a schedule that waits for a plateau."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Pass the metrics on, except those of the sanity check."""
         if fitting(trainer):
-            self.schedule.observe(trainer.callback_metrics)
+            for config in trainer.lr_scheduler_configs:
+                if isinstance(config.scheduler, Scheduler):
+                    config.scheduler.observe(trainer.callback_metrics)
 
 
 class ClipMemory(L.Callback):

@@ -104,7 +104,6 @@ class Schedule:
         self._amount, self._unit = parse_warmup(warmup)
         self.decay: Any = decay(**options) if plateau else decay
         self.options = {} if plateau else options
-        self._scheduler: Scheduler | None = None
 
     @property
     def needs_metric(self) -> str | None:
@@ -152,13 +151,10 @@ class Schedule:
         from gdlightning.schedules.scheduler import Scheduler
 
         self.warmup_steps(total, steps_per_epoch)
-        self._scheduler = Scheduler(optimizer, self, total, steps_per_epoch)
-        return self._scheduler
+        return Scheduler(optimizer, self, total, steps_per_epoch)
 
     def observe(self, metrics: Mapping[str, Any]) -> None:
         """Show the metrics of a validation to a decay that waits for one.
-
-        A cut holds from the very next step.
 
         Raises:
             UserError: the metric is not among them.
@@ -172,8 +168,6 @@ class Schedule:
                 f"\nLogged are {', '.join(sorted(metrics)) or 'no metrics'}."
             )
         decay.observe(float(metrics[wanted]))
-        if self._scheduler is not None:
-            self._scheduler.rescale(self._scheduler.scale)
 
 
 def parse_warmup(given: int | float | str) -> tuple[float, str]:

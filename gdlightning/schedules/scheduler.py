@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
@@ -35,6 +36,19 @@ class Scheduler(LambdaLR):
     def rescale(self, scale: float) -> None:
         """Multiply the learning rates of this and all later steps by a factor."""
         self.scale = scale
+        self.refresh()
+
+    def observe(self, metrics: Mapping[str, Any]) -> None:
+        """Show a validation's metrics to the schedule; a cut holds from the very next step.
+
+        Raises:
+            UserError: the metric that it waits for is not among them.
+        """
+        self.schedule.observe(metrics)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Set the learning rates to what the schedule says now."""
         for group, peak, factor in zip(
             self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
         ):

@@ -182,9 +182,9 @@ def test_an_own_class_that_waits_for_a_metric(
     try:
         made = Schedule("own_waiting.Follow", gain=0.5)
         optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
-        made.scheduler(optimizer, 10)
+        scheduler = made.scheduler(optimizer, 10)
         assert optimizer.param_groups[0]["lr"] == 2
-        made.observe({"val_loss": 0.4})
+        scheduler.observe({"val_loss": 0.4})
         assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4)
         with pytest.raises(UserError, match="has no option gan"):
             Schedule("own_waiting.Follow", gan=1)
