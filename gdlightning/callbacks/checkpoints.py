@@ -69,6 +69,7 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_path = ""
         self._due = ""
+        self._is_between = False
         self._saved = (time.monotonic(), 0.0, 0)  # when, how long it took, after which step
         self._before_validation: dict[str, Any] | None = None
         self._loaded: dict[str, Any] | None = None
@@ -101,10 +102,12 @@ class Checkpoints(Checkpoint):
             if trainer.fit_loop.epoch_loop._should_accumulate():
                 return
             reason = self.stops.reason(trainer)
+            self._is_between = True
             if self._due:
                 self._save_best(trainer)
             if reason is not None or self._is_due(trainer):
                 self.save(trainer)
+            self._is_between = False
             if reason is not None:
                 raise Stopped(reason)
 
@@ -219,7 +222,7 @@ class Checkpoints(Checkpoint):
             states["epoch_loop.val_loop.batch_progress"] = {
                 "total": dict(begun), "current": dict(begun), "is_last_batch": False,
             }  # fmt: skip
-        elif trainer.training and loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+        elif self._is_between and loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
             # Lightning counts this step for its loggers again when it skips the validation
             # that was made before the save.
             states["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1

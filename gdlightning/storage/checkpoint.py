@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import shutil
 import struct
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -50,7 +54,7 @@ class Hashing(io.BufferedIOBase):
         return True
 
 
-def write(content: dict[str, Any], path: Path) -> None:
+def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lambda: None) -> None:
     """Write a checkpoint whole or not at all.
 
     The file is torch's own zip archive, readable by ``torch.load`` anywhere. The digest of all its
@@ -59,7 +63,7 @@ def write(content: dict[str, Any], path: Path) -> None:
     Raises:
         StorageError: it can't be written; a former file of that name is as it was.
     """
-    with whole(path) as stream:
+    with whole(path, before=before) as stream:
         hashing = Hashing(stream)
         try:
             torch.save(content, cast(IO[bytes], hashing))
@@ -140,11 +144,8 @@ class WholeCheckpoints(CheckpointIO):
         """
         options, target = storage_options or {}, Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f"new-{target.name}")
-        write(checkpoint, fresh)
-        if options.get("keep"):
-            rotate(target, options["keep"])
-        fresh.replace(target)
+        keep = options.get("keep", 1)
+        write(checkpoint, target, before=lambda: keep_former(target, keep))
         former = options.get("replaces")
         if former and Path(former) != target:
             Path(former).unlink(missing_ok=True)
@@ -164,20 +165,28 @@ class WholeCheckpoints(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def rotate(target: Path, keep: int) -> None:
-    """Make room for a new ``target``: at each instant the newest good file is still there."""
-    names = [target, *(target.with_name(f"previous-{k}{target.suffix}") for k in range(1, keep))]
-    for older, newer in reversed(list(zip(names[1:], names[:-1], strict=True))):
+def keep_former(target: Path, keep: int) -> None:
+    """Give the present ``target`` a second name, ``previous-1``, and the older ones the next.
+
+    ``target`` itself stays where it is until a new one takes its place in one rename.
+    """
+    names = [target.with_name(f"previous-{k}{target.suffix}") for k in range(1, keep)]
+    if not names or not target.exists():
+        return
+    for newer, older in reversed(list(pairwise(names))):
         if newer.exists():
             newer.replace(older)
+    second = target.with_name(f".{names[0].name}.{os.getpid()}.tmp")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(target, second)
+    except OSError:  # a file system without second names
+        shutil.copyfile(target, second)
+    second.replace(names[0])
 
 
 def candidates(folder: Path) -> list[Path]:
-    """The checkpoints of a run that training can go on from, newest first.
-
-    ``new-last`` is there where a writer was killed between a whole file and its last rename.
-    """
+    """The checkpoints of a run that training can go on from, newest first."""
     former = sorted(folder.glob("previous-*.ckpt"), key=lambda p: (len(p.name), p.name))
     best = sorted(folder.glob("best-*.ckpt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    named = [folder / "new-last.ckpt", folder / "last.ckpt"]
-    return [p for p in [*named, *former, *best] if p.is_file()]
+    return [p for p in [folder / "last.ckpt", *former, *best] if p.is_file()]

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,10 +14,13 @@ from gdlightning.errors import StorageError
 
 
 @contextlib.contextmanager
-def whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+def whole(
+    path: Path, mode: str = "wb", before: Callable[[], None] = lambda: None
+) -> Iterator[IO[Any]]:
     """A stream to a temporary file beside ``path``, which takes its place once it is on the disk.
 
-    Whatever interrupts the block leaves the former file as it was.
+    Whatever interrupts the block leaves the former file as it was. ``before`` is called when all is
+    written and nothing replaced yet.
 
     Raises:
         StorageError: the disk is full, the folder is read-only, or the like.
@@ -29,6 +32,7 @@ def whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        before()
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

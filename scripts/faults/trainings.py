@@ -131,7 +131,8 @@ CASES = (
 
 def start(case: Case, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start a training in a session of its own, so that all its processes can be killed."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
+    paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     with log.open("ab") as stream:
         return subprocess.Popen(
             case.command(folder / "runs"), cwd=folder, env=environment, stdout=stream,
