@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
 from gdlightning.cli.parse import located
-from gdlightning.errors import StorageError, UserError
+from gdlightning.errors import UserError
 
 if TYPE_CHECKING:
-    from gdlightning.callbacks.stops import Stopped, Stops
-    from gdlightning.cli.assemble import Training
-    from gdlightning.cli.resume import Run
+    from gdlightning.callbacks.stops import Stopped
 
 
 def main(argv: list[str]) -> int:
@@ -64,6 +62,7 @@ def fit(config: Config) -> Path:
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
     from gdlightning.cli.resume import open_run
+    from gdlightning.cli.train import train
 
     quiet()
     limit = seconds_of(config.values["max_time"])
@@ -74,99 +73,13 @@ def fit(config: Config) -> Path:
     with open_run(config, trainers.first_rank()) as run:
         stops.install()
         try:
-            _train(training, run, stops, _prepare(run, config, training))
+            train(training, run, stops)
         except Stopped as stop:
             _say_stopped(stop, run.folder)
             raise SystemExit(stop.code) from None
         finally:
             stops.remove()
         return run.folder
-
-
-def _prepare(run: Run, config: Config, training: Training) -> dict[str, float]:
-    """Write the config, or bring a resumed run's folder to its checkpoint; the metrics there."""
-    from gdlightning.callbacks.checkpoints import EXACT
-    from gdlightning.cli import trainer as trainers
-    from gdlightning.cli.checkpoint import read_checkpoint, record_of
-    from gdlightning.cli.folder import FINISHED, to_yaml
-    from gdlightning.cli.resume import check_data
-    from gdlightning.storage.logs import trim
-    from gdlightning.storage.write import remove_leftovers, write_text
-
-    step, logged = 0, {}
-    if run.checkpoint is not None:
-        content = read_checkpoint(run.checkpoint)
-        check_data(record_of(content, run.checkpoint), trainers.record(training), run.folder)
-        step, logged = content["global_step"], content.get(EXACT, {}).get("logged", {})
-    if not trainers.first_rank():
-        return logged
-    if run.resumed:
-        remove_leftovers(run.folder)
-        remove_leftovers(run.folder / "checkpoints")
-        (run.folder / FINISHED).unlink(missing_ok=True)
-        trim(run.folder, step)
-        print(f"Going on with {run.folder} from step {step:,}.")
-    write_text(run.folder / "config.yaml", to_yaml(config.values))
-    return logged
-
-
-def _train(training: Training, run: Run, stops: Stops, logged: dict[str, float]) -> None:
-    """Fit and test, going back to the last good checkpoint where the guard asks for it.
-
-    Args:
-        training: what is trained.
-        run: where.
-        stops: reasons to stop.
-        logged: the metrics of a resumed run so far; all of them, if it had come to its end.
-    """
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    from gdlightning.callbacks.guard import Rollback
-    from gdlightning.cli import trainer as trainers
-    from gdlightning.cli.assemble import assemble
-    from gdlightning.cli.checkpoint import newest_whole
-    from gdlightning.cli.folder import FINISHED, remove_run
-    from gdlightning.storage.write import write_json
-
-    checkpoint = run.checkpoint
-    while True:
-        try:
-            trainer = trainers.build(training, run, stops)
-            trainer.fit(
-                training.module,
-                datamodule=training.data,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
-            break
-        except Rollback as event:
-            checkpoint = newest_whole(run.folder / "checkpoints")
-            count = training.optimization.guard.rollbacks + 1 if training.optimization.guard else 1
-            training = assemble(training.config)
-            training.rollbacks = count
-            print(
-                f"\n{event}\nRollback {count}: going back to {checkpoint or 'the start'} with a "
-                "smaller learning rate and another order of the data.",
-                file=sys.stderr,
-            )
-        except (UserError, MisconfigurationException) as error:
-            own = isinstance(error, UserError)
-            refused = type(error) is UserError or not own
-            if refused and not list(run.folder.glob("checkpoints/*.ckpt")):
-                remove_run(run.folder)
-            if own:
-                raise
-            raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
-        except OSError as error:  # of loggers, on a full disk
-            raise StorageError(f"{error.filename or run.folder}: {error.strerror}.") from error
-    metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
-    if _has_test(training.data):
-        test = trainer.test(training.module, datamodule=training.data, verbose=False)
-        metrics |= {k: float(v) for row in test for k, v in row.items()}
-    if trainer.is_global_zero:
-        trainers.log_final(trainer, training, metrics)
-        write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer.global_step, metrics)
 
 
 def _say_stopped(stop: Stopped, folder: Path) -> None:
@@ -179,29 +92,12 @@ def _say_stopped(stop: Stopped, folder: Path) -> None:
     print(f"Go on with:  gdl fit --resume {folder}")
 
 
-def _has_test(data: Any) -> bool:
-    from gdlightning.data.module import DataModule
-
-    return isinstance(data, DataModule) and len(data.rows.get("test", ())) > 0
-
-
 def _licence(entry: Any) -> None:
     if not entry.commercial:
         print(
             f"Note: {entry.name} is under {entry.licence}, which forbids commercial use.",
             file=sys.stderr,
         )
-
-
-def _report(folder: Path, steps: int, metrics: dict[str, float]) -> None:
-    shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
-    width = max((len(k) for k in shown), default=0)
-    print(f"\nTrained for {steps:,} optimizer steps.")
-    for name, value in shown.items():
-        print(f"  {name.ljust(width)}  {value:.4g}")
-    print(f"Run folder:  {folder}")
-    print(f"Look at it:  tensorboard --logdir {folder.parent.parent}")
-    print(f"Use it:      gdl predict {folder} --input FILE --output predictions.csv")
 
 
 def quiet() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +99,6 @@ def test_rollback_goes_back_with_a_smaller_rate_and_another_order(train: Any) ->
     # The module is bad at these steps whatever the rate: it goes back once, then stops.
     assert result.code == 3, result.err
     assert "Rollback 1: going back to runs/poisoned/version_0/checkpoints/last.ckpt" in result.err
-    import csv
-
     with Path("runs/poisoned/version_0/metrics.csv").open(newline="") as stream:
         rates = {float(r["lr/adamw/matrix-decay"]) for r in csv.DictReader(stream)
                  if r.get("lr/adamw/matrix-decay")}  # fmt: skip
@@ -113,8 +113,6 @@ def test_rollback_comes_through_where_the_smaller_rate_helps(train: Any) -> None
             " and self.trainer.optimizers[0].param_groups[0]['lr'] > 6e-4",
         )
     )
-    import sys
-
     sys.modules.pop("poison", None)
     result = train("poisoned", "Poisoned", "--model.bad", "[20,21,22]", "--model.size", "nan",
                    "--guard.policy", "rollback", "--guard.patience", "3",
@@ -122,6 +120,9 @@ def test_rollback_comes_through_where_the_smaller_rate_helps(train: Any) -> None
     assert result.code == 0, result.err
     assert metrics("poisoned")["test_auroc"] > 0.9
     ends = torch.load("runs/poisoned/version_0/checkpoints/last.ckpt", weights_only=True)
+    with Path("runs/poisoned/version_0/metrics.csv").open(newline="") as stream:
+        steps = [int(r["step"]) for r in csv.DictReader(stream) if r.get("grad_norm")]
+    assert steps == list(range(39))  # none is missing, none stands twice
     assert ends["callbacks"]["Guard"]["rollbacks"] == 1
     assert ends["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]["reorder"] == 1
 
