@@ -1,0 +1,176 @@
+"""Whether each of many optimizers learns in each family, at its defaults, in a few dozen steps.
+
+Trains small forms of the configs through ``gdl fit``. The first figure of a cell is the mean
+training loss of untouched weights over the last batches, the second that of the trained weights
+over the same batches. Writes a Markdown table to standard output; the exit code is 1 if a pair did
+not learn, or was refused where it should not be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import io
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import mean
+
+from gdlightning.__main__ import main as gdl
+
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
+LEAST = 0.01
+"""Share by which the loss must fall."""
+
+OPTIMIZERS: dict[str, tuple[str, ...]] = {
+    "adamw": (), "sgd": (), "adagrad": (), "adam": (), "rmsprop": (), "nadam": (), "radam": (),
+    "lion": (), "muon": (), "soap": (), "adafactor": (), "lamb": (),
+    "schedule-free-adamw": ("--schedule", "constant"),
+    "prodigy": (), "sam": (),
+    "lbfgs": ("--clip", "none", "--schedule", "constant"),
+    "shampoo": (), "adopt": (), "ademamix": (), "sophia": (),
+}  # fmt: skip
+"""Optimizer → flags that its method asks for; its learning rate is its default."""
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "tabular": (),
+    "tabular_regression": (),
+    "vision": ("--model.net.width", "8"),
+    "vision_vit": ("--model.net.width", "32", "--model.net.depth", "1"),
+    "sequence": ("--model.net.width", "32"),
+    "forecast": (),
+    "text": (),
+    "transformer": ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
+}
+"""Config → flags that make it small."""
+
+BATCHES: dict[tuple[str, str], str] = {
+    ("prodigy", "tabular"): "128",
+    ("lbfgs", "tabular"): "full",
+    ("lbfgs", "tabular_regression"): "full",
+    ("lbfgs", "vision_vit"): "512",
+}
+"""Optimizer and family → batch size, where dropout or few examples are too noisy for the method."""
+
+STEPS = {"lbfgs": 10}
+"""Optimizer → steps, where one costs many evaluations of the loss."""
+
+RATES = {
+    ("radam", "vision"): "1e-2", ("radam", "sequence"): "1e-2", ("radam", "text"): "0.1",
+    ("lion", "sequence"): "1e-3", ("lamb", "sequence"): "1e-2", ("adafactor", "text"): "0.5",
+}  # fmt: skip
+"""Optimizer and family → learning rate, where its default is meant for longer trainings."""
+
+REFUSED = {
+    ("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")
+}
+"""Pairs that are not meant to be, and what gdl says: Muon has no matrices in convolutions."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pair: mean losses before and after, or what gdl said instead."""
+
+    before: float = 0.0
+    after: float = 0.0
+    error: str = ""
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the loss fell, and by enough."""
+        return not self.error and self.after < (1 - LEAST) * self.before
+
+    def text(self) -> str:
+        """For a cell of the table."""
+        if self.error:
+            return "refused"
+        mark = "" if self.learnt else " **did not learn**"
+        return f"{self.before:.3g} → {self.after:.3g}{mark}"
+
+
+def losses(flags: tuple[str, ...]) -> list[float] | str:
+    """The training loss of each step of one ``gdl fit``, or its error message."""
+    output = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            *("fit", "--run_root", folder, "--loggers", '["csv"]', "--watch.graph", "false"),
+            *("--trainer.enable_progress_bar", "false", "--trainer.enable_checkpointing", "false"),
+            *("--trainer.log_every_n_steps", "1", "--trainer.limit_val_batches", "1"),
+            *("--trainer.limit_test_batches", "1", "--trainer.accelerator", "cpu", *flags),
+        ]
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            code = gdl(command)
+        if code:
+            return output.getvalue().partition("error: ")[2].strip() or output.getvalue()
+        with next(Path(folder).glob("*/*/metrics.csv")).open() as stream:
+            return [float(r["train_loss"]) for r in csv.DictReader(stream) if r["train_loss"]]
+
+
+@cache
+def untouched(flags: tuple[str, ...]) -> list[float]:
+    """The losses of the same batches without training."""
+    found = losses((*flags, "--optimizer", "sgd", "--optimizer.lr", "0"))
+    if isinstance(found, str):
+        raise RuntimeError(found)
+    return found
+
+
+def tried(optimizer: str, family: str, steps: int) -> Outcome:
+    """Train one pair."""
+    steps = min(steps, STEPS.get(optimizer, steps))
+    batch = BATCHES.get((optimizer, family))
+    shared = (
+        *("--config", str(CONFIGS / f"{family}.yaml"), "--trainer.max_steps", str(steps)),
+        *("--trainer.val_check_interval", str(steps)),
+        *FAMILIES[family],
+        *(("--data.batch_size", batch) if batch else ()),
+    )
+    rate = RATES.get((optimizer, family))
+    own = (*OPTIMIZERS[optimizer], *(("--optimizer.lr", rate) if rate else ()))
+    found = losses((*shared, "--optimizer", optimizer, *own))
+    if isinstance(found, str):
+        return Outcome(error=found)
+    last = max(1, len(found) // 5)
+    return Outcome(mean(untouched(shared)[-last:]), mean(found[-last:]))
+
+
+def is_right(optimizer: str, family: str, outcome: Outcome) -> bool:
+    """Whether a pair did what it should: learn, or be refused with its message."""
+    wanted = REFUSED.get((optimizer, family))
+    return outcome.learnt if wanted is None else wanted in outcome.error
+
+
+def main() -> int:
+    """Try what is asked for; the exit code is 1 if a pair did not do what it should."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("optimizers", nargs="*", help="some of them; all if none")
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
+    parser.add_argument("--steps", type=int, default=60)
+    given = parser.parse_args()
+    print(f"| optimizer | {' | '.join(given.families)} |")
+    print("|---" * (len(given.families) + 1) + "|", flush=True)
+    wrong: list[str] = []
+    said: dict[str, str] = {}
+    for optimizer in given.optimizers or OPTIMIZERS:
+        cells = []
+        for family in given.families:
+            outcome = tried(optimizer, family, given.steps)
+            cells.append(outcome.text())
+            pair = f"{optimizer} on {family}"
+            if outcome.error:
+                said[pair] = " ".join(outcome.error.split())
+            if not is_right(optimizer, family, outcome):
+                wrong.append(pair)
+        print(f"| {optimizer} | {' | '.join(cells)} |", flush=True)
+    for pair, message in said.items():
+        print(f"\nRefused, {pair}: {message}")
+    if wrong:
+        print(f"\nNot as it should be: {', '.join(wrong)}.", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
