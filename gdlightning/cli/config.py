@@ -11,7 +11,7 @@ from typing import Any
 from gdlightning.cli.limits import check_general
 from gdlightning.cli.parse import at, parse, put
 from gdlightning.cli.sources import FIXED, NAMED, SECTIONS, Setting, merge, read_flags, shown
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.errors import UserError, did_you_mean, nearest
 from gdlightning.signature import Option, options_of
 
 VERSION = 1
@@ -117,6 +117,7 @@ def check(merged: dict[str, Setting]) -> Config:
         UserError: with file, key, value, and the nearest right one.
     """
     _check_version(merged)
+    _check_names(merged)
     _import(merged)
     classes, known = _known(merged)
     for key, setting in merged.items():
@@ -134,6 +135,18 @@ def check(merged: dict[str, Setting]) -> Config:
     except UserError as error:
         raise at(error, merged.get(str(error).split()[0])) from error
     return Config(values, merged, classes)
+
+
+def _check_names(merged: Mapping[str, Setting]) -> None:
+    """Refuse a misspelt ``name`` of a section before its options are held against a default.
+
+    Raises:
+        UserError: with the key that was meant.
+    """
+    for key, setting in merged.items():
+        section, _, last = key.rpartition(".")
+        if section in NAMED and f"{section}.name" not in merged and nearest(last, ["name"]):
+            raise at(UserError(f"There is no option {key}. Did you mean {section}.name?"), setting)
 
 
 def _name(merged: Mapping[str, Setting], section: str) -> Any:

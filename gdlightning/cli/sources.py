@@ -88,7 +88,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         raise UserError(f"There is no config file {path}.{did_you_mean(path, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The config file {path} can't be read: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:  # of odd tags
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or str(error)

@@ -70,6 +70,13 @@ def check(entry: Entry, given: Mapping[str, Any], where: str = "optimizer") -> N
                 f"{did_you_mean(name, known)}\n"
                 f"Its options: {', '.join(known)}."
             )
+        usual = known[name].default
+        pair = isinstance(usual, tuple) and isinstance(value, list | tuple)
+        if pair and len(value) != len(usual):
+            raise UserError(
+                f"{where}.{name} is {list(value)}; {entry.name} takes {len(usual)} numbers, such as "
+                f"{list(usual)}."
+            )
         low, high, hint = LIMITS.get(name, (-math.inf, math.inf, "a finite number"))
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, bool) or not isinstance(number, int | float):

@@ -47,6 +47,8 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
                           ["accumulate_grad_batches", "micro_batch_size"]),
     "devices": (["--trainer.devices", "-7"], ["trainer"]),
     "precision": (["--trainer.precision", "12"], ["trainer.precision", "12"]),
+    "too few betas": (["--optimizer", "ademamix", "--optimizer.betas", "0.9,0.95"],
+                      ["optimizer.betas", "3 numbers"]),
     "regression on classes": (["--model", "tabular-regression"], ["regression"]),
 }  # fmt: skip
 
@@ -101,6 +103,8 @@ def test_tables(case: str, gdl: Run) -> None:
 def test_yaml_errors_name_file_and_line(gdl: Run) -> None:
     for text, named in {
         "model: {name: [}": ["broken.yaml", "line 1"],
+        "seed: !!timestamp 5\n": ["broken.yaml"],
+        "model: {nme: mlp}\n": ["model.nme", "model.name"],
         "seed: 1\nseed: 2\n": ["broken.yaml", "line 2", "seed", "twice"],
         "- a\n- b\n": ["broken.yaml", "list"],
         "model: tabular-classification\noptimizer: {name: adamw, lrr: 1}\n": ["lrr", "lr"],
