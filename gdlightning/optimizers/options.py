@@ -74,7 +74,7 @@ def check(entry: Entry, given: Mapping[str, Any], where: str = "optimizer") -> N
         pair = isinstance(usual, tuple) and isinstance(value, list | tuple)
         if pair and len(value) != len(usual):
             raise UserError(
-                f"{where}.{name} is {list(value)}; {entry.name} takes {len(usual)} numbers, such as "
+                f"{where}.{name} is {list(value)}; {entry.name} takes {len(usual)} numbers, e.g. "
                 f"{list(usual)}."
             )
         low, high, hint = LIMITS.get(name, (-math.inf, math.inf, "a finite number"))
