@@ -64,9 +64,7 @@ RATES = {
 }  # fmt: skip
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
-REFUSED = {
-    ("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")
-}
+REFUSED = {("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")}
 """Pairs that are not meant to be, and what gdl says: Muon has no matrices in convolutions."""
 
 
