@@ -67,7 +67,8 @@ def check_numbers(key: str, value: Any) -> None:
     elif isinstance(value, float) and math.isnan(value):
         raise UserError(f"{key} is nan; write a number.")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise UserError(f"{key} is {value:.3g}; write a smaller number.")
+        digits = len(str(abs(value))) if abs(value) < 10**4000 else "thousands of"
+        raise UserError(f"{key} has {digits} digits; write a smaller number.")
 
 
 def check_net(options: Mapping[str, Any]) -> None:

@@ -41,8 +41,30 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
 
 
+MOST = 5000
+"""Values that a config may hold; one that grows beyond by anchors and merges is no config."""
+
+
 class Loader(yaml.SafeLoader):
     """YAML without tags that make objects, with ``1e-3`` a number and no key given twice."""
+
+    count = 0
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        """Count the values as they are read."""
+        self._add(1)
+        found: yaml.Node | None = super().compose_node(parent, index)
+        return found
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Count what a merge (``<<``) copies."""
+        super().flatten_mapping(node)
+        self._add(len(node.value))
+
+    def _add(self, count: int) -> None:
+        self.count += count
+        if self.count > MOST:
+            raise UserError(f"{self.name} holds more than {MOST:,} values: it is no config.")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a key that stands twice: the first would be lost without a word."""

@@ -74,7 +74,7 @@ def read_image(path: Path, shape: Sequence[int]) -> Tensor:
     try:
         with Image.open(path) as image:
             return to_tensor(image, shape)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         first = str(error).split("\n")[0]
         raise UserError(f"The image {path} can't be read: {first}") from error
 
@@ -112,6 +112,6 @@ def shape_of(path: Path, size: int | None) -> tuple[int, int, int]:
         with Image.open(path) as image:
             width, height = image.size
             channels = channels_of(image)
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"The image {path} can't be read: {error}") from error
     return channels, size or height, size or width

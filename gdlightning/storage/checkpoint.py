@@ -93,6 +93,8 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"The checkpoint {path} can't be read: {first}") from error
     if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
         raise UserError(f"{path} is no checkpoint of a training: it has no state_dict.")
+    if not all(isinstance(name, str) for name in found["state_dict"]):
+        raise UserError(f"{path} is no checkpoint of a training: its weights have no names.")
     if KEY in found and not digested:
         raise UserError(f"The checkpoint {path} is damaged: its digest is missing.")
     own = found.get(KEY)
