@@ -113,7 +113,7 @@ def _numbers(values: pd.Series, name: str, source: str | Path) -> Tensor:
         numbers = torch.tensor(
             pd.to_numeric(values).to_numpy(dtype="float64", na_value=float("nan"))
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"The column {name} of {source} is not numeric: {error}") from error
     infinite = torch.isinf(numbers).nonzero().flatten()
     if len(infinite):
