@@ -123,6 +123,8 @@ class Schedule:
         """
         per_unit = {"steps": 1, "fraction": total, "epochs": steps_per_epoch}[self._unit]
         steps = round(self._amount * per_unit)
+        if self._unit == "fraction":  # less than all of training, however it is rounded
+            steps = min(steps, max(0, total - 1))
         if steps >= total > 1:
             raise UserError(
                 f"schedule.warmup is {self.warmup}, {steps} steps; training has {total}.\n"

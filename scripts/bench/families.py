@@ -94,10 +94,19 @@ def losses(flags: tuple[str, ...]) -> list[float] | str:
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            *("fit", "--run_root", folder, "--loggers", '["csv"]', "--watch.graph", "false"),
+            *(
+                "fit",
+                *flags,
+                "--run_root",
+                folder,
+                "--loggers",
+                '["csv"]',
+                "--watch.graph",
+                "false",
+            ),
             *("--trainer.enable_progress_bar", "false", "--trainer.enable_checkpointing", "false"),
             *("--trainer.log_every_n_steps", "1", "--trainer.limit_val_batches", "1"),
-            *("--trainer.limit_test_batches", "1", "--trainer.accelerator", "cpu", *flags),
+            *("--trainer.limit_test_batches", "1", "--trainer.accelerator", "cpu"),
         ]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             code = gdl(command)

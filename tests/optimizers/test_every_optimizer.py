@@ -48,7 +48,7 @@ def train(entry: Entry, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor
     model = Tiny(sparse="sparse" in entry.needs)
     with torch.no_grad():
         for parameter in model.parameters():  # sara trains only the weights that are almost 0
-            parameter.view(-1)[0] = 1e-3
+            parameter.view(-1)[0] = 1e-4
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trainer = L.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
