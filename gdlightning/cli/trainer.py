@@ -124,7 +124,7 @@ def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float])
     flat = _flat(training.config.values)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(flat, metrics)
+            logger.log_hyperparams(flat, metrics, step=trainer.global_step)
         else:
             logger.log_hyperparams(flat)
         logger.finalize("success")
