@@ -121,12 +121,14 @@ def record(training: Training) -> dict[str, Any]:
 
 def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float]) -> None:
     """Hyper-parameters with the final metrics, for TensorBoard's HParams tab."""
+    from torch.utils.tensorboard.summary import hparams
+
     flat = _flat(training.config.values)
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(flat, metrics, step=trainer.global_step)
-        else:
-            logger.log_hyperparams(flat)
+        logger.log_hyperparams(flat)
+        if isinstance(logger, TensorBoardLogger):  # the values themselves are logged already
+            for summary in hparams(flat, metrics):
+                logger.experiment._get_file_writer().add_summary(summary)
         logger.finalize("success")
 
 
