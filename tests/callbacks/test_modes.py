@@ -1,0 +1,36 @@
+"""Schedule-free optimizers: other weights are evaluated than are trained."""
+
+from __future__ import annotations
+
+import torch
+from conftest import Run
+
+SHORT = ("--trainer.max_epochs", "4", "--optimizer", "schedule-free-adamw",
+         "--schedule", "constant")  # fmt: skip
+
+
+def last(name: str) -> dict[str, torch.Tensor]:
+    path = f"runs/{name}/version_0/checkpoints/last.ckpt"
+    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+    return found
+
+
+def test_validation_does_not_change_the_training(fit: Run) -> None:
+    fit("tabular", *SHORT, "--name", "often")
+    fit("tabular", *SHORT, "--name", "never", "--trainer.limit_val_batches", "0")
+    often, never = last("often"), last("never")
+    for key in ("state_dict", "training_weights"):
+        for name, weight in never[key].items():  # type: ignore[attr-defined]
+            assert torch.equal(often[key][name], weight), (key, name)  # type: ignore[index]
+
+
+def test_a_checkpoint_holds_the_weights_that_are_evaluated(fit: Run, gdl: Run) -> None:
+    fit("tabular", *SHORT)
+    from conftest import metrics
+
+    found = last("tabular")
+    name = "net.head.weight"
+    evaluated, trained = found["state_dict"], found["training_weights"]
+    assert not torch.equal(evaluated[name], trained[name])  # type: ignore[index]
+    again = gdl("test", "runs/tabular", "--format", "json").json()
+    assert again["test_loss"] == metrics("tabular")["test_loss"]
