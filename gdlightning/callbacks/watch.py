@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -31,11 +32,16 @@ class Watch(L.Callback):
         samples: show sample predictions of the first validation batch after each validation.
         graph: show the model's structure.
         histograms: show a histogram of each parameter and its gradient after each epoch.
+
+    Attributes:
+        optimization: how the model is optimized, for what only it knows.
+        each_epoch: log at least once an epoch, where an epoch has fewer steps than the interval.
     """
 
     def __init__(self, samples: bool = True, graph: bool = True, histograms: bool = False) -> None:
         self.samples, self.graph, self.histograms = samples, graph, histograms
         self.optimization: Optimization | None = None
+        self.each_epoch = False
         self._before: list[Tensor] | None = None
         self._clock = (0.0, 0)
         self._clipped: list[Tensor] = []
@@ -45,6 +51,10 @@ class Watch(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the table of parameter groups and the model's structure."""
+        if self.each_epoch:
+            lightning: Any = trainer  # which does not declare the interval
+            shorter = min(lightning.log_every_n_steps, _steps_of_epoch(trainer))
+            lightning.log_every_n_steps = math.ceil(shorter)
         self._clock = (time.perf_counter(), trainer.global_step - self._steps_before)
         self._last_step, self._steps_before = trainer.global_step, 0
         if trainer.global_step:  # resumed: these stand in the logs already
@@ -152,6 +162,12 @@ class Watch(L.Callback):
 def boards(trainer: L.Trainer) -> Iterator[TensorBoardLogger]:
     """The TensorBoard loggers of a trainer."""
     return (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger))
+
+
+def _steps_of_epoch(trainer: L.Trainer) -> float:
+    """The optimizer steps of an epoch, or of the training if that is shorter."""
+    steps = trainer.num_training_batches / trainer.accumulate_grad_batches
+    return max(1.0, min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps)
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:

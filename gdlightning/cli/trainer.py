@@ -84,6 +84,7 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
     guard.folder, guard.rollbacks = folder, training.rollbacks
     training.optimization.guard = guard
     options = config.values["trainer"]
+    watch.each_epoch = options.get("log_every_n_steps") is None
     callbacks: list[L.Callback] = [watch, guard, stops, Record(record(training))]
     if options.get("enable_progress_bar") is not False:
         callbacks.append(Progress())

@@ -55,6 +55,18 @@ def test_logs_what_the_optimizer_did(fit: Run) -> None:
     assert {r["val_loss"] for r in rows if r["val_loss"]}
 
 
+@pytest.mark.parametrize(("limit", "steps"), [("max_epochs", [12, 25]), ("max_steps", [1])])
+def test_a_short_run_is_logged_at_least_once_an_epoch(
+    fit: Run, limit: str, steps: list[int]
+) -> None:
+    fit("tabular", f"--trainer.{limit}", "2")  # 13 steps an epoch; logged every 50 otherwise
+    with Path("runs/tabular/version_0/metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for name in ("train_loss", "grad_norm"):
+        logged = [int(row["step"]) for row in rows if row[name]]
+        assert [step for step in logged if step > 0] == steps, name
+
+
 def test_tensorboard_has_all_that_is_promised(fit: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
