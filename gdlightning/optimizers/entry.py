@@ -35,6 +35,8 @@ class Entry:
             ``variance-reduced``.
         use: when to choose it.
         paper: the URL of its paper, empty where it has none.
+        rule: the update in symbols: θ weights, g gradient, η lr, λ weight decay, m, v averages.
+        deviation: where the class departs from its paper, as a test against the paper found.
         licence: of the implementation and, where stricter, of the method's own code.
         commercial: False where the licence forbids commercial use.
         defaults: options whose default here differs from the class's own.
@@ -45,6 +47,7 @@ class Entry:
         data_options: option of the class → what the framework fills in: ``steps``, ``examples``
             or ``steps_per_epoch``.
         group_mark: for ``marked groups``: the key that marks a group for the main update.
+        cannot: clause of the contract that it can't keep → why, in words for people.
         refused: why it can't be trained with here; empty for all that can.
     """
 
@@ -54,6 +57,8 @@ class Entry:
     family: str
     use: str = ""
     paper: str = ""
+    rule: str = ""
+    deviation: str = ""
     licence: str = "BSD-3-Clause"
     commercial: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +68,7 @@ class Entry:
     hidden: tuple[str, ...] = ()
     data_options: Mapping[str, str] = field(default_factory=dict)
     group_mark: str = ""
+    cannot: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
 
     @property
