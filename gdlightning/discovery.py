@@ -27,7 +27,7 @@ def import_path(path: str, kind: str) -> Any:
     module, _, attribute = path.replace(":", ".").rpartition(".")
     try:
         found = importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
         raise UserError(
             f"{kind} {path}: the module {module} can't be imported: {error}."
         ) from error

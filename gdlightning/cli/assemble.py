@@ -13,7 +13,7 @@ import lightning.pytorch as L
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.cli import agreement
 from gdlightning.cli.config import Config
-from gdlightning.cli.limits import check_net
+from gdlightning.cli.limits import check_net, check_path
 from gdlightning.cli.sources import shown
 from gdlightning.data.module import DataModule
 from gdlightning.data.replayed import make_resumable
@@ -77,6 +77,7 @@ def build_data(config: Config) -> L.LightningDataModule | None:
     if cls is None:
         return None
     options = config.section("data")
+    check_path(options)
     if issubclass(cls, DataModule) and "data.seed" not in config.given:
         options["seed"] = config.values["seed"]
     # A number of few values could be a class: the task tells where the data may ask.

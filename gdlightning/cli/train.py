@@ -53,7 +53,9 @@ def train(training: Training, run: Run, stops: Stops) -> None:
                 raise
             raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
         except OSError as error:  # of loggers, on a full disk
-            raise StorageError(f"{error.filename or run.folder}: {error.strerror}.") from error
+            raise StorageError(
+                f"{error.filename or run.folder}: {error.strerror or error}."
+            ) from error
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
         test = trainer.test(training.module, datamodule=training.data, verbose=False)

@@ -96,7 +96,9 @@ class Images(DataModule):
         """Split every class alike; fit mean and deviation on the training split."""
         pixels, numbers, classes = self.images()
         if len(classes) < 2:
-            raise UserError(f"{self.source} has one class, {classes[0]}; it needs two or more.")
+            raise UserError(
+                f"{self.source} has one class, {classes[0]}; it needs two or more (data.path)."
+            )
         fractions = (
             1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
         )  # fmt: skip

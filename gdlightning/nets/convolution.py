@@ -9,6 +9,9 @@ from gdlightning.nets.masks import masked_mean, valid
 
 __all__ = ["TemporalConvolution"]
 
+DEEPEST = 30
+"""Blocks: with as many one convolution reaches a thousand million steps."""
+
 
 class Dilated(nn.Module):
     """Two dilated convolutions added to their input, [B, D, T] → [B, D, T].
@@ -71,6 +74,10 @@ class TemporalConvolution(nn.Module):
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"kernel is {kernel}; write an odd number")
+        if depth > DEEPEST:
+            raise ValueError(
+                f"depth is {depth}; write {DEEPEST} at most: each block doubles the reach"
+            )
         self.stem = nn.Conv1d(channels, width, 1)
         self.blocks = nn.ModuleList(Dilated(width, kernel, 2**k, dropout) for k in range(depth))
         self.head = nn.Linear(2 * width, outputs)

@@ -100,6 +100,8 @@ def load(entry: Entry) -> type[Optimizer]:
         raise UserError(
             f"The optimizer {entry.name} needs the module {error.name}, which is not installed."
         ) from error
+    except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
+        raise UserError(f"The optimizer {entry.name} can't be imported: {error}.") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UserError(
