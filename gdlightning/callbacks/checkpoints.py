@@ -123,13 +123,17 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Add the running means of the epoch's part before a resume."""
         if self._loaded is not None:
-            exact.add_means(trainer, self._loaded["ranks"][trainer.global_rank]["means"])
+            exact.add_means(trainer, self._loaded["ranks"][trainer.global_rank]["logs"])
             self._loaded = None
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep what a stop in the middle of validation must save: the state before it."""
         if fitting(trainer):
             self._apply_random()
+            if self._loaded is not None:  # stopped in this validation: no batch was trained since
+                own = self._loaded["ranks"][trainer.global_rank]
+                exact.log_again(trainer, pl_module, own["logs"])
+                self._loaded = None
             self._before_validation = self._own_state(trainer, pl_module)
 
     def on_validation_batch_start(
@@ -237,7 +241,7 @@ class Checkpoints(Checkpoint):
         return {
             "random": exact.random_state(),
             "metrics": exact.metric_states(module),
-            "means": exact.means(trainer),
+            "logs": exact.logs(trainer, module),
         }
 
     def _apply_random(self) -> None:

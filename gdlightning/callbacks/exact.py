@@ -64,22 +64,51 @@ def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> N
         metric._update_count, metric._computed = saved["updates"], None
 
 
-def means(trainer: L.Trainer) -> dict[str, dict[str, Tensor]]:
-    """What ``self.log(..., on_epoch=True)`` has gathered in this epoch, for plain numbers."""
+def logs(trainer: L.Trainer, module: nn.Module) -> dict[str, dict[str, Any]]:
+    """What ``self.log(..., on_epoch=True)`` has gathered in this epoch, and how it was called."""
     results: Any = trainer.fit_loop.epoch_loop._results
-    return {
-        key: {"value": r.value.clone(), "count": r.cumulated_batch_size.clone()}
-        if r.meta.is_mean_reduction
-        else {"value": r.value.clone()}
-        for key, r in results.items()
-        if r.is_tensor and r.meta.on_epoch and not r.has_reset
-    }
+    paths = {id(metric): path for path, metric in _metrics(module).items()}
+    found: dict[str, dict[str, Any]] = {}
+    for key, result in results.items():
+        meta = result.meta
+        if not meta.on_epoch or result.has_reset:
+            continue
+        call = {name: getattr(meta, name) for name in CALL}
+        call |= {"reduce_fx": meta.reduce_fx.__name__, "sync_dist": meta.sync.should}
+        found[key] = {"call": call}
+        if not result.is_tensor:
+            found[key]["metric"] = paths.get(id(result.value))
+            continue
+        found[key]["value"] = result.value.clone()
+        if meta.is_mean_reduction:
+            found[key]["count"] = result.cumulated_batch_size.clone()
+    return found
 
 
-def add_means(trainer: L.Trainer, saved: dict[str, dict[str, Tensor]]) -> None:
+CALL = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "metric_attribute")
+
+
+def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, Any]]) -> None:
+    """Let the epoch's end find what was logged before the resume, where no batch is left to log."""
+    results: Any = trainer.fit_loop.epoch_loop._results
+    metrics = _metrics(module)
+    for key, entry in saved.items():
+        value = entry["value"] if "value" in entry else metrics.get(entry["metric"] or "")
+        if key in results or value is None:
+            continue
+        reduce = getattr(torch, entry["call"]["reduce_fx"])
+        results.log(value=value, batch_size=1, sync_dist_fn=trainer.strategy.reduce,
+                    **(entry["call"] | {"reduce_fx": reduce}))  # fmt: skip
+        if "value" in entry:
+            results[key].value = value.to(results[key].value)
+        if "count" in entry:
+            results[key].cumulated_batch_size = entry["count"].to(value.device)
+
+
+def add_means(trainer: L.Trainer, saved: dict[str, dict[str, Any]]) -> None:
     """Add what was gathered before the resume to what the first batch after it has logged."""
     results: Any = trainer.fit_loop.epoch_loop._results
-    for key in [k for k in saved if k in results]:
+    for key in [k for k in saved if k in results and "value" in saved[k]]:
         before, now = saved.pop(key), results[key]
         value = before["value"].to(now.value.device)
         if now.meta.is_mean_reduction:

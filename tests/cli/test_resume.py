@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -147,6 +148,38 @@ def test_signals_save_and_exit_with_a_code(name: str, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert f"Stopped by {name}, saved." in out
     assert (folder / "checkpoints/last.ckpt").is_file()
+
+
+def test_a_stop_within_validation_loses_no_line_of_the_logs(tmp_path: Path) -> None:
+    """No batch of that epoch is left after the resume, and its means and metrics are logged."""
+    (tmp_path / "stopping.py").write_text(
+        "import os, signal\nimport lightning.pytorch as L\n"
+        "class Stopping(L.Callback):\n"
+        "    def on_train_batch_end(self, trainer, module, outputs, *_):\n"
+        "        module.log('mean_loss', outputs['loss'], on_step=False, on_epoch=True)\n"
+        "    def on_validation_start(self, trainer, module):\n"
+        "        if trainer.current_epoch == 1 and os.path.exists('stop'):\n"
+        "            os.unlink('stop')\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    logs = []
+    for name, stops in (("whole", 0), ("parts", 2)):
+        command = [sys.executable, "-m", "gdlightning", "fit", "--config",
+                   str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT, "--name", name,
+                   "--callbacks", "stopping.Stopping", "--resume", "auto"]  # fmt: skip
+        for number in range(stops + 1):
+            if number < stops:
+                (tmp_path / "stop").touch()
+            done = subprocess.run(
+                command, cwd=tmp_path, check=False, capture_output=True, text=True
+            )
+            assert done.returncode == (75 if number < stops else 0), done.stderr
+        with (tmp_path / "runs" / name / "version_0" / "metrics.csv").open() as stream:
+            rows = list(csv.DictReader(stream))
+        logs.append([{k: v for k, v in r.items() if "per_second" not in k} for r in rows])
+    assert logs[0] == logs[1]
+    assert sum(bool(row["train_auroc"]) for row in logs[0]) == 3
+    assert sum(bool(row["mean_loss"]) for row in logs[0]) == 3
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:

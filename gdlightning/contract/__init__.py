@@ -1,0 +1,1 @@
+"""What every optimizer must do, and the programs that try it."""
