@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 
 from gdlightning.errors import UserError, did_you_mean
@@ -46,11 +47,31 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {_short(str(error))}", file=sys.stderr)
         return error.code
+    except (MemoryError, RuntimeError) as error:
+        words = _out_of_memory(error)
+        if debug or not words:
+            raise
+        print(f"error: {words}", file=sys.stderr)
+        return UserError.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, e.g. head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """What to say of a lack of memory; empty for any other error."""
+    text = str(error)
+    asked = re.search(r"tried to allocate (\d+) bytes|Tried to allocate ([\d.]+ \w+)", text)
+    if not (isinstance(error, MemoryError) or asked):
+        return ""
+    size = asked.group(2) or f"{int(asked.group(1)) / 2**30:,.1f} GiB" if asked else ""
+    wanted = f" {size} was asked for." if size else ""
+    return (
+        f"There is not enough memory.{wanted}\n"
+        "A smaller data.batch_size, data.micro_batch_size or net needs less."
+    )
 
 
 def _short(message: str, lines: int = 5, width: int = 300) -> str:

@@ -16,6 +16,8 @@ COUNTS = {
 """Options of the nets that count something."""
 MOST = 10**7
 """Of a count: more of it fits in no memory."""
+LAYERS = 10_000
+"""Entries of a list, such as a net's hidden layers."""
 LONGEST = 200
 """Bytes of a run's name; file systems take 255 for a folder."""
 SEEDS = 2**32
@@ -89,6 +91,8 @@ def check_net(options: Mapping[str, Any]) -> None:
         UserError: with key, value, and what to write instead.
     """
     for key, value in options.items():
+        if isinstance(value, list) and len(value) > LAYERS:
+            raise UserError(f"model.net.{key} has {len(value):,} entries; at most {LAYERS:,}.")
         for number in value if isinstance(value, list) else [value]:
             if key in COUNTS and number is not None and not 1 <= number <= MOST:
                 raise UserError(f"model.net.{key} is {value}; write 1 or more, at most {MOST}.")

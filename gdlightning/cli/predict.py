@@ -71,7 +71,16 @@ def predict(module: Any, data: Any, source: Path, batch_size: int = 256) -> list
     module.eval()
     with torch.no_grad():
         for index in torch.arange(len(rows)).split(batch_size):
-            records += module.predict_step(rows.take(index), 0)
+            batch = rows.take(index)
+            try:
+                records += module.predict_step(batch, 0)
+            except RuntimeError as error:
+                if "shapes cannot be multiplied" not in str(error):
+                    raise
+                raise UserError(
+                    "The net of this run can't take what its preprocessing makes of the input: "
+                    f"{str(error).splitlines()[0]}."
+                ) from error
     labels = getattr(rows, "labels", None)
     if labels is not None:
         records = [{"input": label} | r for label, r in zip(labels, records, strict=True)]

@@ -276,7 +276,7 @@ class HubImages(Images):
         classes = names or sorted({str(v) for v in values if v is not None})
         number = {c: k for k, c in enumerate(classes)}
         numbers = [-1 if v is None else v if names else number[str(v)] for v in values]
-        first_image = found[0][self.image]
+        first_image = self._image(found, 0)
         if not hasattr(first_image, "mode"):
             raise UserError(f"data.image: the column {self.image} of {self.path} has no images.")
         if min(numbers) < 0:
@@ -286,8 +286,17 @@ class HubImages(Images):
             self.size or first_image.height,
             self.size or first_image.width,
         )
-        pixels = Pixels(len(found), shape, lambda k: to_tensor(found[k][self.image], shape))
+        pixels = Pixels(len(found), shape, lambda k: to_tensor(self._image(found, k), shape))
         return pixels, torch.tensor(numbers), list(classes)
+
+    def _image(self, found: Any, number: int) -> Any:
+        try:
+            return found[number][self.image]
+        except Exception as error:  # of the library that decodes it
+            first = str(error).split("\n")[0]
+            raise UserError(
+                f"data.path: the image in row {number:,} of {self.path} can't be read: {first}"
+            ) from error
 
 
 def image_files(folder: Path) -> list[Path]:
