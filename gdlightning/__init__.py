@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gdlightning.callbacks.watch import Watch
     from gdlightning.data.module import DataModule
     from gdlightning.errors import UserError
-    from gdlightning.optimizers.build import Choice, build
+    from gdlightning.optimizers.build import build
+    from gdlightning.optimizers.choice import Choice
     from gdlightning.optimizers.groups import Grouping, Rule
     from gdlightning.optimizers.registry import register
     from gdlightning.schedules import Schedule
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gdlightning.tasks.task import Task
 
 _HOMES = {
-    "Choice": "optimizers.build",
+    "Choice": "optimizers.choice",
     "Classification": "tasks.supervised",
     "DataModule": "data.module",
     "Grouping": "optimizers.groups",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -99,6 +100,7 @@ def _functions(target: Callable[..., Any]) -> list[tuple[Any, str]]:
     return found
 
 
+@functools.cache  # an optimizer a parameter may be made, and each reads it
 def _help(document: str) -> dict[str, str]:
     from docstring_parser import parse
 
@@ -121,6 +123,8 @@ def plain_type(kind: Any, default: Any = None) -> Any:
     A parameter without annotation has its default's type.
     """
     if kind is None or isinstance(kind, str) or kind in (Any, REQUIRED):
+        if isinstance(default, tuple) and default and all(type(v) in (int, float) for v in default):
+            return tuple[tuple(float for _ in default)]  # type: ignore[misc]
         plain = isinstance(default, bool | int | float | str | list | dict)
         return type(default) if plain else None
     if kind in (float, int, bool, str, dict, list, tuple, type(None)):

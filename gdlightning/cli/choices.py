@@ -44,8 +44,9 @@ def find(section: str, name: str) -> Found:
         "data": _data,
         "schedule": _schedule,
         "clip": _clip,
+        "optimizer": _composed,
     }
-    return finders.get(kind, _optimizer)(name)
+    return finders.get(kind, _single)(name)
 
 
 def _class(cls: Any) -> Found:
@@ -89,14 +90,36 @@ def _clip(name: str) -> Found:
     return Found(find(name), options_of(find(name)))
 
 
-def _optimizer(name: str) -> Found:
-    from gdlightning.optimizers.build import sub_choices
+COMPOSITION = {
+    "parts": Option(
+        "parts", list[dict[str, Any]] | None, None,
+        "other optimizers for parameters by pattern: a list of {pattern, name, options}",
+    ),
+    "wrappers": Option(
+        "wrappers", list[str | dict[str, Any]] | None, None,
+        "around the optimizer, the outermost first: gdl list wrapper",
+    ),
+    "in_backward": Option(
+        "in_backward", bool, False, "step each parameter in the backward pass, for memory"
+    ),
+}  # fmt: skip
+"""Options that every optimizer has beside its own."""
+
+
+def _composed(name: str) -> Found:
+    from gdlightning.optimizers.choice import sub_choices
+
+    own = _single(name)
+    return Found(own.target, own.options | COMPOSITION, sub_choices(own.target))
+
+
+def _single(name: str) -> Found:
+    """An optimizer that is the companion or the base of another."""
     from gdlightning.optimizers.options import options
     from gdlightning.optimizers.registry import find
 
     entry = find(name)
-    defaults = {"companion": "adamw", "base": "sgd"}
-    return Found(entry, options(entry), {k: defaults[k] for k in sub_choices(entry)})
+    return Found(entry, options(entry))
 
 
 def trainer_options() -> dict[str, Option]:

@@ -68,7 +68,8 @@ def _section(section: str, name: str) -> str:
     if section.partition(".")[0] == "optimizer":
         from gdlightning.cli.optimizers import explain
 
-        return explain(found.target)
+        composition = f"\n\nand of every optimizer:\n{_rows(section, choices.COMPOSITION)}"
+        return explain(found.target) + (composition if section == "optimizer" else "")
     summary = (found.target.__doc__ or "").strip().split("\n")[0]
     return f"{name}: {summary}\n{_rows(section, found.options)}"
 

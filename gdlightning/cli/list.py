@@ -7,11 +7,11 @@ import inspect
 import json
 from typing import Any
 
-KINDS = ("model", "net", "data", "clip", "callback")
+KINDS = ("model", "net", "data", "clip", "wrapper", "callback")
 
 
 def main(argv: list[str]) -> int:
-    """List tasks, nets, data modules, ways of clipping or callbacks, with a line each."""
+    """List tasks, nets, data modules, ways of clipping, wrappers or callbacks, with a line each."""
     parser = argparse.ArgumentParser("gdl list", description="What can be named in a config.")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -26,6 +26,9 @@ def main(argv: list[str]) -> int:
     if given.kind == "callback":
         print("\nIn a config: callbacks: [{name: early-stopping, monitor: val_loss}]")
         return 0
+    if given.kind == "wrapper":
+        print("\nIn a config: optimizer: {name: adamw, wrappers: [{name: lookahead, k: 5}]}")
+        return 0
     section = "model.net" if given.kind == "net" else given.kind
     print(f"\nThe options of one: gdl fit --{section}.help {found[0]['name']}")
     return 0
@@ -35,13 +38,15 @@ def records(kind: str) -> list[dict[str, Any]]:
     """Name, class and summary of every choice of a kind."""
     from gdlightning.cli import choices, extra
     from gdlightning.clipping import find, names
+    from gdlightning.optimizers.wrappers import WRAPPERS
 
     if kind == "clip":
         pairs = [(name, find(name)) for name in names()]
     elif kind == "callback":
         pairs = sorted(extra.names().items())
     else:
-        catalogue = {"model": choices.TASKS, "net": choices.NETS, "data": choices.DATA}[kind]
+        catalogue = {"model": choices.TASKS, "net": choices.NETS, "data": choices.DATA,
+                     "wrapper": WRAPPERS}[kind]  # fmt: skip
         pairs = [(name, catalogue.find(name)) for name in catalogue.names()]
     return [
         {

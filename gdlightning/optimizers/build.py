@@ -4,106 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from gdlightning.errors import UserError
 from gdlightning.optimizers.chain import Chain
-from gdlightning.optimizers.entry import NEEDS, Entry
-from gdlightning.optimizers.groups import EMBEDDINGS, Group, Grouping, group
-from gdlightning.optimizers.options import check, options
-from gdlightning.optimizers.registry import find, load
+from gdlightning.optimizers.choice import Choice
+from gdlightning.optimizers.groups import Group, Grouping, freeze, group
+from gdlightning.optimizers.in_backward import InBackward
+from gdlightning.optimizers.options import options
+from gdlightning.optimizers.registry import load
+from gdlightning.optimizers.sharing import share, sparse_parameters
 
-
-@dataclass(frozen=True)
-class Choice:
-    """An optimizer by name with its options.
-
-    Args:
-        entry: of the registry.
-        options: those that the user gave.
-        companion: for parameters that the optimizer can't take.
-        base: what a wrapping optimizer such as SAM wraps.
-    """
-
-    entry: Entry
-    options: Mapping[str, Any] = field(default_factory=dict)
-    companion: Choice | None = None
-    base: Choice | None = None
-
-    @classmethod
-    def of(cls, given: str | Mapping[str, Any], where: str = "optimizer") -> Choice:
-        """From a name, or a mapping with ``name``, options, and perhaps ``companion`` and ``base``.
-
-        Raises:
-            UserError: name, option or value is not known or can't be meant.
-        """
-        settings = {"name": given} if isinstance(given, str) else dict(given)
-        if "name" not in settings:
-            raise UserError(f"{where} has no name. List the names with: gdl optimizers")
-        entry = find(str(settings.pop("name")))
-        nested = {}
-        for key, default in (("companion", "adamw"), ("base", "sgd")):
-            wanted = settings.pop(key, None)
-            if key in sub_choices(entry):
-                nested[key] = cls.of(wanted or default, f"{where}.{key}")
-                _check_nested(nested[key], f"{where}.{key}", key)
-            elif wanted:
-                raise UserError(f"The optimizer {entry.name} takes no {key} ({where}.{key}).")
-        if entry.refused:
-            raise UserError(f"{where}: {entry.name} can't be used here: {entry.refused}.")
-        check(entry, settings, where)
-        return cls(entry, settings, **nested)
-
-    @property
-    def needs(self) -> set[str]:
-        """The needs of the entry and of its companion."""
-        return set(self.entry.needs) | (self.companion.needs if self.companion else set())
-
-    def value(self, option: str) -> Any:
-        """What an option will be, default included; None where the optimizer has no such option."""
-        settings, known = self.settings(), options(self.entry)
-        if option in settings or option not in known:
-            inner = self.base.value(option) if self.base and option not in known else None
-            return settings.get(option, inner)
-        return None if known[option].required else known[option].default
-
-    def settings(self) -> dict[str, Any]:
-        """The options that differ from the class's own defaults: the entry's, then the user's."""
-        known = options(self.entry)
-        settings = {k: v for k, v in self.entry.defaults.items() if k in known} | dict(self.options)
-        settings = {k: _tupled(v) for k, v in settings.items() if v is not None}
-        if settings.get("momentum") == 0 and "nesterov" not in self.options:
-            settings.pop("nesterov", None)  # Nesterov without momentum is no optimizer
-        return settings
-
-
-def _check_nested(choice: Choice, where: str, key: str) -> None:
-    """Refuse what can't step beside or within another optimizer, which calls ``step()`` alone."""
-    entry = choice.entry
-    met = {"second-order", "modes", "marked groups", "steps", "examples"}
-    lacking = set(entry.needs) - (met if key == "companion" else set())
-    if lacking or "lr" not in options(entry):
-        why = NEEDS[sorted(lacking)[0]] if lacking else "has no learning rate"
-        raise UserError(
-            f"{where}: {entry.name} can't be a {key}: it {why}.\n"
-            "Choose one that needs nothing special, such as adamw or sgd: gdl optimizers"
-        )
-
-
-def sub_choices(entry: Entry) -> tuple[str, ...]:
-    """Which of ``companion`` and ``base`` the optimizer takes."""
-    found = []
-    if {"matrices", "sparse"} & set(entry.needs):
-        found.append("companion")
-    if "base" in entry.needs:
-        found.append("base")
-    return tuple(found)
+__all__ = ["Choice", "Context", "Part", "build", "check_complete"]
 
 
 @dataclass(frozen=True)
@@ -165,55 +82,33 @@ def check_complete(optimizer: Optimizer, module: nn.Module) -> None:
 def _built(
     choice: Choice, module: nn.Module, grouping: Grouping, context: Context
 ) -> tuple[Optimizer, list[Part]]:
-    sparse = _sparse_parameters(module)
-    if sparse and not ({"sparse"} & set(choice.entry.needs) or choice.entry.sparse):
-        for owner in module.modules():  # its gradients become dense
-            if isinstance(owner, EMBEDDINGS):
-                owner.sparse = False
-        sparse = set()
-    groups = group(module, grouping, choice.value("weight_decay"))
-    if choice.companion is None:
-        part = Part(choice.entry.name, groups, choice.value("lr"))
-        return _make(choice, groups, module, context, sparse), [part]
-    mine, others = _divide(choice.entry, groups, sparse)
-    companion_decay = choice.companion.value("weight_decay")
-    for g in others:
-        if g.weight_decay and companion_decay is not None:
-            g.weight_decay = companion_decay
-    chosen = [(choice, mine), (choice.companion, others)]
-    parts = [Part(c.entry.name, g, c.value("lr")) for c, g in chosen if g]
-    made = [_make(c, g, module, context, sparse) for c, g in chosen if g]
-    if len(made) == 1:
-        return made[0], parts
-    return Chain(made, [p.optimizer for p in parts]), parts
+    freeze(module, grouping)
+    parts, made, names = [], [], []
+    for own, taken in share(choice, module):
+        groups = group(module, grouping, own.value("weight_decay"), taken)
+        parts.append(Part(own.entry.name, groups, own.value("lr")))
+        for piece in _single(groups) if choice.in_backward else [groups]:
+            made.append(_make(own, piece, module, context))
+            names.append(piece[0].names[0] if choice.in_backward else own.entry.name)
+    if choice.in_backward:
+        return InBackward([_wrapped(choice, m) for m in made], names), parts
+    whole = made[0] if len(made) == 1 else Chain(made, names)
+    return _wrapped(choice, whole), parts
 
 
-def _divide(
-    entry: Entry, groups: list[Group], sparse: set[Tensor]
-) -> tuple[list[Group], list[Group]]:
-    """The groups of what the optimizer can take, and of the rest."""
+def _single(groups: list[Group]) -> list[list[Group]]:
+    """Each parameter in a group of its own, for an optimizer of its own."""
+    return [
+        [replace(g, names=[name], params=[parameter])]
+        for g in groups
+        for name, parameter in zip(g.names, g.params, strict=True)
+    ]
 
-    def takes(kind: str, parameter: nn.Parameter) -> bool:
-        if "sparse" in entry.needs:
-            return parameter in sparse
-        return kind == "matrix" and parameter.ndim == 2
 
-    mine: list[Group] = []
-    others: list[Group] = []
-    for g in groups:
-        for wanted, home in ((True, mine), (False, others)):
-            chosen = [(n, p) for n, p in zip(g.names, g.params, strict=True)
-                      if takes(g.kind, p) is wanted]  # fmt: skip
-            if chosen:
-                names, params = map(list, zip(*chosen, strict=True))
-                home.append(Group(g.kind, g.lr, g.lr_factor, g.weight_decay, names, params))
-    if not mine:
-        what = "sparse gradients" if "sparse" in entry.needs else "matrices (2-D hidden weights)"
-        raise UserError(
-            f"The optimizer {entry.name} takes only {what}, and the model has none.\n"
-            "Choose another, e.g. adamw: gdl optimizers"
-        )
-    return mine, others
+def _wrapped(choice: Choice, optimizer: Optimizer) -> Optimizer:
+    for wrapping in reversed(choice.wrappers):  # the first is the outermost
+        optimizer = wrapping.around(optimizer)
+    return optimizer
 
 
 def _make(
@@ -221,14 +116,14 @@ def _make(
     groups: list[Group],
     module: nn.Module,
     context: Context,
-    sparse: set[Tensor],
 ) -> Optimizer:
     entry, settings = choice.entry, choice.settings()
     known = options(entry)
     cls: Any = load(entry)
     if choice.base is not None and "lr" not in known:  # it wraps a base optimizer that is made
-        return cls(_make(choice.base, groups, module, context, sparse), **settings)  # type: ignore[no-any-return]
+        return cls(_make(choice.base, groups, module, context), **settings)  # type: ignore[no-any-return]
     lr = choice.value("lr")
+    of_matrices = {k: settings.pop(k, v) for k, v in entry.matrix_options.items()}
     given = []
     for g in groups:
         row: dict[str, Any] = {"params": g.params, "name": f"{entry.name}/{g.label}"}
@@ -236,6 +131,8 @@ def _make(
             row["lr"] = g.lr if g.lr is not None else lr * g.lr_factor
         if g.weight_decay is not None and "weight_decay" in known:
             row["weight_decay"] = g.weight_decay
+        if g.kind == "matrix":
+            row |= of_matrices
         if entry.group_mark:
             row[entry.group_mark] = g.kind == "matrix"
         given.append(row)
@@ -250,7 +147,7 @@ def _make(
         and "fused" not in settings
         and "foreach" not in settings
         and _can_fuse(mine, context)
-        and not (mine & sparse)
+        and not (mine & sparse_parameters(module))
     ):
         settings["fused"] = True
     if choice.base is not None:
@@ -269,13 +166,5 @@ def _can_fuse(params: set[nn.Parameter], context: Context) -> bool:
     return not context.scaler and all(torch.is_floating_point(p) and p.is_cuda for p in params)
 
 
-def _sparse_parameters(module: nn.Module) -> set[Tensor]:
-    return {m.weight for m in module.modules() if isinstance(m, EMBEDDINGS) and m.sparse}
-
-
 def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k != name}
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,39 +127,63 @@ def kinds(module: nn.Module) -> dict[str, str]:
     return found
 
 
-def group(module: nn.Module, grouping: Grouping, weight_decay: float | None) -> list[Group]:
+def freeze(module: nn.Module, grouping: Grouping) -> None:
+    """Switch off ``requires_grad`` of the parameters that are to be frozen.
+
+    Raises:
+        UserError: a pattern matches nothing, or nothing is left to train.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    for pattern in grouping.freeze:
+        check_pattern("freeze", pattern, names)
+    for rule in grouping.rules:
+        check_pattern("groups.rules", rule.pattern, names)
+    for name, parameter in module.named_parameters():
+        if _rule(name, grouping).freeze:
+            parameter.requires_grad_(False)
+    if not any(p.requires_grad for p in module.parameters()):
+        raise UserError("No parameter is left to train: freeze and groups.rules freeze them all.")
+
+
+def check_pattern(key: str, pattern: str, names: Sequence[str]) -> None:
+    """Make sure that a shell pattern matches any of the parameters' names.
+
+    Raises:
+        UserError: it does not; the message has the nearest names.
+    """
+    if not any(fnmatch.fnmatchcase(n, pattern) for n in names):
+        raise UserError(
+            f"{key}: the pattern {pattern} matches no parameter."
+            f"{did_you_mean(pattern, names)}\n"
+            f"The first parameters: {', '.join(names[:6])}"
+        )
+
+
+def group(
+    module: nn.Module,
+    grouping: Grouping,
+    weight_decay: float | None,
+    only: Collection[str] | None = None,
+) -> list[Group]:
     """Freeze what is to be frozen and put every other parameter into exactly one group.
 
     Args:
         module: whose parameters are grouped; ``requires_grad`` of frozen ones is switched off.
         grouping: the rules.
         weight_decay: of the kinds that ``grouping.decay`` names; None where the optimizer has none.
+        only: the names of the parameters that are meant; all if not given.
 
     Raises:
         UserError: a pattern matches nothing, or nothing is left to train.
     """
-    names = [name for name, _ in module.named_parameters()]
-    for key, patterns in {
-        "freeze": list(grouping.freeze),
-        "groups.rules": [r.pattern for r in grouping.rules],
-    }.items():
-        for pattern in patterns:
-            if not any(fnmatch.fnmatchcase(n, pattern) for n in names):
-                raise UserError(
-                    f"{key}: the pattern {pattern} matches no parameter."
-                    f"{did_you_mean(pattern, names)}\n"
-                    f"The first parameters: {', '.join(names[:6])}"
-                )
-    factors = layer_factors(names, grouping.layer_decay)
+    freeze(module, grouping)
+    factors = layer_factors([name for name, _ in module.named_parameters()], grouping.layer_decay)
     found: dict[tuple[Any, ...], Group] = {}
     kind_of = kinds(module)
     for name, parameter in module.named_parameters():
-        rule = _rule(name, grouping)
-        if rule.freeze:
-            parameter.requires_grad_(False)
-        if not parameter.requires_grad:
+        if not parameter.requires_grad or (only is not None and name not in only):
             continue
-        kind = kind_of[name]
+        rule, kind = _rule(name, grouping), kind_of[name]
         decay = weight_decay if kind in grouping.decay or weight_decay is None else 0.0
         if rule.weight_decay is not None and weight_decay is not None:
             decay = rule.weight_decay
@@ -168,8 +192,6 @@ def group(module: nn.Module, grouping: Grouping, weight_decay: float | None) -> 
         entry = found.setdefault(key_, Group(kind, rule.lr, factor, decay))
         entry.names.append(name)
         entry.params.append(parameter)
-    if not found:
-        raise UserError("No parameter is left to train: freeze and groups.rules freeze them all.")
     return list(found.values())
 
 

@@ -33,6 +33,10 @@ HELP = {
     "nesterov": "Nesterov's momentum",
     "betas": "decay rates of the running averages",
     "eps": "added to a denominator for stability",
+    "rank": "of the space that gradients of matrices are projected to",
+    "update_proj_gap": "steps between two choices of that space",
+    "scale": "factor of the projected step",
+    "projection_type": "std, reverse_std, right, left, full or random",
     "foreach": "one kernel call over all parameters; chosen by itself if not given",
     "fused": "one kernel for the whole step; chosen by itself if not given",
     "amsgrad": "keep the maximum of the second moment",
@@ -51,8 +55,12 @@ def options(entry: Entry) -> dict[str, Option]:
         default = entry.defaults.get(name, option.default)
         if isinstance(default, Enum):  # a config holds plain values
             default = default.value
+        if option.type is int and name in LIMITS:  # weight_decay=0 without annotation is a float
+            option, default = replace(option, type=float), float(default)
         help_text = HELP.get(name) or option.help.split(". ")[0]
         found[name] = replace(option, default=default, help=help_text)
+    for name, default in entry.matrix_options.items():
+        found[name] = Option(name, type(default), default, HELP.get(name, "of matrices"))
     return found
 
 

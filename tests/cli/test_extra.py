@@ -18,19 +18,6 @@ def test_lightnings_by_name_with_options(fit: Run) -> None:
     assert last["global_step"] == 26  # two epochs of 13 steps
 
 
-def test_mean_weights_are_validated_and_saved(fit: Run) -> None:
-    fit("tabular", *SHORT, "--name", "plain")
-    fit("tabular", *SHORT, "--name", "mean", "--callbacks",
-        "[{name: ema-weight-averaging, decay: 0.9}]")  # fmt: skip
-    plain, mean = (
-        torch.load(f"runs/{n}/version_0/checkpoints/last.ckpt", weights_only=True)
-        for n in ("plain", "mean")
-    )
-    weight = "net.head.weight"
-    assert not torch.equal(plain["state_dict"][weight], mean["state_dict"][weight])
-    assert torch.equal(mean["state_dict"][weight], mean["current_model_state"][weight])
-
-
 def test_ones_own_by_class_path(fit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mine.py").write_text(
         "from pathlib import Path\nimport lightning.pytorch as L\n"

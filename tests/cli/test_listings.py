@@ -48,7 +48,7 @@ def test_schedules_are_drawn(gdl: Run) -> None:
     assert len(gdl("schedules", "--format", "json").json()) == 12
 
 
-@pytest.mark.parametrize("kind", ["model", "net", "data", "clip", "callback"])
+@pytest.mark.parametrize("kind", ["model", "net", "data", "clip", "wrapper", "callback"])
 def test_lists(kind: str, gdl: Run) -> None:
     found = gdl("list", kind, "--format", "json").json()
     assert all(r["summary"] for r in found)
@@ -59,6 +59,7 @@ def test_lists(kind: str, gdl: Run) -> None:
 def test_help_of_a_choice_names_its_options(gdl: Run) -> None:
     assert "--model.net.hidden" in gdl("fit", "--model.net.help", "mlp").out
     assert "betas" in gdl("fit", "--optimizer.help", "adamw").out
+    assert "--optimizer.wrappers" in gdl("fit", "--optimizer.help", "adamw").out
     assert "--trainer.max_epochs" in gdl("fit", "--trainer.help").out
     assert "--seed" in gdl("fit", "--help").out
 

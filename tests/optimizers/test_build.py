@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from gdlightning.errors import UserError
-from gdlightning.optimizers.build import Choice, Context, build
+from gdlightning.optimizers.build import Context, build
+from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.groups import Grouping
 
 
@@ -95,7 +96,8 @@ def test_defaults_of_the_field(name: str, wanted: dict[str, Any]) -> None:
     [({"name": "adamw", "lr": -1.0}, "optimizer.lr is -1"),
      ({"name": "adamw", "betas": [0.9, 1.5]}, "optimizer.betas"),
      ({"name": "adamw", "lrr": 1.0}, "Did you mean lr"),
-     ({"name": "sgd", "companion": "adam"}, "takes no companion"),
+     ({"name": "sam", "companion": "adam"}, "can.t be combined so"),
+     ({"name": "sgd", "base": "adam"}, "takes no base"),
      ({"lr": 1.0}, "has no name")],
 )  # fmt: skip
 def test_what_can_not_be_meant_is_refused(given: dict[str, Any], words: str) -> None:

@@ -1,0 +1,100 @@
+"""Which optimizer takes which parameters."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from torch import Tensor, nn
+
+from gdlightning.errors import UserError
+from gdlightning.optimizers.choice import Choice
+from gdlightning.optimizers.entry import Entry
+from gdlightning.optimizers.groups import EMBEDDINGS, check_pattern, kinds
+
+TAKES = {"sparse": "sparse gradients", "matrices": "matrices (2-D hidden weights)"}
+
+
+def share(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
+    """The optimizers of a choice, each with the names of the parameters that it takes.
+
+    Parts come first to choose, then the optimizer itself; its companion has the rest. Embeddings
+    whose optimizer takes no sparse gradients get dense ones.
+
+    Raises:
+        UserError: a pattern matches nothing, or an optimizer can't take what is left for it.
+    """
+    found = _by_pattern(choice, module)
+    taken = {name for _, names in found for name in names}
+    rest = [n for n, p in module.named_parameters() if p.requires_grad and n not in taken]
+    mine = _of_main(choice, module, rest)
+    found = [(choice, mine), *found]
+    if choice.companion is not None:
+        found.insert(1, (choice.companion, [n for n in rest if n not in set(mine)]))
+    _densify(module, found)
+    return [(own, names) for own, names in found if names]
+
+
+def sparse_parameters(module: nn.Module) -> set[Tensor]:
+    """The weights of embeddings whose gradients are sparse."""
+    return {m.weight for m in module.modules() if isinstance(m, EMBEDDINGS) and m.sparse}
+
+
+def _by_pattern(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
+    parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    sparse = sparse_parameters(module)
+    every = [n for n, _ in module.named_parameters()]
+    found, taken = [], set[str]()
+    for own in choice.shares:
+        check_pattern("optimizer.parts", own.pattern, every)
+        matching = [n for n in parameters if fnmatch.fnmatchcase(n, own.pattern)]
+        names = [n for n in matching if n not in taken]
+        for name in names:
+            parameter = parameters[name]
+            if not _can_take(own.choice.entry, "matrix", parameter, sparse):
+                raise UserError(
+                    f"optimizer.parts: {own.choice.entry.name} takes only "
+                    f"{_takes(own.choice.entry)}, and {name} ({own.pattern}) is none."
+                )
+        taken |= set(names)
+        found.append((own.choice, names))
+    return found
+
+
+def _of_main(choice: Choice, module: nn.Module, rest: list[str]) -> list[str]:
+    if choice.companion is None:
+        mine = rest
+    else:
+        kind_of, sparse = kinds(module), sparse_parameters(module)
+        parameters = dict(module.named_parameters())
+        mine = [n for n in rest if _can_take(choice.entry, kind_of[n], parameters[n], sparse)]
+    if not mine:
+        has = "the model has none" if not choice.shares else "optimizer.parts leaves none"
+        what = f"takes only {_takes(choice.entry)}" if choice.companion else "takes the rest"
+        raise UserError(
+            f"The optimizer {choice.entry.name} {what}, and {has}.\n"
+            "Choose another, e.g. adamw: gdl optimizers"
+        )
+    return mine
+
+
+def _can_take(entry: Entry, kind: str, parameter: nn.Parameter, sparse: set[Tensor]) -> bool:
+    if "sparse" in entry.needs:
+        return parameter in sparse
+    return kind == "matrix" and (parameter.ndim == 2 or "matrices" not in entry.needs)
+
+
+def _takes(entry: Entry) -> str:
+    return next((TAKES[n] for n in TAKES if n in entry.needs), "hidden matrices with a companion")
+
+
+def _densify(module: nn.Module, shares: list[tuple[Choice, list[str]]]) -> None:
+    parameters = dict(module.named_parameters())
+    kept = {
+        parameters[name]
+        for own, names in shares
+        if own.entry.sparse or "sparse" in own.entry.needs
+        for name in names
+    }
+    for owner in module.modules():
+        if isinstance(owner, EMBEDDINGS) and owner.weight not in kept:
+            owner.sparse = False

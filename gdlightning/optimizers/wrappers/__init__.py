@@ -1,0 +1,77 @@
+"""Wrappers: what is done around the step of any optimizer, one way a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch.optim import Optimizer
+
+from gdlightning.discovery import Catalogue
+from gdlightning.errors import UserError, did_you_mean
+from gdlightning.optimizers.wrappers.wrapper import Wrapper
+from gdlightning.signature import Option, options_of
+
+__all__ = ["WRAPPERS", "Wrapper", "Wrapping"]
+
+WRAPPERS = Catalogue(
+    "gdlightning.optimizers.wrappers",
+    "wrapper",
+    base="gdlightning.optimizers.wrappers.wrapper:Wrapper",
+)
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """A wrapper by name with its options."""
+
+    name: str
+    cls: type[Wrapper]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Any, where: str = "optimizer.wrappers") -> Wrapping:
+        """From a name, or a mapping with ``name`` and options.
+
+        Raises:
+            UserError: name or option is not known.
+        """
+        settings = {"name": given} if isinstance(given, str) else given
+        if not isinstance(settings, Mapping) or not isinstance(settings.get("name"), str):
+            raise UserError(
+                f"{where} holds {str(given)[:60]}; each is a name, or a name with options.\n"
+                f"Write {where}: [lookahead], or {where}: [{{name: lookahead, k: 5}}]"
+            )
+        name = settings["name"]
+        try:
+            found: type[Wrapper] = WRAPPERS.find(name)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+        chosen = {k: v for k, v in settings.items() if k != "name"}
+        known = options(found)
+        for key in chosen:
+            if key not in known:
+                raise UserError(
+                    f"{where}: {name} has no option {key}.{did_you_mean(str(key), known)}\n"
+                    f"Its options: {', '.join(known) or 'none'}."
+                )
+        return cls(name, found, chosen)
+
+    def around(self, base: Optimizer) -> Wrapper:
+        """The wrapper around an optimizer.
+
+        Raises:
+            UserError: it refuses its options.
+        """
+        try:
+            return self.cls(base, **self.options)
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"optimizer.wrappers: {self.name} refuses its options: {error}"
+            ) from error
+
+
+def options(wrapper: type[Wrapper]) -> dict[str, Option]:
+    """The options of a wrapper by name."""
+    return options_of(wrapper, skip={"base"})
