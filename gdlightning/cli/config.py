@@ -8,9 +8,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from gdlightning.cli.compositions import compose
 from gdlightning.cli.limits import check_general
 from gdlightning.cli.parse import at, parse, put
-from gdlightning.cli.sources import FIXED, NAMED, SECTIONS, Setting, merge, read_flags, shown
+from gdlightning.cli.sources import (
+    FIXED,
+    NAMED,
+    SECTIONS,
+    Setting,
+    displaced,
+    merge,
+    read_flags,
+    shown,
+)
+from gdlightning.cli.transferred import transferred
 from gdlightning.errors import UserError, did_you_mean, nearest
 from gdlightning.signature import Option, options_of
 
@@ -64,11 +75,13 @@ class Config:
         values: nested, with a ``name`` in each named section; every option has its value.
         given: dotted key → the setting that the user gave.
         classes: named section → its class or function.
+        note: what was derived from other settings, for people; empty where nothing was.
     """
 
     values: dict[str, Any]
     given: dict[str, Setting]
     classes: dict[str, Any]
+    note: str = ""
 
     def section(self, name: str) -> dict[str, Any]:
         """The options of a section, without ``name`` and nested sections."""
@@ -105,9 +118,12 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
     switches = SWITCHES | {f"{s}.help" for s in (*NAMED, "trainer", *FIXED)}
     settings, found = read_flags(argv, switches)
     merged = merge(settings)
+    note = transferred(merged, displaced(settings, "optimizer"))
     if "name" not in merged and (files := _config_files(argv)):
         merged["name"] = Setting("name", Path(files[-1]).stem, files[-1])
-    return check(merged), found
+    config = check(merged)
+    config.note = note
+    return config, found
 
 
 def check(merged: dict[str, Setting]) -> Config:
@@ -123,6 +139,7 @@ def check(merged: dict[str, Setting]) -> Config:
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
     values = parse(merged, known)
+    compose(values, merged)
     for section in classes:
         put(values, f"{section}.name", str(_name(merged, section)))
     for key, option in known.items():
@@ -186,7 +203,8 @@ def _choose(
             raise UserError(f"{section} is {shown(name)}, which is no name.")
         choice = find(section, str(name))
     except UserError as error:
-        raise at(error, merged.get(f"{section}.name")) from error
+        told = UserError(f"{section}: {error}") if "." in section else error
+        raise at(told, merged.get(f"{section}.name")) from error
     classes[section] = choice.target
     known |= {f"{section}.{k}": o for k, o in choice.options.items()}
     for nested, default in choice.nested.items():
@@ -266,7 +284,7 @@ def _import(merged: Mapping[str, Setting]) -> None:
     for module in wanted:
         try:
             importlib.import_module(str(module))
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
             raise at(
                 UserError(f"imports: {module} can't be imported: {error}."), setting
             ) from error

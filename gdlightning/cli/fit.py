@@ -67,7 +67,10 @@ def fit(config: Config) -> Path:
     quiet()
     limit = seconds_of(config.values["max_time"])
     training = assemble(config)
-    _licence(training.optimization.choice.entry)
+    for entry in training.optimization.choice.entries:
+        _tell(entry)
+    if config.note:
+        print(f"Note: {config.note}", file=sys.stderr)
     trainers.check(training)
     stops = Stops(limit)
     with open_run(config, trainers.first_rank()) as run:
@@ -92,7 +95,13 @@ def _say_stopped(stop: Stopped, folder: Path) -> None:
     print(f"Go on with:  gdl fit --resume {folder}")
 
 
-def _licence(entry: Any) -> None:
+def _tell(entry: Any) -> None:
+    """What a person should know of an optimizer before its training."""
+    if "learns" in entry.cannot:
+        print(
+            f"Note: {entry.name} learns little at its defaults: {entry.cannot['learns']}.",
+            file=sys.stderr,
+        )
     if not entry.commercial:
         print(
             f"Note: {entry.name} is under {entry.licence}, which forbids commercial use.",

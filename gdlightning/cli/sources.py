@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,10 @@ Loader.add_implicit_resolver(
 )
 
 
+MOST = 100_000
+"""Settings in a file."""
+
+
 def read_yaml(path: str) -> dict[str, Any]:
     """A YAML file as a mapping.
 
@@ -102,7 +107,9 @@ def read_yaml(path: str) -> dict[str, Any]:
         with file.open(encoding="utf-8") as stream:
             found = yaml.load(stream, Loader)  # a SafeLoader
         if isinstance(found, Mapping):
-            list(flatten(found, path))
+            settings = sum(1 for _ in islice(flatten(found, path), MOST + 1))
+            if settings > MOST:  # by anchors that repeat each other
+                raise UserError(f"{path} holds more than {MOST:,} settings.")
     except RecursionError:
         raise UserError(f"{path} is nested too deeply, or holds itself (by an anchor).") from None
     except FileNotFoundError:
@@ -196,3 +203,22 @@ def merge(settings: list[Setting]) -> dict[str, Setting]:
                 merged = {k: s for k, s in merged.items() if not k.startswith(f"{section}.")}
         merged[setting.key] = setting
     return merged
+
+
+def displaced(settings: list[Setting], section: str) -> dict[str, Setting]:
+    """What was set in a section for the choice before the last; empty where there was none."""
+    name = f"{section}.name"
+    changes = [
+        number
+        for number, setting in enumerate(settings)
+        if setting.key == name
+        and fold(str(setting.value)) != fold(str(_last(settings[:number], name)))
+    ]
+    if len(changes) < 2:
+        return {}
+    before = merge(settings[: changes[-1]])
+    return {k: s for k, s in before.items() if k.startswith(f"{section}.")}
+
+
+def _last(settings: list[Setting], key: str) -> Any:
+    return next((s.value for s in reversed(settings) if s.key == key), None)

@@ -21,6 +21,40 @@ NEEDS = {
     "one group": "takes all parameters in one group, without weight decay or layer-wise rates",
 }
 
+EXTRAS = ("bitsandbytes", "heavyball", "prodigyopt", "schedulefree", "torchao")
+"""Libraries that are installed as extras of gdlightning, each under its own name."""
+
+CLAUSES = {
+    "learns": "lowers the loss within 200 steps at its defaults",
+    "schedule": "follows a schedule of the learning rate",
+    "groups": "gives parameter groups their own learning rate and weight decay",
+    "clipping": "steps on clipped gradients",
+    "accumulation": "makes of accumulated pieces the step of the whole batch",
+    "resume": "goes on from a checkpoint with the same bits",
+    "no-gradient": "leaves parameters without gradient alone",
+    "frozen": "leaves frozen parameters alone",
+    "bf16": "trains parameters in bfloat16",
+    "ddp": "keeps several processes at the same weights",
+}
+"""What every optimizer is to do; ``gdlightning.contract`` tries each on each."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How good settings follow from those that are good for AdamW on the same task.
+
+    Args:
+        lr: factor of AdamW's learning rate.
+        source: where the factor comes from.
+        decoupled: decays weights as AdamW does, so that lr times weight decay is to stay the same.
+        options: that make its steps comparable to AdamW's.
+    """
+
+    lr: float
+    source: str
+    decoupled: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -46,7 +80,10 @@ class Entry:
         hidden: options of the class that a config can't hold.
         data_options: option of the class → what the framework fills in: ``steps``, ``examples``
             or ``steps_per_epoch``.
+        matrix_options: options that its class reads from the groups of matrices, with defaults.
         group_mark: for ``marked groups``: the key that marks a group for the main update.
+        device: ``cuda`` where it needs a GPU.
+        likeness: how its settings follow from AdamW's; None where nothing is known of that.
         cannot: clause of the contract that it can't keep → why, in words for people.
         refused: why it can't be trained with here; empty for all that can.
     """
@@ -67,7 +104,10 @@ class Entry:
     sparse: bool = False
     hidden: tuple[str, ...] = ()
     data_options: Mapping[str, str] = field(default_factory=dict)
+    matrix_options: Mapping[str, Any] = field(default_factory=dict)
     group_mark: str = ""
+    device: str = ""
+    likeness: Likeness | None = None
     cannot: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
 
@@ -75,6 +115,11 @@ class Entry:
     def library(self) -> str:
         """The distribution that holds the class: ``torch``, ``pytorch_optimizer``, …"""
         return self.target.split(":")[0].split(".")[0]
+
+    @property
+    def extra(self) -> str:
+        """The extra of gdlightning that installs its library; empty where it is there anyway."""
+        return self.library if self.library in EXTRAS else ""
 
     @property
     def lr_free(self) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from gdlightning.optimizers.entries import (
     adaptive_a,
     adaptive_b,
+    extras_estimates,
+    extras_heavyball,
+    extras_low_bit,
     matrix,
     memory,
     momentum,
@@ -21,4 +24,7 @@ ENTRIES: tuple[Entry, ...] = (
     *memory.ENTRIES,
     *momentum.ENTRIES,
     *parameter_free.ENTRIES,
+    *extras_estimates.ENTRIES,
+    *extras_heavyball.ENTRIES,
+    *extras_low_bit.ENTRIES,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdlightning.optimizers.entry import Entry
+from gdlightning.optimizers.entry import Entry, Likeness
 
 ADAM = "https://arxiv.org/abs/1412.6980"
 
@@ -14,6 +14,11 @@ ENTRIES = (
         family="momentum",
         use="Vision from scratch: lr 0.1 with a decay. Momentum 0 gives plain gradient descent.",
         paper="https://proceedings.mlr.press/v28/sutskever13.html",
+        rule=("g ← g + λθ,  b ← μ b + g\nθ ← θ − η (g + μ b)"),
+        deviation=(
+            "The learning rate multiplies the whole momentum; in the paper each gradient keeps "
+            "the rate of its own step. The two differ once a schedule changes the rate."
+        ),
         defaults={"lr": 0.1, "momentum": 0.9, "nesterov": True},
         aliases=("sgd-nesterov", "nesterov", "nag"),
         sparse=True,
@@ -25,6 +30,11 @@ ENTRIES = (
         family="momentum",
         use="As sgd; its largest stable learning rate is higher than Nesterov's.",
         paper="https://doi.org/10.1016/0041-5553(64)90137-5",
+        rule=("g ← g + λθ,  b ← μ b + g\nθ ← θ − η b"),
+        deviation=(
+            "The learning rate multiplies the whole momentum; in the paper each gradient keeps "
+            "the rate of its own step. The two differ once a schedule changes the rate."
+        ),
         defaults={"lr": 0.1, "momentum": 0.9},
         aliases=("sgd-momentum", "heavy-ball"),
         sparse=True,
@@ -35,6 +45,7 @@ ENTRIES = (
         summary="plain gradient descent, without momentum",
         family="momentum",
         use="Batch gradient descent with data.batch_size: full; a baseline otherwise.",
+        rule="θ ← θ − η (g + λθ)",
         defaults={"lr": 0.1},
         aliases=("plain-sgd", "vanilla-sgd", "gradient-descent"),
         sparse=True,
@@ -46,6 +57,11 @@ ENTRIES = (
         family="adaptive",
         use="Tables, and most problems without weight decay; with it choose adamw.",
         paper=ADAM,
+        rule=(
+            "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
+            "θ ← θ − η m̂ / (√v̂ + ε),  m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)"
+        ),
+        likeness=Likeness(1.0, "the same step but for weight decay", decoupled=False),
     ),
     Entry(
         name="amsgrad",
@@ -54,7 +70,17 @@ ENTRIES = (
         family="adaptive",
         use="Where Adam does not settle.",
         paper="https://openreview.net/forum?id=ryQu7f-RZ",
+        rule=(
+            "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
+            "s ← max(s, v)\n"
+            "θ ← θ − η m̂ / (√ŝ + ε),  m̂ = m/(1−β1ᵗ), ŝ = s/(1−β2ᵗ)"
+        ),
+        deviation=(
+            "Corrects the bias of both averages and adds eps to the root, as Adam does; the paper "
+            "does neither."
+        ),
         defaults={"amsgrad": True},
+        likeness=Likeness(1.0, "Adam with a larger denominator", decoupled=False),
     ),
     Entry(
         name="adamw",
@@ -63,6 +89,15 @@ ENTRIES = (
         family="adaptive",
         use="Most work: lr 1e-3 to 1e-4; fine-tuning 1e-5 to 1e-4; transformers with a warm-up.",
         paper="https://arxiv.org/abs/1711.05101",
+        rule=(
+            "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
+            "θ ← θ − ηλθ − η m̂ / (√v̂ + ε),  m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)"
+        ),
+        deviation=(
+            "A step decays by lr times weight_decay; in the paper by the schedule's factor times "
+            "weight_decay, whatever the learning rate."
+        ),
+        likeness=Likeness(1.0, "itself"),
     ),
     Entry(
         name="nadam",
@@ -71,6 +106,16 @@ ENTRIES = (
         family="adaptive",
         use="As Adam.",
         paper="https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ",
+        rule=(
+            "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²,  v̂ = v/(1−β2ᵗ)\n"
+            "μₜ = β1 (1 − ½ · 0.96^(0.004 t)),  Πₜ = μ₁ μ₂ ⋯ μₜ\n"
+            "θ ← θ − η [(1−μₜ) g / (1−Πₜ) + μₜ₊₁ m / (1−Πₜ₊₁)] / (√v̂ + ε)"
+        ),
+        deviation=(
+            "The momentum is averaged with a constant beta1; the paper averages it with the same "
+            "schedule that corrects it."
+        ),
+        likeness=Likeness(1.0, "Adam with Nesterov momentum", decoupled=False),
     ),
     Entry(
         name="radam",
@@ -79,6 +124,16 @@ ENTRIES = (
         family="adaptive",
         use="As Adam, without a warm-up.",
         paper="https://arxiv.org/abs/1908.03265",
+        rule=(
+            "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²,  m̂ = m/(1−β1ᵗ)\n"
+            "κ = 2/(1−β2) − 1,  ρ = κ − 2tβ2ᵗ/(1−β2ᵗ),  r² = (ρ−4)(ρ−2)κ / ((κ−4)(κ−2)ρ)\n"
+            "θ ← θ − η r √(1−β2ᵗ) m̂ / (√v + ε) if ρ > 5,  else θ ← θ − η m̂"
+        ),
+        deviation=(
+            "Rectifies once the average is longer than 5 steps, the paper than 4; adds eps to the "
+            "root, the paper nothing."
+        ),
+        likeness=Likeness(1.0, "Adam after its first steps", decoupled=False),
     ),
     Entry(
         name="adamax",
@@ -87,6 +142,13 @@ ENTRIES = (
         family="adaptive",
         use="As Adam, with rare large gradients such as those of embeddings.",
         paper=ADAM,
+        rule=(
+            "g ← g + λθ,  m ← β1 m + (1−β1) g,  u ← max(β2 u, |g| + ε)\n"
+            "θ ← θ − η m̂ / u,  m̂ = m/(1−β1ᵗ)"
+        ),
+        deviation=(
+            "Adds eps to the gradient's size before the maximum is taken; the paper adds nothing."
+        ),
     ),
     Entry(
         name="adagrad",
@@ -95,6 +157,7 @@ ENTRIES = (
         family="adaptive",
         use="Sparse features: bag-of-words, click logs; lr 0.01 to 0.1.",
         paper="https://jmlr.org/papers/v12/duchi11a.html",
+        rule=("g ← g + λθ,  s ← s + g²\nθ ← θ − η g / (√s + ε)"),
         sparse=True,
     ),
     Entry(
@@ -104,6 +167,11 @@ ENTRIES = (
         family="adaptive",
         use="Where no learning rate is known; leave lr at 1.",
         paper="https://arxiv.org/abs/1212.5701",
+        rule=(
+            "g ← g + λθ,  v ← ρ v + (1−ρ) g²\n"
+            "Δ = g √(u + ε) / √(v + ε),  u ← ρ u + (1−ρ) Δ²\n"
+            "θ ← θ − η Δ"
+        ),
     ),
     Entry(
         name="rmsprop",
@@ -112,6 +180,11 @@ ENTRIES = (
         family="adaptive",
         use="Recurrent networks and reinforcement learning.",
         paper="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
+        rule=("g ← g + λθ,  v ← α v + (1−α) g²\nθ ← θ − η g / (√v + ε)"),
+        deviation=(
+            "Adds eps to the root and averages squares with 0.99; the lecture adds nothing and "
+            "averages with 0.9."
+        ),
         defaults={"lr": 1e-3},
     ),
     Entry(
@@ -121,14 +194,30 @@ ENTRIES = (
         family="sign",
         use="Batch gradient descent (data.batch_size: full); it does not bear noise.",
         paper="https://doi.org/10.1109/ICNN.1993.298623",
+        rule=(
+            "s ← 1.2 s where g agrees in sign with g₋, the gradient before;  s starts at η\n"
+            "s ← 0.5 s, g ← 0 where it disagrees;  s is kept within 1e-6 and 50\n"
+            "θ ← θ − s sign(g)"
+        ),
+        cannot={
+            "schedule": (
+                "the learning rate is the size of its first step alone, each weight's own "
+                "follows from its signs"
+            ),
+        },
     ),
     Entry(
         name="asgd",
         target="torch.optim:ASGD",
-        summary="SGD that keeps the mean of its weights",
+        summary="SGD that keeps the mean of its weights beside them, from step t0",
         family="momentum",
         use="Convex problems.",
         paper="https://doi.org/10.1137/0330046",
+        rule=(
+            "g ← g + λθ,  ηₜ = η / (1 + κηt)^0.75,  κ = 1e-4\n"
+            "θ ← θ − ηₜ (g + κθ)\n"
+            "θ̄ ← θ̄ + (θ − θ̄) / max(1, t − t₀),  kept beside θ"
+        ),
     ),
     Entry(
         name="adafactor",
@@ -137,6 +226,15 @@ ENTRIES = (
         family="low-memory",
         use="Large models whose Adam state does not fit.",
         paper="https://arxiv.org/abs/1804.04235",
+        rule=(
+            "r, c ← means of g² over rows, columns, averaged by t^−0.8,  V = r cᵀ / mean(r)\n"
+            "u = g / √V,  α = max(ε₂, rms(θ)) · min(η, 1/√t)\n"
+            "θ ← θ − ηλθ − α u / max(1, rms(u))"
+        ),
+        deviation=(
+            "The first eps is a lower bound of the second moment; the paper adds it to each "
+            "squared gradient."
+        ),
     ),
     Entry(
         name="muon",
@@ -145,8 +243,22 @@ ENTRIES = (
         family="matrix",
         use="Hidden matrices of transformers and MLPs: lr 0.02; AdamW for the rest by itself.",
         paper="https://kellerjordan.github.io/posts/muon/",
+        rule=(
+            "b ← μ b + (1−μ) g,  o = orth(μ b + (1−μ) g),  orth(U Σ Vᵀ) ≈ U Vᵀ\n"
+            "θ ← θ − ηλθ − η √max(1, rows/columns) o"
+        ),
+        deviation=(
+            "The step of a matrix with more rows than columns is multiplied by √(rows/columns), "
+            "as in the author's code; the description has no such factor. Momentum is an average, "
+            "not a sum: the same but for rounding to bfloat16."
+        ),
         defaults={"lr": 0.02},
         needs=("matrices",),
+        likeness=Likeness(
+            1.0,
+            "steps scaled to the size of AdamW's, arXiv:2502.16982",
+            options={"adjust_lr_fn": "match_rms_adamw"},
+        ),
     ),
     Entry(
         name="sparse-adam",
@@ -155,6 +267,11 @@ ENTRIES = (
         family="adaptive",
         use="Large embeddings with sparse=True; a companion takes the dense parameters.",
         paper=ADAM,
+        rule=(
+            "on the rows that have a gradient, alone:\n"
+            "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
+            "θ ← θ − η m̂ / (√v̂ + ε),  m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)"
+        ),
         needs=("sparse",),
     ),
     Entry(
@@ -164,8 +281,15 @@ ENTRIES = (
         family="second-order",
         use="Small smooth problems with data.batch_size: full.",
         paper="https://doi.org/10.1007/BF01589116",
+        rule=(
+            "d = −H g,  H ≈ (∇²L)⁻¹ from the last 100 pairs of changes in θ and g\n"
+            "θ ← θ + α d,  α from a strong-Wolfe search that starts at η;  up to 20 times a step"
+        ),
         needs=("closure", "one group"),
         defaults={"line_search_fn": "strong_wolfe"},
+        cannot={
+            "groups": "its line search is along one direction for all weights",
+        },
     ),
     Entry(
         name="sam",
@@ -174,6 +298,7 @@ ENTRIES = (
         family="sharpness-aware",
         use="Vision, where generalisation is worth two gradients a step.",
         paper="https://arxiv.org/abs/2010.01412",
+        rule=("g₊ = ∇L(θ + ρ g / ‖g‖)\nθ ← the base optimizer's step from θ with g₊ for g"),
         licence="Apache-2.0",
         needs=("closure", "base"),
     ),
@@ -184,6 +309,9 @@ ENTRIES = (
         family="sharpness-aware",
         use="As sam; rho is about ten times larger.",
         paper="https://arxiv.org/abs/2102.11600",
+        rule=(
+            "g₊ = ∇L(θ + ρ θ² ⊙ g / ‖θ ⊙ g‖)\nθ ← the base optimizer's step from θ with g₊ for g"
+        ),
         licence="Apache-2.0",
         defaults={"adaptive": True, "rho": 0.5},
         needs=("closure", "base"),
