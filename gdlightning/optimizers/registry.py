@@ -5,6 +5,8 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import importlib.metadata
+import importlib.util
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,6 +99,11 @@ def load(entry: Entry) -> type[Optimizer]:
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if entry.extra and (error.name or "").split(".")[0] == entry.library:
+            raise UserError(
+                f"The optimizer {entry.name} is in {entry.library}, which is not installed. "
+                f"Install it with: pip install 'gdlightning[{entry.extra}]'"
+            ) from error
         raise UserError(
             f"The optimizer {entry.name} needs the module {error.name}, which is not installed."
         ) from error
@@ -111,9 +118,17 @@ def load(entry: Entry) -> type[Optimizer]:
         found = getattr(found, part)
     from torch.optim import Optimizer
 
+    from gdlightning.optimizers.adapters import adapted
+
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
         raise UserError(f"{entry.target} is no torch.optim.Optimizer.")
-    return found
+    return adapted(found)
+
+
+def installed(entry: Entry) -> bool:
+    """Whether the library of an entry is there; nothing is imported."""
+    here = sys.modules.get(entry.library) is not None  # a script's own has no spec to find
+    return here or importlib.util.find_spec(entry.library) is not None
 
 
 def _table() -> dict[str, Entry]:

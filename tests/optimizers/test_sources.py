@@ -1,0 +1,176 @@
+"""Optimizers of other libraries: resume, errors where one is missing, and which is the default."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from conftest import CONFIGS
+from torch import nn
+from torch.optim import Optimizer
+
+import gdlightning as gdl
+from gdlightning.optimizers.build import Choice, Context, build
+from gdlightning.optimizers.entry import EXTRAS, Entry
+from gdlightning.optimizers.groups import Grouping
+from gdlightning.optimizers.registry import entries, find, installed
+from gdlightning.optimizers.sources import WHY, sources
+
+HERE = [e for e in entries() if e.extra and installed(e) and not e.refused and not e.device]
+
+
+def start(given: Any, kind: torch.dtype = torch.float32) -> tuple[nn.Module, Optimizer]:
+    """A net with weights enough for states of few bits, and its optimizer."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 8), nn.LayerNorm(8), nn.Linear(8, 3)
+    ).to(kind)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "max_lr was not set")  # so does adamc without a schedule
+        optimizer = build(Choice.of(given), module, Grouping(), Context())[0]
+    switch(optimizer, "train")
+    return module, optimizer
+
+
+def switch(optimizer: Optimizer, mode: str) -> None:
+    if callable(method := getattr(optimizer, mode, None)):
+        method()
+
+
+def train(module: nn.Module, optimizer: Optimizer, first: int, last: int) -> None:
+    """Steps on batches of these numbers; the random state is a batch's own, as after a resume."""
+    weight = next(module.parameters())
+    for number in range(first, last):
+        torch.manual_seed(number)
+        inputs = torch.randn(12, 64, dtype=weight.dtype)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(inputs), torch.arange(12) % 3).backward()
+        optimizer.step()
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    stream.seek(0)
+    loaded: dict[str, Any] = torch.load(stream, weights_only=True)
+    return loaded
+
+
+def apart(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("entry", HERE, ids=[e.name for e in HERE])
+def test_goes_on_from_a_file_with_the_same_bits(entry: Entry) -> None:
+    module, optimizer = start(entry.name)
+    train(module, optimizer, 0, 5)
+    other, resumed = start(entry.name)
+    other.load_state_dict(module.state_dict())
+    resumed.load_state_dict(through_a_file(optimizer.state_dict()))
+    train(module, optimizer, 5, 15)
+    train(other, resumed, 5, 15)
+    assert apart(module, other) == 0
+    assert apart(module, start(entry.name)[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "close"),
+    [("schedule-free-sgd", "schedulefree:sgd", 1e-12),
+     ("schedule-free-radam", "schedulefree:radam", 1e-12), ("prodigy", "prodigyopt:prodigy", 1e-9),
+     ("adamw", "heavyball:adamw", 1e-6), ("momentum", "heavyball:sgd", 1e-6)],
+)  # fmt: skip
+def test_makes_the_steps_of_the_default(one: str, other: str, close: float) -> None:
+    pytest.importorskip(find(other).library)
+    options: dict[str, dict[str, Any]] = {
+        "heavyball:adamw": {"betas": [0.9, 0.999], "storage_dtype": "float64"},
+        "heavyball:sgd": {"storage_dtype": "float64"},
+        "schedulefree:radam": {"silent_sgd_phase": True},
+    }
+    same = {"lr": 1.0 if "prodigy" in one else 0.01, "weight_decay": 0.0}
+    eps = {} if "sgd" in other else {"eps": 1e-20}  # heavyball has the larger, not the sum
+    ends = []
+    for name in (one, other):
+        module, optimizer = start({"name": name, **same, **eps, **options.get(name, {})},
+                                  torch.float64)  # fmt: skip
+        train(module, optimizer, 0, 20)
+        switch(optimizer, "eval")
+        ends.append(module)
+    assert apart(*ends) < close
+
+
+def test_a_rate_is_a_schedules_and_no_pickle_is_opened() -> None:
+    pytest.importorskip("heavyball")
+    module, optimizer = start("heavyball:soap")
+    train(module, optimizer, 0, 3)
+    optimizer.param_groups[0]["lr"] = 0.0
+    before = next(module.parameters()).detach().clone()
+    train(module, optimizer, 3, 4)  # heavyball's warning would be an error
+    assert torch.equal(before, next(module.parameters()))
+    state = optimizer.state_dict()
+    assert "precond_schedule" not in state["heavyball"]
+    state["heavyball"]["precond_schedule"] = pickle.dumps(Opened())
+    optimizer.load_state_dict(state)
+
+
+class Opened:
+    """Its pickle ends the process."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (3,)
+
+
+def blocked(name: str, command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python where a library can't be imported."""
+    code = f"import sys; sys.modules[{name!r}] = None\n{command}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "library"), [("heavyball:muon", "heavyball"), ("adamw-8bit", "bitsandbytes")]
+)
+def test_a_missing_library_is_named_with_its_extra(optimizer: str, library: str) -> None:
+    config = str(CONFIGS / "tabular.yaml")
+    arguments = ["fit", "--config", config, "--optimizer", optimizer]
+    command = f"from gdlightning.__main__ import main; sys.exit(main({arguments!r}))"
+    done = blocked(library, command)
+    name = find(optimizer).name
+    assert done.returncode == 2, done.stderr
+    assert (
+        f"The optimizer {name} is in {library}, which is not installed. "
+        f"Install it with: pip install 'gdlightning[{library}]'"
+    ) in done.stderr
+
+
+def test_all_are_listed_and_none_is_imported() -> None:
+    command = (
+        "from gdlightning.__main__ import main; main(['optimizers', '--format', 'json'])\n"
+        f"print([m for m in {(*EXTRAS, 'torch')!r} if sys.modules.get(m)])"
+    )
+    done = blocked("prodigyopt", command)
+    assert done.stdout.strip().endswith("[]"), done.stderr
+    for entry in entries():
+        assert f'"name": "{entry.name}"' in done.stdout
+    one = done.stdout.split('"name": "prodigyopt:prodigy"')[1].split("}")[0]
+    assert '"installed": false' in done.stdout.split('"name": "prodigyopt:prodigy"')[1], one
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_what_needs_a_gpu_says_so() -> None:
+    with pytest.raises(gdl.UserError, match="paged-adamw needs a GPU, and this machine has none"):
+        Choice.of("bitsandbytes:paged-adamw")
+
+
+def test_each_method_of_several_libraries_says_why_it_is_which() -> None:
+    assert set(sources()) == set(WHY)
+    for name, source in sources().items():
+        assert find(name).name == source.default
+        assert not find(source.default).refused
+        assert source.others
