@@ -21,8 +21,10 @@ MAY_IMPORT = {
     "storage": BENEATH,
     "callbacks": BENEATH
     | {"storage", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
-    | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
+    | {"contract"},
 }
 
 

@@ -13,14 +13,18 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning.callbacks import in_backward
 from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.modes import Modes, fitting
+from gdlightning.callbacks.refusals import asked_of_optimization, asked_of_trainer, refuse
 from gdlightning.callbacks.replay import Replay
 from gdlightning.callbacks.second_order import differentiable_backward, twice_differentiable
+from gdlightning.callbacks.step_loss import StepLoss
 from gdlightning.clipping import Clip
 from gdlightning.clipping import find as find_clip
 from gdlightning.errors import UserError
-from gdlightning.optimizers.build import Choice, Context, Part, build
+from gdlightning.optimizers.build import Context, Part, build
+from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules import Schedule
 from gdlightning.schedules.scheduler import Scheduler
@@ -42,6 +46,7 @@ class Optimization:
         schedule: a name, or a mapping with ``name``, ``warmup`` and options.
         clip: a name, a mapping with ``name`` and options, a maximal global norm, or None.
         grouping: rules for the parameter groups.
+        refusing: refuse what the entry says that it can't do; its proof tries all the same.
 
     Raises:
         UserError: a name, option or value is not known or can't be meant.
@@ -53,6 +58,8 @@ class Optimization:
         schedule: str | Mapping[str, Any] = "constant",
         clip: str | float | Mapping[str, Any] | None = None,
         grouping: Grouping | None = None,
+        *,
+        refusing: bool = True,
     ) -> None:
         self.choice = Choice.of(optimizer)
         self.schedule = Schedule(**_named(schedule))
@@ -61,13 +68,14 @@ class Optimization:
         self.parts: list[Part] = []
         self.module: L.LightningModule | None = None
         self.replay: Replay | None = None
+        self.step_loss = StepLoss()
         self.guard: Guard | None = None
-        searches = "closure" in self.choice.needs and "lbfgs" in self.choice.entry.name
-        if searches and type(self.clip).__name__ != "NoClip":
-            raise UserError(
-                f"clip can't be used with {self.choice.entry.name}: its line search needs the "
-                "true gradient.\nWrite clip: none (--clip none)."
-            )
+        self.refusing = refusing
+        if refusing:
+            asked = asked_of_optimization(self.schedule, self.clip, self.grouping)
+            refuse(self.choice, asked)
+        if self.choice.in_backward:
+            in_backward.check_clip(self.clip)
 
     def attach(self, module: L.LightningModule) -> None:
         """Make ``module`` be optimized so; call it before ``Trainer.fit``."""
@@ -94,6 +102,18 @@ class Optimization:
         optimizer, _ = build(self.choice, module, self.grouping, Context())
         self._has_rate(optimizer)
 
+    def check_trainer(self, trainer: L.Trainer) -> None:
+        """Refuse a Trainer that this optimizer can't be trained by.
+
+        Raises:
+            UserError: it asks for what an entry can't do; or the steps are in the backward pass,
+                and it accumulates, scales, or is distributed.
+        """
+        if self.refusing:
+            refuse(self.choice, asked_of_trainer(trainer))
+        if self.choice.in_backward:
+            in_backward.check_trainer(trainer)
+
     # The methods that stand in for the module's own
 
     def configure_callbacks(self) -> list[L.Callback]:
@@ -101,7 +121,7 @@ class Optimization:
         own = self._own_callbacks()
         callbacks = list(own) if isinstance(own, Sequence) else [own]
         if "closure" in self.choice.needs:
-            self.replay = Replay(self._module, self.clip_again)
+            self.replay = Replay(self._module, self.clip_again, self.step_loss)
             callbacks.append(self.replay)
         if "modes" in self.choice.needs:
             callbacks.append(Modes())
@@ -112,6 +132,7 @@ class Optimization:
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer, and its schedule by optimizer step, if it has a learning rate."""
         module, trainer = self._module, self._module.trainer
+        self.check_trainer(trainer)
         context = self.context(trainer)
         optimizer, self.parts = build(self.choice, module, self.grouping, context)
         if self.replay is not None:
@@ -130,9 +151,14 @@ class Optimization:
         Raises:
             Dropped: the guard lets this step not be made.
         """
+        if self.choice.in_backward:  # the step is made, and was judged by its loss
+            return
         self.clip(optimizer.param_groups)
-        if self.guard is not None and self.guard.is_bad(self._module.trainer, self.clip.norm):
+        if self._is_bad(self.clip.norm):
             raise Dropped
+
+    def _is_bad(self, norm: Tensor | None) -> bool:
+        return self.guard is not None and self.guard.is_bad(self._module.trainer, norm)
 
     def clip_again(self, optimizer: Optimizer) -> None:
         """Clip the gradients of a further evaluation; bad ones become 0.
@@ -154,14 +180,27 @@ class Optimization:
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
         """Step, unless the guard drops it."""
+
+        def closure() -> Any:
+            loss = optimizer_closure() if optimizer_closure is not None else None
+            return loss if loss is None else self.step_loss.take(self._module.trainer)
+
+        looks = bool({"loss", "closure"} & self.choice.needs)
         with contextlib.suppress(Dropped):
-            optimizer.step(closure=optimizer_closure)
+            optimizer.step(closure=closure if looks else optimizer_closure)
+        self.step_loss.total = None
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Gradients of a loss, weighted by its share of the examples of an accumulated batch."""
+        """Gradients of a loss, weighted by its share of the examples of an accumulated batch.
+
+        Where they would be steps at once, there are none of a loss that the guard finds bad.
+        """
+        if self.choice.in_backward and self._is_bad(None):
+            return
         weight = getattr(self._module.trainer.train_dataloader, "weight", 1.0)
         if weight != 1.0:
             loss = loss * weight
+        self.step_loss.add(loss, self._module.trainer)
         if "second-order" in self.choice.needs:
             differentiable_backward(loss, *args, **kwargs)
         else:

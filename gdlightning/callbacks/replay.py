@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
+from gdlightning.callbacks.step_loss import StepLoss
+
 
 class Replay(L.Callback):
     """Remembers the batches of an optimizer step and evaluates their loss again.
@@ -26,14 +28,16 @@ class Replay(L.Callback):
     Args:
         module: that is trained.
         clip: clips the gradients of an optimizer's parameters.
+        loss: what the module's ``backward`` is told.
     """
 
     def __init__(
         self,
         module: L.LightningModule,
         clip: Callable[[Optimizer], None],
+        loss: StepLoss,
     ) -> None:
-        self.module, self.clip = module, clip
+        self.module, self.clip, self.loss = module, clip, loss
         self.window: list[tuple[Any, int, float]] = []
         self.random: list[Tensor] = _random_state()
 
@@ -73,7 +77,6 @@ class Replay(L.Callback):
         trainer, module = self.module.trainer, self.module
         after = _random_state()
         _restore(self.random)
-        total = torch.zeros((), device=module.device)
         loader: Any = trainer.train_dataloader
         with torch.enable_grad(), traceless(module):
             optimizer.zero_grad()
@@ -85,10 +88,9 @@ class Replay(L.Callback):
                 given: Any = output["loss"] if isinstance(output, Mapping) else output
                 loss: Tensor = given / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
-                total += loss.detach()
         self.clip(optimizer)
         _restore(after)
-        return total
+        return self.loss.take(trainer)
 
 
 @contextlib.contextmanager

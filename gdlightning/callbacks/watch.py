@@ -79,6 +79,20 @@ class Watch(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
         """Keep the weights of the steps that are logged, to measure the update."""
+        if not self._steps_in_backward():
+            self._keep(trainer, optimizer)
+
+    def on_before_backward(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
+    ) -> None:
+        """The same, where the backward pass makes the step."""
+        if self._steps_in_backward():
+            self._keep(trainer, trainer.optimizers[0])
+
+    def _steps_in_backward(self) -> bool:
+        return self.optimization is not None and self.optimization.choice.in_backward
+
+    def _keep(self, trainer: L.Trainer, optimizer: Optimizer) -> None:
         self._before = None
         if self._due(trainer, trainer.global_step + 1):
             self._before = [p.detach().clone() for p in _weights(optimizer)]

@@ -8,9 +8,11 @@ import json
 import textwrap
 from typing import Any
 
+from gdlightning.cli.atlas import SORTS, chosen, listing, page
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.optimizers.entry import NEEDS, Entry
-from gdlightning.optimizers.registry import entries, find
+from gdlightning.optimizers.atlas import measured
+from gdlightning.optimizers.entry import CLAUSES, NEEDS, Entry
+from gdlightning.optimizers.registry import entries, find, installed
 
 
 def main(argv: list[str]) -> int:
@@ -21,34 +23,40 @@ def main(argv: list[str]) -> int:
     """
     if argv[:1] == ["show"]:
         return _show(argv[1:])
-    parser = argparse.ArgumentParser("gdl optimizers", description="List optimizers by name.")
+    if argv[:1] == ["prove"]:
+        from gdlightning.cli.prove import main as prove
+
+        return prove(argv[1:])
+    parser = argparse.ArgumentParser(
+        "gdl optimizers", description="List optimizers by name, and by what was measured of them."
+    )
     parser.add_argument("pattern", nargs="?", default="*", help="a shell pattern, e.g. 'ada*'")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--sort", default="name", help=f"by one of {', '.join(SORTS)}")
+    parser.add_argument("--can", default="", help=f"those that can do all of {', '.join(CLAUSES)}")
+    parser.add_argument("--needs", default="", help="none, or those with one of these needs")
+    parser.add_argument("--family", default="", help="those of a family, e.g. second-order")
+    parser.add_argument("--licence", default="", help="permissive, or part of a licence's name")
+    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
     parser.add_argument("--imports", action="append", default=[], help="a module to import first")
     given = parser.parse_args(argv)
     _import(given.imports)
-    found = entries(given.pattern)
+    found = chosen(entries(given.pattern), given)
     if not found:
         names = [e.name for e in entries()]
-        raise UserError(
-            f"No optimizer matches {given.pattern}.{did_you_mean(given.pattern, names)}"
-        )
+        near = did_you_mean(given.pattern, names) if given.pattern != "*" else ""
+        raise UserError(f"No optimizer matches all that is asked for.{near}")
     if given.format == "json":
         print(json.dumps([record(e) for e in found], indent=2))
-        return 0
-    width = max(len(e.name) for e in found)
-    for entry in found:
-        marks = [*entry.needs, *(() if entry.commercial else ("non-commercial licence",))]
-        if entry.refused:
-            marks.append("can't be used here")
-        needs = f"  [{', '.join(marks)}]" if marks else ""
-        print(f"{entry.name.ljust(width)}  {entry.summary}{needs}")
-    print(f"\n{len(found)} optimizers. One in full: gdl optimizers show {found[0].name}")
+    elif given.format == "markdown":
+        print(page(found))
+    else:
+        print(listing(found))
     return 0
 
 
 def record(entry: Entry) -> dict[str, Any]:
     """An entry as plain values for JSON."""
+    facts = measured(entry)
     return {
         "name": entry.name,
         "summary": entry.summary,
@@ -63,6 +71,11 @@ def record(entry: Entry) -> dict[str, Any]:
         "needs": list(entry.needs),
         "refused": entry.refused,
         "defaults": dict(entry.defaults),
+        "rule": entry.rule,
+        "deviation": entry.deviation,
+        "cannot": dict(entry.cannot),
+        "installed": installed(entry),
+        "measured": None if facts is None else vars(facts),
     }
 
 
@@ -99,15 +112,18 @@ def explain(entry: Entry) -> str:
         "family": entry.family,
         "class": entry.target.replace(":", "."),
         "also named": ", ".join(entry.aliases),
+        "update": entry.rule,
         "paper": entry.paper,
+        "departs": entry.deviation,
         "licence": entry.licence + ("" if entry.commercial else " (no commercial use)"),
         "needs": "; ".join(NEEDS[n] for n in entry.needs)
         + (" (met by itself)" if entry.needs else ""),
         "refused": entry.refused,
+        **_measured(entry),
     }
     for name, text in facts.items():
         if text:
-            wrapped = textwrap.wrap(text, 84)
+            wrapped = [w for line in text.split("\n") for w in textwrap.wrap(line, 84)]
             lines += [f"  {name.ljust(12)} {wrapped[0]}"] + [" " * 15 + w for w in wrapped[1:]]
     known = options(entry)
     lines += ["", "options, as --optimizer.OPTION or in YAML under optimizer:"]
@@ -122,6 +138,25 @@ def explain(entry: Entry) -> str:
     return "\n".join(lines)
 
 
+def _measured(entry: Entry) -> dict[str, str]:
+    facts = measured(entry)
+    if facts is None:
+        return {"can't": "; ".join(f"{CLAUSES[k]}: {why}" for k, why in entry.cannot.items())}
+    found = {
+        "can": "; ".join(CLAUSES[k] for k in facts.kept),
+        "can't": "\n".join(f"{k}: {entry.cannot.get(k, seen)}" for k, seen in facts.broken.items()),
+    }
+    if facts.bytes_per_parameter is not None and facts.step_ratio is not None:
+        found["memory"] = f"{facts.bytes_per_parameter:.1f} bytes of state a parameter"
+        found["time"] = f"a training step takes {facts.step_ratio:.2f} times that of fused AdamW"
+    if facts.loss is not None:
+        before, after = facts.loss
+        found["learns"] = (
+            f"small digits, 200 steps at its defaults: loss {before:.3g} → {after:.3g}"
+        )
+    return found
+
+
 def _default(value: Any, required: bool) -> Any:
     if required:
         return "(required)"
@@ -132,5 +167,5 @@ def _import(modules: list[str]) -> None:
     for module in modules:
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:
             raise UserError(f"--imports: {module} can't be imported: {error}.") from error

@@ -60,6 +60,7 @@ def check(training: Training) -> None:
             "leave the weight averaging out."
         )
     trainer = _trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
+    training.optimization.check_trainer(trainer)
     if "closure" in training.optimization.choice.needs and trainer.precision == "16-mixed":
         raise UserError(
             f"The optimizer {training.optimization.choice.entry.name} evaluates the loss several "

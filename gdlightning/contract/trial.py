@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,12 @@ SHORT = 16
 """Steps of a short training: some methods make none before their estimates are good."""
 
 
+def quiet() -> None:
+    """Let Lightning not comment on each of many short trainings."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 @dataclass
 class Outcome:
     """What a training left behind.
@@ -50,7 +57,9 @@ class Outcome:
     def moved(self, prefix: str = "") -> bool:
         """Whether any weight whose name begins so has changed."""
         return any(
-            not torch.equal(self.before[k], v) for k, v in self.after.items() if k.startswith(prefix)
+            not torch.equal(self.before[k], v)
+            for k, v in self.after.items()
+            if k.startswith(prefix)
         )
 
     @property
@@ -58,7 +67,8 @@ class Outcome:
         """Whether all losses and weights are."""
         numbers = torch.tensor(self.losses)
         return bool(
-            torch.isfinite(numbers).all() and all(torch.isfinite(v).all() for v in self.after.values())
+            torch.isfinite(numbers).all()
+            and all(torch.isfinite(v).all() for v in self.after.values())
         )
 
 
@@ -95,6 +105,7 @@ class Trial:
         precision: Any = "32-true",
         unused: bool = False,
         lr_from: tuple[int, float] | None = None,
+        noise: float = 0.0,
         folder: Path | None = None,
         resume: Path | None = None,
         ranks: int = 1,
@@ -110,20 +121,24 @@ class Trial:
             precision: Lightning's name of it.
             unused: with a layer that has no gradient.
             lr_from: from this step on, every learning rate is multiplied by the factor.
+            noise: relative error that every gradient gets before a step.
             folder: where checkpoints go, one every half of the steps.
             resume: a checkpoint to go on from.
             ranks: processes that share each batch.
         """
-        torch.manual_seed(0)
+        L.seed_everything(0, verbose=False)
         module = Digits(sparse="sparse" in self.entry.needs, unused=unused)
         with torch.no_grad():
             for parameter in module.parameters():  # some methods train only what is almost 0
                 parameter.view(-1)[0] = 1e-4
         optimization = Optimization(
-            self.named(**(options or {})), clip=clip, grouping=grouping or Grouping()
+            self.named(**(options or {})),
+            clip=clip,
+            grouping=grouping or Grouping(),
+            refusing=False,
         )
         optimization.attach(module)
-        seen = Seen(optimization, lr_from)
+        seen = Seen(optimization, lr_from, noise)
         callbacks: list[L.Callback] = [seen]
         if folder is not None:
             callbacks.append(Checkpoints(folder, Stops(), every_n_steps=steps // 2))
@@ -150,11 +165,22 @@ class Trial:
         return Outcome(seen.losses, seen.before, after, module, seen.optimizer, seen.clips)
 
 
+def blur(optimizer: Optimizer, noise: float) -> None:
+    """Give gradients relative errors of a standard deviation, always the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in (p for g in optimizer.param_groups for p in g["params"]):
+        if parameter.grad is not None and not parameter.grad.is_sparse:
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.grad = parameter.grad * (1 + noise * drawn).to(parameter.dtype)
+
+
 class Seen(L.Callback):
     """Notes what goes on, and changes the learning rate where it is told to."""
 
-    def __init__(self, optimization: Optimization, lr_from: tuple[int, float] | None) -> None:
-        self.optimization, self.lr_from = optimization, lr_from
+    def __init__(
+        self, optimization: Optimization, lr_from: tuple[int, float] | None, noise: float
+    ) -> None:
+        self.optimization, self.lr_from, self.noise = optimization, lr_from, noise
         self.losses: list[float] = []
         self.clips: list[float] = []
         self.before: dict[str, Tensor] = {}
@@ -168,6 +194,8 @@ class Seen(L.Callback):
 
         def clipped(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
             clip(optimizer, *args, **kwargs)
+            if self.noise:
+                blur(optimizer, self.noise)
             params = [p for g in optimizer.param_groups for p in g["params"]]
             grads = [p.grad.detach() for p in params if p.grad is not None]
             dense = [g.coalesce().values() if g.is_sparse else g for g in grads]

@@ -42,6 +42,8 @@ OBJECTS = frozenset(
 class Packed(Base):
     """An optimizer whose ``state_dict`` holds plain values alone, and is loaded from them."""
 
+    _loaded = False
+
     def state_dict(self) -> dict[str, Any]:
         """Its state, with queues and objects as marked dictionaries."""
         return _each(super().state_dict(), _plain)
@@ -53,12 +55,14 @@ class Packed(Base):
             ValueError: it holds an object of a class that is not known.
         """
         super().load_state_dict(_each(state_dict, _object))
+        self._loaded = True
 
-        def once(*_: Any) -> None:
-            hook.remove()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """A step, before the first of which what was loaded is put in its place."""
+        if self._loaded:
             _place(self)
-
-        hook = self.register_step_pre_hook(once)
+            self._loaded = False
+        return super().step(closure)
 
 
 def _place(optimizer: Optimizer) -> None:

@@ -9,8 +9,10 @@ options; then steps in float32 on matrices of 512 × 512 are timed, the librarie
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
+import io
 import statistics
 import time
 import warnings
@@ -157,7 +159,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    lines = [line for method in given.methods or sources() for line in rows(method)]
+    with contextlib.redirect_stdout(io.StringIO()):  # one library speaks of its weight decay
+        lines = [line for method in given.methods or sources() for line in rows(method)]
     names = ("torch", "pytorch_optimizer", "heavyball", "schedulefree", "prodigyopt", "torchao",
              "bitsandbytes")  # fmt: skip
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names if _there(n))

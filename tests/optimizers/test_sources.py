@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIGS
+from conftest import CONFIGS, through_a_file
 from torch import nn
 from torch.optim import Optimizer
 
@@ -53,14 +52,6 @@ def train(module: nn.Module, optimizer: Optimizer, first: int, last: int) -> Non
         optimizer.zero_grad()
         nn.functional.cross_entropy(module(inputs), torch.arange(12) % 3).backward()
         optimizer.step()
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    stream.seek(0)
-    loaded: dict[str, Any] = torch.load(stream, weights_only=True)
-    return loaded
 
 
 def apart(one: nn.Module, other: nn.Module) -> float:

@@ -1,0 +1,69 @@
+"""States with queues and objects: plain in a file, and as they were after it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+import torch
+from conftest import through_a_file
+from torch import nn
+from torch.optim import Optimizer
+
+from gdlightning.optimizers.build import Choice, Context, build
+from gdlightning.optimizers.groups import Grouping
+from gdlightning.optimizers.packing import MARK
+
+NAMES = ("adashift", "apollo", "conda", "fira", "galore", "scion", "scalable-shampoo")
+
+
+def start(name: str) -> tuple[nn.Module, Optimizer]:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 16), nn.Linear(16, 2))
+    return module, build(Choice.of(name), module, Grouping(), Context())[0]
+
+
+def advance(module: nn.Module, optimizer: Optimizer, first: int, last: int) -> None:
+    for number in range(first, last):
+        torch.manual_seed(number)
+        optimizer.zero_grad()
+        module(torch.randn(8, 12)).square().mean().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_goes_on_with_the_same_bits(name: str) -> None:
+    module, optimizer = start(name)
+    advance(module, optimizer, 0, 14)
+    other, resumed = start(name)
+    other.load_state_dict(module.state_dict())
+    resumed.load_state_dict(through_a_file(optimizer.state_dict()))
+    again = through_a_file(resumed.state_dict())  # saved once more before a step
+    resumed.load_state_dict(again)
+    advance(module, optimizer, 14, 30)
+    advance(other, resumed, 14, 30)
+    for one, two in zip(module.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_queue_keeps_its_length_where_lightning_moves_states() -> None:
+    module, optimizer = start("adashift")
+    advance(module, optimizer, 0, 3)
+    _, resumed = start("adashift")
+    resumed.load_state_dict(optimizer.state_dict())
+    for state in resumed.state.values():  # as Lightning does after loading
+        for key, value in state.items():
+            state[key] = type(value)(value) if isinstance(value, dict | deque) else value
+    advance(module, resumed, 3, 4)
+    queues = [s["grad_queue"] for s in resumed.state.values()]
+    assert all(isinstance(q, deque) and q.maxlen == 10 for q in queues)
+
+
+def test_an_object_of_another_class_is_not_made() -> None:
+    module, optimizer = start("galore")
+    advance(module, optimizer, 0, 2)
+    state = optimizer.state_dict()
+    first = next(iter(state["state"]))
+    state["state"][first]["projector"] = {MARK: "subprocess:Popen", "attributes": {}}
+    with pytest.raises(ValueError, match="not known: subprocess:Popen"):
+        optimizer.load_state_dict(state)
