@@ -185,9 +185,8 @@ class Optimization:
             loss = optimizer_closure() if optimizer_closure is not None else None
             return loss if loss is None else self.step_loss.take(self._module.trainer)
 
-        looks = bool({"loss", "closure"} & self.choice.needs)
         with contextlib.suppress(Dropped):
-            optimizer.step(closure=closure if looks else optimizer_closure)
+            optimizer.step(closure=closure if self._sees_loss else optimizer_closure)
         self.step_loss.total = None
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -200,7 +199,8 @@ class Optimization:
         weight = getattr(self._module.trainer.train_dataloader, "weight", 1.0)
         if weight != 1.0:
             loss = loss * weight
-        self.step_loss.add(loss, self._module.trainer)
+        if self._sees_loss:
+            self.step_loss.add(loss, self._module.trainer)
         if "second-order" in self.choice.needs:
             differentiable_backward(loss, *args, **kwargs)
         else:
@@ -244,6 +244,10 @@ class Optimization:
                 "change.\nWrite schedule: constant (--schedule constant), without a warm-up."
             )
         return False
+
+    @property
+    def _sees_loss(self) -> bool:
+        return bool({"loss", "closure"} & self.choice.needs)
 
     @property
     def _module(self) -> L.LightningModule:

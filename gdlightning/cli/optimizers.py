@@ -115,6 +115,7 @@ def explain(entry: Entry) -> str:
         "update": entry.rule,
         "paper": entry.paper,
         "departs": entry.deviation,
+        "defaults": _origin(entry),
         "licence": entry.licence + ("" if entry.commercial else " (no commercial use)"),
         "needs": "; ".join(NEEDS[n] for n in entry.needs)
         + (" (met by itself)" if entry.needs else ""),
@@ -136,6 +137,12 @@ def explain(entry: Entry) -> str:
             f"{default!s:12}  {option.help}".rstrip()
         )
     return "\n".join(lines)
+
+
+def _origin(entry: Entry) -> str:
+    """Where the defaults come from."""
+    other = ", ".join(f"{k} {v}" for k, v in entry.defaults.items())
+    return f"those of {entry.library}" + (f", but for {other}" if other else "")
 
 
 def _measured(entry: Entry) -> dict[str, str]:
