@@ -129,6 +129,7 @@ def quiet() -> None:
         ".*Sparse invariant checks.*",
         ".*lr_scheduler.step\\(\\)` before `optimizer.step.*",  # a first step was dropped
         ".*It is recommended to use `self.log.*sync_dist.*",
+        ".*max_lr was not set.*",  # heavyball's, which takes the present one
         ".*Using backward\\(\\) with create_graph=True.*",
     ):
         warnings.filterwarnings("ignore", message)

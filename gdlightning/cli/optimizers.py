@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     if not found:
         names = [e.name for e in entries()]
         near = did_you_mean(given.pattern, names) if given.pattern != "*" else ""
-        raise UserError(f"No optimizer matches all that is asked for.{near}")
+        raise UserError(f"No optimizer matches {given.pattern} and all that is asked for.{near}")
     if given.format == "json":
         print(json.dumps([record(e) for e in found], indent=2))
     elif given.format == "markdown":

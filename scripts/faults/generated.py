@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from gdlightning.cli.choices import find
-from gdlightning.optimizers.registry import entries
+from gdlightning.optimizers.registry import entries, installed
 from gdlightning.schedules import names as schedule_names
 
 Tree = dict[str, Any]
@@ -172,8 +172,8 @@ def optimizers(draw: DrawFn, net: Tree) -> Tree:
         lacking.add("matrices")
     if not net.get("sparse"):
         lacking.add("sparse")
-    name = draw(st.sampled_from([e.name for e in entries()
-                                 if not (e.refused or lacking & set(e.needs))]))  # fmt: skip
+    usable = [e for e in entries() if installed(e) and not (e.refused or e.device)]
+    name = draw(st.sampled_from([e.name for e in usable if not lacking & set(e.needs)]))
     found = find("optimizer", name)
     table = {k: s for k, s in OPTIONS.items() if k in found.options}
     table |= {k: st.booleans() for k, o in found.options.items() if o.type is bool}

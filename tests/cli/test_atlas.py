@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from conftest import CONFIGS, QUIET, Run
 
+from gdlightning.optimizers import registry
+
 
 def listed(gdl: Run, *flags: str) -> list[dict[str, Any]]:
     result = gdl("optimizers", *flags, "--format", "json")
@@ -75,8 +77,9 @@ def test_one_in_full(gdl: Run) -> None:
         assert part in shown, part
 
 
-def test_the_proof_of_ones_own(gdl: Run) -> None:
-    Path("mine.py").write_text(
+def test_the_proof_of_ones_own(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    Path("proved.py").write_text(
         "import torch, gdlightning as gdl\n"
         "@gdl.register('proved-mine', summary='a step')\n"
         "class Mine(torch.optim.SGD):\n"
@@ -91,10 +94,10 @@ def test_the_proof_of_ones_own(gdl: Run) -> None:
         "            [p.mul_(0.9) for p in params if p.grad is None]\n"
         "        return loss\n"
     )
-    good = gdl("optimizers", "prove", "proved-mine", "--imports", "mine")
+    good = gdl("optimizers", "prove", "proved-mine", "--imports", "proved")
     assert good.code == 0, good.out + good.err
     assert good.out.count("  yes  ") == 10
-    bad = gdl("optimizers", "prove", "proved-moved", "--imports", "mine", "--format", "json")
+    bad = gdl("optimizers", "prove", "proved-moved", "--imports", "proved", "--format", "json")
     assert bad.code == 1
     assert set(json.loads(bad.out)["broken"]) == {"no-gradient"}
 

@@ -14,6 +14,7 @@ import gdlightning as gdl
 from gdlightning.contract.clauses import ALONE
 from gdlightning.contract.record import examine
 from gdlightning.contract.trial import quiet
+from gdlightning.optimizers import registry
 from gdlightning.optimizers.entry import CLAUSES
 from gdlightning.optimizers.registry import find
 
@@ -112,6 +113,12 @@ class Noisy(Plain):
                 noise: Tensor = torch.randn(parameter.shape, generator=NOISE)
                 parameter.add_(noise.to(parameter.dtype), alpha=1e-5)
         return loss
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is known to no other."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
 NOISE = torch.Generator()

@@ -59,6 +59,7 @@ def train(entry: Entry, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor
     return before, model.state_dict(), trainer.global_step
 
 
+@pytest.mark.filterwarnings("ignore:max_lr was not set")  # heavyball takes the present one
 @pytest.mark.parametrize("entry", TRAINED, ids=[e.name for e in TRAINED])
 def test_makes_steps(entry: Entry) -> None:
     wanted = LATE.get(entry.name, STEPS)

@@ -337,7 +337,9 @@ ENTRIES = (
         licence="Apache-2.0",
         aliases=("sophia",),
         needs=("second-order",),
-        likeness=Likeness(0.8, "its authors: a little below AdamW's"),
+        likeness=Likeness(
+            80.0, "its authors: 0.8 of AdamW's; here a step is at most 0.01 of its lr"
+        ),
         cannot={
             "ddp": (
                 "the Hessian's products need the gradient's graph, which torch's "
