@@ -61,7 +61,7 @@ def record(entry: Entry) -> dict[str, Any]:
         "name": entry.name,
         "summary": entry.summary,
         "family": entry.family,
-        "library": entry.library,
+        "library": entry.package,
         "target": entry.target,
         "aliases": list(entry.aliases),
         "use": entry.use,
@@ -142,7 +142,7 @@ def explain(entry: Entry) -> str:
 def _origin(entry: Entry) -> str:
     """Where the defaults come from."""
     other = ", ".join(f"{k} {v}" for k, v in entry.defaults.items())
-    return f"those of {entry.library}" + (f", but for {other}" if other else "")
+    return f"those of {entry.package}" + (f", but for {other}" if other else "")
 
 
 def _measured(entry: Entry) -> dict[str, str]:

@@ -142,7 +142,7 @@ def _make(
         settings[option] = getattr(context, what)
     mine = {p for g in groups for p in g.params}
     if (
-        entry.library == "torch"
+        entry.package == "torch"
         and "fused" in known
         and "fused" not in settings
         and "foreach" not in settings

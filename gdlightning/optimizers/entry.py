@@ -112,14 +112,14 @@ class Entry:
     refused: str = ""
 
     @property
-    def library(self) -> str:
+    def package(self) -> str:
         """The distribution that holds the class: ``torch``, ``pytorch_optimizer``, …"""
         return self.target.split(":")[0].split(".")[0]
 
     @property
     def extra(self) -> str:
         """The extra of gdlightning that installs its library; empty where it is there anyway."""
-        return self.library if self.library in EXTRAS else ""
+        return self.package if self.package in EXTRAS else ""
 
     @property
     def lr_free(self) -> bool:

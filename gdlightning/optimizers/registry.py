@@ -99,9 +99,9 @@ def load(entry: Entry) -> type[Optimizer]:
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if entry.extra and (error.name or "").split(".")[0] == entry.library:
+        if entry.extra and (error.name or "").split(".")[0] == entry.package:
             raise UserError(
-                f"The optimizer {entry.name} is in {entry.library}, which is not installed. "
+                f"The optimizer {entry.name} is in {entry.package}, which is not installed. "
                 f"Install it with: pip install 'gdlightning[{entry.extra}]'"
             ) from error
         raise UserError(
@@ -127,8 +127,8 @@ def load(entry: Entry) -> type[Optimizer]:
 
 def installed(entry: Entry) -> bool:
     """Whether the library of an entry is there; nothing is imported."""
-    here = sys.modules.get(entry.library) is not None  # a script's own has no spec to find
-    return here or importlib.util.find_spec(entry.library) is not None
+    here = sys.modules.get(entry.package) is not None  # a script's own has no spec to find
+    return here or importlib.util.find_spec(entry.package) is not None
 
 
 def _table() -> dict[str, Entry]:

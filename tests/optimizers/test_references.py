@@ -49,7 +49,7 @@ class Row:
         reference: makes the reference: a rule for each tensor, or a whole Reference.
         options: of both.
         switches: what the reference must turn on to do as the library does: the deviation.
-        library: options of the optimizer alone.
+        package: options of the optimizer alone.
         own: settings of the reference alone that are no deviation of this optimizer.
         widths: of the layers of the net.
         case: tells rows of one optimizer apart.
@@ -59,7 +59,7 @@ class Row:
     reference: Callable[..., Rule | Reference]
     options: Mapping[str, Any]
     switches: Mapping[str, Any] = field(default_factory=dict)
-    library: Mapping[str, Any] = field(default_factory=dict)
+    package: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
     widths: tuple[int, int, int, int] = (4, 6, 5, 3)
     case: str = ""
@@ -92,15 +92,15 @@ ROWS = (
     Row("sgd", momentum.Nesterov, MOVING, RATE),
     Row("adagrad", accumulated.Adagrad, {"lr": 0.05, "eps": EPS}),
     Row("rmsprop", accumulated.RMSprop, {"lr": 0.01}, {"eps": EPS, "alpha": 0.99},
-        library={"eps": EPS}),
+        package={"eps": EPS}),
     Row("adadelta", accumulated.Adadelta, {"lr": 1.0, "eps": EPS}),
     Row("adam", adam.Adam, ADAM),
     Row("adamw", adam.AdamW, ADAM, {"decay_by_rate": True}),
     Row("nadam", adam.NAdam, ADAM, {"constant_average": True}),
-    Row("radam", adam.RAdam, {"lr": 0.02}, {"eps": EPS, "threshold": 5.0}, library={"eps": EPS}),
-    Row("adamax", adam.Adamax, {"lr": 0.02}, {"eps": EPS}, library={"eps": EPS}),
+    Row("radam", adam.RAdam, {"lr": 0.02}, {"eps": EPS, "threshold": 5.0}, package={"eps": EPS}),
+    Row("adamax", adam.Adamax, {"lr": 0.02}, {"eps": EPS}, package={"eps": EPS}),
     Row("amsgrad", adam.AMSGrad, {"lr": 0.02, "betas": (0.9, 0.9)}, {"eps": EPS, "correct": True},
-        library={"eps": EPS}),
+        package={"eps": EPS}),
     Row("lion", sign.Lion, {"lr": 0.01}),
     Row("lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB),
     Row("lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB, widths=(4, 400, 3, 3),
@@ -113,7 +113,7 @@ ROWS = (
     Row("adopt", adam_later.ADOPT, ADAM, {"clip_ahead": True}),
     Row("ademamix", adam_later.AdEMAMix, ADAM, {"decay_in_gradient": True}),
     Row("ademamix", adam_later.AdEMAMix, {**ADAM, "t_alpha_beta3": 15},
-        library={"weight_decouple": True}, case="as-in-the-paper"),
+        package={"weight_decouple": True}, case="as-in-the-paper"),
     Row("muon", muon, {"lr": 0.02}, {"scale_tall": True, "normalised": True}),
     Row("soap", matrix.SOAP, {"lr": 0.02, "eps": EPS, "precondition_frequency": 3}, SOAP,
         widths=(4, 4, 4, 4), case="square"),
@@ -122,7 +122,7 @@ ROWS = (
         "max_precondition_dim": 4}, SOAP, widths=(4, 6, 3, 5), case="one-sided"),
     Row("shampoo", matrix.Shampoo, {"lr": 0.05, "matrix_eps": EPS}),
     Row("sophia-h", second_order.SophiaH, {"lr": 0.5, "eps": 1e-4, "update_period": 3},
-        {"bounded_ratio": True}, library={"p": 0.05}, own={"gamma": 0.05}),
+        {"bounded_ratio": True}, package={"p": 0.05}, own={"gamma": 0.05}),
     Row("prodigy", lr_free.Prodigy, {"lr": 1.0, "d0": 0.01, "eps": EPS}, {"eps_by_new_d": True}),
     Row("schedule-free-sgd", schedule_free.ScheduleFreeSGD, {"lr": 0.2}, {"largest_rate": True},
         own={"beta": 0.9}),
@@ -134,7 +134,7 @@ ROWS = (
         "float32_correction": True}, own={"floor": 1e-15}),
     Row("stable-adamw", adam.StableAdamW, {**ADAM, "betas": (0.9, 0.95)}),
     Row("sam", functools.partial(sam, momentum.GradientDescent), {"lr": 0.1, "rho": 0.2},
-        library={"base": "gd"}),
+        package={"base": "gd"}),
     Row("sam", functools.partial(sam, momentum.Nesterov), {"lr": 0.1, "rho": 0.2}, own=RATE,
         case="on-sgd"),  # the rate is the base's deviation
 )  # fmt: skip
@@ -216,7 +216,7 @@ def modes(row: Row) -> bool:
 def library_path(row: Row, decay: float) -> list[Weights]:
     """The weights of each step of the optimizer, those for evaluation too where it has any."""
     net, needs = Net(row.widths), find(row.name).needs
-    settings = {"name": row.name, "weight_decay": decay, **row.options, **row.library}
+    settings = {"name": row.name, "weight_decay": decay, **row.options, **row.package}
     if row.name == "muon" and not decay:
         settings["companion"] = {"name": "adamw", "weight_decay": 0.0}
     optimizer: Any = build(Choice.of(settings), net.module, Grouping(decay=KINDS), Context())[0]

@@ -79,7 +79,7 @@ def test_goes_on_from_a_file_with_the_same_bits(entry: Entry) -> None:
      ("adamw", "heavyball:adamw", 1e-6), ("momentum", "heavyball:sgd", 1e-6)],
 )  # fmt: skip
 def test_makes_the_steps_of_the_default(one: str, other: str, close: float) -> None:
-    pytest.importorskip(find(other).library)
+    pytest.importorskip(find(other).package)
     options: dict[str, dict[str, Any]] = {
         "heavyball:adamw": {"betas": [0.9, 0.999], "storage_dtype": "float64"},
         "heavyball:sgd": {"storage_dtype": "float64"},
