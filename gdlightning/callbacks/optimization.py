@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.callbacks import in_backward
+from gdlightning.callbacks.failures import Failures
 from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.modes import Modes, fitting
 from gdlightning.callbacks.refusals import asked_of_optimization, asked_of_trainer, refuse
@@ -179,14 +180,19 @@ class Optimization:
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, unless the guard drops it."""
+        """Step, unless the guard drops it.
+
+        Raises:
+            UserError: the optimizer raised something of its own.
+        """
 
         def closure() -> Any:
             loss = optimizer_closure() if optimizer_closure is not None else None
             return loss if loss is None else self.step_loss.take(self._module.trainer)
 
-        with contextlib.suppress(Dropped):
-            optimizer.step(closure=closure if self._sees_loss else optimizer_closure)
+        evaluate = closure if self._sees_loss else optimizer_closure
+        with contextlib.suppress(Dropped), Failures(self.choice.entry.name, evaluate) as failures:
+            optimizer.step(closure=failures.closure)
         self.step_loss.total = None
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:

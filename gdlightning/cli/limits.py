@@ -21,6 +21,19 @@ LAYERS = 10_000
 LONGEST = 200
 """Bytes of a run's name; file systems take 255 for a folder."""
 SEEDS = 2**32
+NAMES = 100
+"""Entries of a list of names: of callbacks, loggers, modules to import."""
+
+
+def check_names(key: str, value: Any) -> None:
+    """Refuse a list of names that is too long, before each is looked at.
+
+    Raises:
+        UserError: with the key.
+    """
+    listed = key in ("callbacks", "loggers", "imports") and isinstance(value, list)
+    if listed and len(value) > NAMES:
+        raise UserError(f"{key} has {len(value):,} entries; at most {NAMES}.")
 
 
 def check_general(values: Mapping[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gdlightning.cli.limits import check_numbers
+from gdlightning.cli.limits import check_names, check_numbers
 from gdlightning.cli.sources import NAMED, Setting, shown
 from gdlightning.errors import UserError
 from gdlightning.signature import Option, type_name
@@ -31,6 +32,8 @@ def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[st
     tree: dict[str, Any] = {}
     for key, setting in merged.items():
         found = known.get(key)
+        with placed(setting):
+            check_names(key, setting.value)
         if found is not None:
             put(tree, key, _listed(setting.value, found.type))
         elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
@@ -45,10 +48,8 @@ def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[st
         raise UserError(f"The config can't be read: {str(error).splitlines()[0]}") from error
     for key, setting in merged.items():
         if key in known:
-            try:
+            with placed(setting):
                 check_numbers(key, _get(values, key))
-            except UserError as error:
-                raise at(error, setting) from error
     return values
 
 
@@ -103,6 +104,15 @@ def at(error: UserError, setting: Setting | None) -> UserError:
     """The same error with the place where the setting was given."""
     origin = setting.origin if setting else "the defaults"
     return UserError(f"{error}\n(in {origin})" if "(in " not in str(error) else str(error))
+
+
+@contextlib.contextmanager
+def placed(setting: Setting | None) -> Iterator[None]:
+    """Let an error that is raised within say where the setting was given."""
+    try:
+        yield
+    except UserError as error:
+        raise at(error, setting) from error
 
 
 def located(error: UserError, given: Mapping[str, Setting]) -> UserError:

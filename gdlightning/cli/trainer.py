@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import LearningRateMonitor, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
@@ -25,6 +26,7 @@ from gdlightning.cli.folder import plain
 from gdlightning.cli.resume import Run
 from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.optimizers.choice import Choice
 from gdlightning.storage.checkpoint import FORMAT, WholeCheckpoints
 from gdlightning.storage.logs import KeptCSVLogger
 
@@ -52,13 +54,7 @@ def check(training: Training) -> None:
             "Set data.batch_size to the whole batch and leave the first out."
         )
     extra = build_callbacks(training.config.values["callbacks"])
-    if "modes" in training.optimization.choice.needs and any(
-        isinstance(c, WeightAveraging) for c in extra
-    ):
-        raise UserError(
-            f"callbacks: {training.optimization.choice.entry.name} averages its weights itself; "
-            "leave the weight averaging out."
-        )
+    _check_callbacks(extra, training.optimization.choice)
     trainer = _trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
     training.optimization.check_trainer(trainer)
     if "closure" in training.optimization.choice.needs and trainer.precision == "16-mixed":
@@ -67,6 +63,19 @@ def check(training: Training) -> None:
             "times a step, which scaled float16 gradients do not allow.\n"
             "Write trainer.precision: bf16-mixed or 32-true."
         )
+
+
+def _check_callbacks(callbacks: Sequence[L.Callback], choice: Choice) -> None:
+    name = choice.entry.name
+    for callback in callbacks:
+        if isinstance(callback, WeightAveraging) and "modes" in choice.needs:
+            raise UserError(
+                f"callbacks: {name} averages its weights itself; leave the weight averaging out."
+            )
+        if isinstance(callback, LearningRateMonitor) and choice.value("lr") is None:
+            raise UserError(
+                f"callbacks: {name} has no learning rate; leave the learning-rate-monitor out."
+            )
 
 
 def first_rank() -> bool:

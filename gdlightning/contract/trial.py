@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -150,7 +151,7 @@ class Trial:
             accumulate_grad_batches=accumulate,
             precision=precision,
             callbacks=callbacks,
-            plugins=[WholeCheckpoints()] if folder is not None else None,
+            plugins=[AsyncCheckpointIO(WholeCheckpoints())] if folder is not None else None,
             logger=False,
             enable_checkpointing=folder is not None,
             enable_progress_bar=False,

@@ -124,7 +124,7 @@ class BatchLoader:
         count = len(self.rows)
         if self.shuffle:
             seed = self.seed * 1_000_003 + self.epoch + self.reorder * 7_919_000_041
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator().manual_seed(seed % 2**63)
             order = torch.randperm(count, generator=generator)
         else:
             order = torch.arange(count)

@@ -83,8 +83,11 @@ def _unpickled(state: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in state.get("heavyball", {}).items() if k != "precond_schedule"}
 
 
-class Torchao(Base):
-    """Steps on a CPU without a compiler; on a GPU they are compiled, as the library means it."""
+class Torchao(Packed):
+    """Steps on a CPU without a compiler; on a GPU they are compiled, as the library means it.
+
+    Its states of few bits are saved as their parts.
+    """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Evaluate the closure, then step."""

@@ -1,8 +1,9 @@
 """States of optimizers as plain values, so that checkpoints are read without running code.
 
-Some classes keep a queue or an object of their own in their state, which ``torch.load`` with
-``weights_only`` refuses. They are written as marked dictionaries, and made again on loading: only
-the classes that are named here, by their attributes.
+Some classes keep a queue, an object or a kind of tensor of their own in their state, which
+``torch.load`` with ``weights_only`` refuses, or reads only where their library is imported. They
+are written as marked dictionaries, and made again on loading: only the classes that are named
+here, by their attributes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ OBJECTS = frozenset(
      f"{UTILS}.partition:BlockPartitioner"}
     | {f"{UTILS}.graft:{kind}Graft" for kind in ("", "SGD", "AdaGrad", "RMSProp", "SQRTN")}
 )  # fmt: skip
+
+TENSORS = frozenset(
+    f"torchao.optim.subclass_{file}:OptimState{kind}"
+    for file, kind in (("4bit", "4bit"), ("8bit", "8bit"), ("fp8", "Fp8"))
+)
+"""Kinds of tensors, which say themselves of which parts they are made."""
 
 
 class Packed(Base):
@@ -95,6 +102,9 @@ def _plain(value: Any) -> Any:
         return value.value
     if _kind(value) in OBJECTS:
         return {MARK: _kind(value), "attributes": {k: _plain(v) for k, v in vars(value).items()}}
+    if _kind(value) in TENSORS:
+        names, about = value.__tensor_flatten__()
+        return {MARK: _kind(value), "parts": {k: getattr(value, k) for k in names}, "about": about}
     return value
 
 
@@ -102,10 +112,12 @@ def _object(value: Any) -> Any:
     kind = value.get(MARK, QUEUE) if isinstance(value, Mapping) else QUEUE
     if kind == QUEUE:
         return value
-    if kind not in OBJECTS:
+    if kind not in OBJECTS | TENSORS:
         raise ValueError(f"The saved optimizer holds an object that is not known: {kind}.")
     module, _, name = kind.partition(":")
     cls = getattr(importlib.import_module(module), name)
+    if kind in TENSORS:
+        return cls.__tensor_unflatten__(value["parts"], value["about"])
     made = cls.__new__(cls)
     vars(made).update({k: _object(v) for k, v in value["attributes"].items()})
     return made

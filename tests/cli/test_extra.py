@@ -58,3 +58,20 @@ def test_averaging_twice_is_refused(gdl: Run) -> None:
                  "schedule-free-adamw", "--callbacks", "[ema-weight-averaging]")  # fmt: skip
     assert result.code == 2
     assert "averages its weights itself" in result.err
+
+
+def test_a_monitor_of_a_rate_that_is_not_there_is_refused(gdl: Run) -> None:
+    from conftest import CONFIGS, QUIET
+
+    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer", "alig",
+                 "--schedule", "constant", "--callbacks", "[learning-rate-monitor]")  # fmt: skip
+    assert result.code == 2
+    assert "alig has no learning rate" in result.err
+    assert not Path("runs").exists()
+
+
+def test_thousands_of_them_are_not_looked_at_one_by_one(gdl: Run) -> None:
+    Path("many.yaml").write_text(f"callbacks: [{', '.join(['a'] * 60_000)}]\n")
+    result = gdl("fit", "--config", "many.yaml")
+    assert result.code == 2
+    assert "callbacks has 60,000 entries; at most 100.\n(in many.yaml)" in result.err

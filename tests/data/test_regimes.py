@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import gdlightning as gdl
-from gdlightning.data.loader import TensorRows
+from gdlightning.data.loader import BatchLoader, TensorRows
 
 COUNT, LR = 23, 0.1
 
@@ -158,3 +158,10 @@ def test_sizes_that_cant_be_meant(key: str, value: int) -> None:
     options: dict[str, Any] = {key: value}
     with pytest.raises(gdl.UserError, match=rf"data\.{key} is 0"):
         Points(**options)
+
+
+def test_any_seed_of_the_data_orders_it() -> None:
+    rows = TensorRows(torch.arange(COUNT))
+    for seed in (2**63 - 1, -(2**63), 9 * 10**16):
+        loader = BatchLoader(rows, 4, shuffle=True, seed=seed)
+        assert torch.cat([batch[0] for batch in loader]).sort().values.tolist() == [*range(COUNT)]

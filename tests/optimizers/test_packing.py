@@ -14,12 +14,13 @@ from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.optimizers.packing import MARK
 
-NAMES = ("adashift", "apollo", "conda", "fira", "galore", "scion", "scalable-shampoo")
+NAMES = ("adashift", "apollo", "conda", "fira", "galore", "scion", "scalable-shampoo",
+         "torchao:adamw-8bit", "torchao:adamw-4bit", "torchao:adamw-fp8")  # fmt: skip
 
 
 def start(name: str) -> tuple[nn.Module, Optimizer]:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 16), nn.Linear(16, 2))
+    module = nn.Sequential(nn.Linear(12, 64), nn.Tanh(), nn.Linear(64, 64), nn.Linear(64, 2))
     return module, build(Choice.of(name), module, Grouping(), Context())[0]
 
 
@@ -67,3 +68,15 @@ def test_an_object_of_another_class_is_not_made() -> None:
     state["state"][first]["projector"] = {MARK: "subprocess:Popen", "attributes": {}}
     with pytest.raises(ValueError, match="not known: subprocess:Popen"):
         optimizer.load_state_dict(state)
+
+
+def test_states_of_few_bits_are_saved_as_parts_and_stay_few_bits() -> None:
+    module, optimizer = start("torchao:adamw-4bit")
+    advance(module, optimizer, 0, 2)
+    saved = through_a_file(optimizer.state_dict())
+    _, resumed = start("torchao:adamw-4bit")
+    resumed.load_state_dict(saved)
+    sizes = {type(s["exp_avg"]).__name__ for s in resumed.state.values()}
+    assert "OptimState4bit" in sizes
+    parts = [s["exp_avg"] for s in saved["state"].values() if isinstance(s["exp_avg"], dict)]
+    assert [p["parts"]["codes"].dtype for p in parts] == [torch.uint8]

@@ -1,0 +1,71 @@
+"""An optimizer that can't make its step is named; a loss that can't be had is not its fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as L
+import pytest
+import torch
+from conftest import CONFIGS, QUIET, Run
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from gdlightning import optimize
+from gdlightning.errors import UserError
+
+
+class Halves(L.LightningModule):
+    """Embeds whole numbers; after some batches its loss fails."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        super().__init__()
+        self.bag, self.fails_at = nn.EmbeddingBag(8, 1, mode="sum"), fails_at
+
+    def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
+        if index == self.fails_at:
+            raise ZeroDivisionError("of the loss")
+        return self.bag(batch[0]).square().mean()
+
+
+def train(module: Halves, optimizer: str) -> None:
+    data = DataLoader(TensorDataset(torch.arange(32).view(16, 2) % 8), batch_size=4)
+    optimize(module, optimizer)
+    trainer = L.Trainer(max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu",
+                        enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer.fit(module, data)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_net_without_second_derivatives() -> None:
+    with pytest.raises(UserError, match=r"adahessian can't make this step.*embedding_bag") as told:
+        train(Halves(), "adahessian")
+    assert isinstance(told.value.__cause__, RuntimeError)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("optimizer", ["adamw", "lbfgs", "sam"])
+def test_what_the_loss_raises_stays_as_it_is(optimizer: str) -> None:
+    with pytest.raises(ZeroDivisionError, match="of the loss"):
+        train(Halves(fails_at=2), optimizer)
+
+
+def test_a_failed_step_ends_without_a_traceback(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("breaks.py").write_text("""
+import torch
+from gdlightning import register
+
+@register("breaks", summary="breaks")
+class Breaks(torch.optim.SGD):
+    '''Divides by zero in its third step.'''
+    def step(self, closure=None):
+        self.made = getattr(self, "made", 0) + 1
+        1 / (3 - self.made)
+        return super().step(closure)
+""")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--imports", "breaks",
+                 "--optimizer", "breaks", "--optimizer.lr", "0.01")  # fmt: skip
+    assert result.code == 2
+    assert "breaks can't make this step: ZeroDivisionError" in result.err
+    assert "Traceback" not in result.err
