@@ -25,7 +25,8 @@ class Halves(L.LightningModule):
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
         if index == self.fails_at:
             raise ZeroDivisionError("of the loss")
-        return self.bag(batch[0]).square().mean()
+        loss: torch.Tensor = self.bag(batch[0]).square().mean()
+        return loss
 
 
 def train(module: Halves, optimizer: str) -> None:
