@@ -21,10 +21,11 @@ MAY_IMPORT = {
     "storage": BENEATH,
     "callbacks": BENEATH
     | {"storage", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    "loop": BENEATH | {"data", "callbacks"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract"},
+    | {"contract", "loop"},
 }
 
 

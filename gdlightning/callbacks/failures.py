@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
+
+from torch.optim import Optimizer
 
 from gdlightning.errors import UserError
 
 
-class Failures:
-    """Tells what a step raises from what the evaluation of the loss within it raises.
+def name_failures(optimizer: Optimizer, name: str) -> None:
+    """Let the optimizer's ``step`` raise a ``UserError`` that names it, for errors of its own.
 
-    Args:
-        name: of the optimizer.
-        closure: evaluates the loss; what it raises is not the optimizer's.
-
-    Raises:
-        UserError: on leaving, of anything but a lack of memory that the step raised.
+    What the evaluation of the loss within the step raises passes as it is, and so does a lack of
+    memory.
     """
+    inner = optimizer.step
 
-    def __init__(self, name: str, closure: Callable[[], Any] | None) -> None:
-        self.name, self._closure = name, closure
-        self._evaluating: BaseException | None = None
-        self.closure = None if closure is None else self._evaluate
+    def step(own: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
+        others: list[BaseException] = []
 
-    def _evaluate(self) -> Any:
+        def evaluate() -> Any:
+            try:
+                return closure() if closure is not None else None
+            except BaseException as error:
+                others.append(error)
+                raise
+
         try:
-            return self._closure() if self._closure is not None else None
-        except BaseException as error:
-            self._evaluating = error
-            raise
+            return inner(evaluate if closure is not None else None)
+        except Exception as error:
+            memory = isinstance(error, MemoryError) or "allocate" in str(error)
+            if others or memory or isinstance(error, UserError):
+                raise
+            said = str(error).strip().split("\n")[0]
+            raise UserError(
+                f"The optimizer {name} can't make this step: {type(error).__name__}: {said}\n"
+                "Other options of it, or another optimizer, may train this model; --debug shows "
+                "where."
+            ) from error
 
-    def __enter__(self) -> Failures:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        theirs = error is self._evaluating or not isinstance(error, Exception)
-        if theirs or isinstance(error, UserError | MemoryError) or "allocate" in str(error):
-            return
-        said = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"The optimizer {self.name} can't make this step: {type(error).__name__}: {said}\n"
-            "Other options of it, or another optimizer, may train this model; --debug shows where."
-        ) from error
+    optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]

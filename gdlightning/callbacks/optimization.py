@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.callbacks import in_backward
-from gdlightning.callbacks.failures import Failures
+from gdlightning.callbacks.failures import name_failures
 from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.modes import Modes, fitting
 from gdlightning.callbacks.refusals import asked_of_optimization, asked_of_trainer, refuse
@@ -136,6 +136,7 @@ class Optimization:
         self.check_trainer(trainer)
         context = self.context(trainer)
         optimizer, self.parts = build(self.choice, module, self.grouping, context)
+        name_failures(optimizer, self.choice.entry.name)
         if self.replay is not None:
             self.replay.take_over(optimizer)
         if not self._has_rate(optimizer):
@@ -180,19 +181,14 @@ class Optimization:
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, unless the guard drops it.
-
-        Raises:
-            UserError: the optimizer raised something of its own.
-        """
+        """Step, unless the guard drops it."""
 
         def closure() -> Any:
             loss = optimizer_closure() if optimizer_closure is not None else None
             return loss if loss is None else self.step_loss.take(self._module.trainer)
 
-        evaluate = closure if self._sees_loss else optimizer_closure
-        with contextlib.suppress(Dropped), Failures(self.choice.entry.name, evaluate) as failures:
-            optimizer.step(closure=failures.closure)
+        with contextlib.suppress(Dropped):
+            optimizer.step(closure=closure if self._sees_loss else optimizer_closure)
         self.step_loss.total = None
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ from gdlightning.cli.folder import plain
 from gdlightning.cli.resume import Run
 from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.loop.epoch import EpochLoop
 from gdlightning.optimizers.choice import Choice
 from gdlightning.storage.checkpoint import FORMAT, WholeCheckpoints
 from gdlightning.storage.logs import KeptCSVLogger
@@ -104,12 +105,14 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
         callbacks.append(Checkpoints(folder / "checkpoints", stops, **given))
     module: Any = training.module
     module._set_hparams(_flat(config.values))
-    return _trainer(
+    trainer = _trainer(
         training,
         logger=_loggers(training, folder),
         callbacks=callbacks,
         plugins=[AsyncCheckpointIO(WholeCheckpoints())],
     )
+    EpochLoop.install(trainer)
+    return trainer
 
 
 def record(training: Training) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_a_net_without_second_derivatives() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("optimizer", ["adamw", "lbfgs", "sam"])
+@pytest.mark.parametrize("optimizer", ["adamw", "alig", "lbfgs", "sam"])
 def test_what_the_loss_raises_stays_as_it_is(optimizer: str) -> None:
     with pytest.raises(ZeroDivisionError, match="of the loss"):
         train(Halves(fails_at=2), optimizer)

@@ -1,0 +1,159 @@
+"""The loop over an epoch's batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.loops.optimization.automatic import ClosureResult
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from torch import Tensor
+
+from gdlightning.callbacks.optimization import Dropped
+from gdlightning.loop.plan import Plan
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Lightning's loop, in which a step is made of what somebody asked for.
+
+    Lightning asks every callback for every hook, enters a profiler around each, looks for a scaler,
+    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``Plan`` says once an
+    epoch who takes part, and logged numbers are read when they are due. Order of calls, counters,
+    logs and checkpoints are those of Lightning's loop; where a training needs more than is planned
+    for, it is Lightning's loop that runs.
+    """
+
+    _plan: Plan | None = None
+
+    @classmethod
+    def install(cls, trainer: L.Trainer) -> None:
+        """Let a trainer fit with this loop."""
+        former = trainer.fit_loop.epoch_loop
+        trainer.fit_loop.epoch_loop = cls(trainer, former.min_steps, former.max_steps)
+
+    def on_run_start(self, data_fetcher: Any) -> None:
+        """Find what a step consists of."""
+        super().on_run_start(data_fetcher)
+        self._plan = Plan.of(self.trainer)
+
+    def advance(self, data_fetcher: Any) -> None:
+        """Train on a batch.
+
+        Raises:
+            StopIteration: the epoch has no more.
+        """
+        trainer, plan = self.trainer, self._plan
+        if plan is None or self.restarting or plan.callbacks != trainer.callbacks:
+            self._plan = None if plan is None or plan.callbacks != trainer.callbacks else plan
+            super().advance(data_fetcher)
+            return
+        self.val_loop.restarting = False
+        batch, _, _ = next(data_fetcher)
+        batch_idx = self.batch_idx + 1
+        self.batch_progress.is_last_batch = data_fetcher.done
+        if plan.moves:
+            batch = self._moved(batch)
+        self.batch_progress.increment_ready()
+        trainer._logger_connector.on_batch_start(batch)
+        self._call(plan, "on_train_batch_start", batch, batch_idx)
+        self.batch_progress.increment_started()
+        accumulating = plan.accumulate > 1 and self._should_accumulate()
+        output = self._step(plan, batch, batch_idx, accumulating)
+        self.batch_progress.increment_processed()
+        if not accumulating:
+            self._schedule()
+        if self._num_ready_batches_reached():
+            self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        self._call(plan, "on_train_batch_end", output, batch, batch_idx)
+        self._read_logs(accumulating)
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        """Validate, if it is time."""
+        plan, trainer = self._plan, self.trainer
+        nothing = (
+            plan is not None
+            and plan.validates_last
+            and not (self.batch_progress.is_last_batch or self._skip_next_val)
+            and not (trainer.should_stop or trainer.received_sigterm)
+        )
+        if plan is None or not nothing:
+            super().on_advance_end(data_fetcher)
+        elif plan.accumulate == 1 or not self._should_accumulate():
+            self._batches_that_stepped += 1
+
+    def _moved(self, batch: Any) -> Any:
+        trainer = self.trainer
+        batch = trainer.precision_plugin.convert_input(batch)
+        batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
+        return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+    def _step(self, plan: Plan, batch: Any, batch_idx: int, accumulating: bool) -> dict[str, Any]:
+        """Forward, backward and, unless more batches are to come, the optimizer's step."""
+        module, optimizer = self.trainer.lightning_module, plan.optimizer
+        progress = self.automatic_optimization.optim_progress.optimizer
+        arguments = (batch, batch_idx) if plan.takes_index else (batch,)
+        vars(module)["_current_fx_name"] = "training_step"
+        with plan.context():
+            output: Any = module.training_step(*arguments)
+        vars(module)["_current_fx_name"] = None
+        if isinstance(output, Tensor):
+            loss = output if plan.accumulate == 1 else output / plan.accumulate
+            outputs = {"loss": loss.detach()}
+        else:
+            result = ClosureResult.from_training_step_output(output, plan.accumulate)
+            loss = result.closure_loss
+            outputs = {} if loss is None else result.asdict()
+        if batch_idx % plan.accumulate == 0:
+            progress.zero_grad.increment_ready()
+            self._call(plan, "on_before_zero_grad", optimizer)
+            progress.zero_grad.increment_started()
+            optimizer.zero_grad()
+            progress.zero_grad.increment_completed()
+        if loss is not None:
+            self._call(plan, "on_before_backward", loss)
+            module.backward(loss)
+            self._call(plan, "on_after_backward")
+        if accumulating:
+            return outputs
+        progress.step.increment_ready()
+        self._call(plan, "on_before_optimizer_step", optimizer)
+        try:
+            module.configure_gradient_clipping(optimizer)
+            optimizer.step()
+        except Dropped:
+            pass
+        progress.step.increment_completed()
+        return outputs
+
+    def _call(self, plan: Plan, name: str, *arguments: Any) -> None:
+        """Call those who have a hook, with the module knowing which, for its ``log``."""
+        hooks = plan.hooks[name]
+        if hooks:
+            trainer, module = self.trainer, self.trainer.lightning_module
+            vars(module)["_current_fx_name"] = name
+            for hook in hooks:
+                hook(trainer, module, *arguments)
+            vars(module)["_current_fx_name"] = None
+
+    def _schedule(self) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if config.interval == "step" and (self.batch_idx + 1) % config.frequency == 0:
+                self.scheduler_progress.increment_ready()
+                config.scheduler.step()
+                self.scheduler_progress.increment_completed()
+
+    def _read_logs(self, accumulating: bool) -> None:
+        """Read what was logged, where somebody will look at it, and count the batch."""
+        trainer, every = self.trainer, self.trainer.log_every_n_steps
+        connector = trainer._logger_connector
+        due = every and (self._batches_that_stepped + 1) % every == 0
+        if due or self._is_training_done or trainer.should_stop or trainer.fast_dev_run:
+            connector.on_batch_end()
+            self.batch_progress.increment_completed()
+            connector.update_train_step_metrics()
+            return
+        if not self._plan.validates_last:
+            connector.on_batch_end()
+        results = trainer._results
+        results.batch = results.batch_size = None
+        self.batch_progress.increment_completed()
