@@ -10,13 +10,13 @@ from typing import Any, Literal
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from gdlightning.callbacks import exact
 from gdlightning.callbacks.loaders import train_loaders
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.stops import Stopped, Stops
 from gdlightning.errors import UserError
+from gdlightning.storage.logs import flush
 
 EXACT = "exact"
 """Where a checkpoint holds what is needed to go on with the same bits."""
@@ -190,7 +190,7 @@ class Checkpoints(Checkpoint):
     def save(self, trainer: L.Trainer) -> None:
         """Write ``last.ckpt``, with all logs up to here on the disk before it."""
         began = time.monotonic()
-        flush(trainer)
+        flush(trainer.loggers)
         path = self.folder / "last.ckpt"
         trainer.save_checkpoint(path, storage_options={"keep": self.keep})
         now = time.monotonic()
@@ -199,7 +199,7 @@ class Checkpoints(Checkpoint):
     def _save_best(self, trainer: L.Trainer) -> None:
         former, self.best_path = self.best_path, str(self.folder / self._due)
         self._due = ""
-        flush(trainer)
+        flush(trainer.loggers)
         trainer.save_checkpoint(self.best_path, storage_options={"replaces": former})
 
     def state_dict(self) -> dict[str, Any]:
@@ -248,11 +248,3 @@ class Checkpoints(Checkpoint):
         if self._random is not None:
             exact.set_random_state(self._random)
             self._random = None
-
-
-def flush(trainer: L.Trainer) -> None:
-    """Put all that was logged on the disk."""
-    for logger in trainer.loggers:
-        logger.save()
-        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-            logger.experiment.flush()

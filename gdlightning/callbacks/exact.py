@@ -41,13 +41,20 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
     """Module path of each torchmetrics metric → what it has gathered so far."""
-    return {
+    states: dict[str, dict[str, Any]] = {
         path: {
             "updates": metric._update_count,
             "state": {k: _copy(getattr(metric, k)) for k in metric._defaults},
         }
         for path, metric in _metrics(module).items()
     }
+    if isinstance(module, Task) and module.gathered is not None:
+        states[GATHERED] = module.gathered.state()
+    return states
+
+
+GATHERED = ":gathered"
+"""Key of what a task's metrics have yet to be updated with; no path has a colon."""
 
 
 def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> None:
@@ -55,6 +62,8 @@ def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> N
     if isinstance(module, Task):
         module.prepare_metrics()
     known = _metrics(module)
+    if isinstance(module, Task) and module.gathered is not None and GATHERED in states:
+        module.gathered.load(states[GATHERED], module.device)
     for path, saved in states.items():
         metric = known.get(path)
         if metric is None:

@@ -63,6 +63,8 @@ class Optimization:
         refusing: bool = True,
     ) -> None:
         self.choice = Choice.of(optimizer)
+        self._sees_loss = bool({"loss", "closure"} & self.choice.needs)
+        self._second_order = "second-order" in self.choice.needs
         self.schedule = Schedule(**_named(schedule))
         self.clip = _clip(clip)
         self.grouping = grouping or Grouping()
@@ -89,7 +91,7 @@ class Optimization:
             "backward": self.backward,
             "configure_callbacks": self.configure_callbacks,
         }
-        if "second-order" in self.choice.needs:
+        if self._second_order:
             replaced["training_step"] = twice_differentiable(module)
         for name, method in replaced.items():
             setattr(module, name, method)
@@ -203,7 +205,7 @@ class Optimization:
             loss = loss * weight
         if self._sees_loss:
             self.step_loss.add(loss, self._module.trainer)
-        if "second-order" in self.choice.needs:
+        if self._second_order:
             differentiable_backward(loss, *args, **kwargs)
         else:
             loss.backward(*args, **kwargs)
@@ -246,10 +248,6 @@ class Optimization:
                 "change.\nWrite schedule: constant (--schedule constant), without a warm-up."
             )
         return False
-
-    @property
-    def _sees_loss(self) -> bool:
-        return bool({"loss", "closure"} & self.choice.needs)
 
     @property
     def _module(self) -> L.LightningModule:

@@ -29,7 +29,7 @@ from gdlightning.errors import UserError, did_you_mean
 from gdlightning.loop.epoch import EpochLoop
 from gdlightning.optimizers.choice import Choice
 from gdlightning.storage.checkpoint import FORMAT, WholeCheckpoints
-from gdlightning.storage.logs import KeptCSVLogger
+from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
 
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
 
@@ -173,7 +173,7 @@ def _loggers(training: Training, folder: Path) -> list[Logger]:
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":
-            made.append(TensorBoardLogger(**place, version=number, default_hp_metric=False))
+            made.append(BoardLogger(**place, version=number, default_hp_metric=False))
         elif name == "csv":
             made.append(KeptCSVLogger(**place, version=number))
         else:

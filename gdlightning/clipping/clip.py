@@ -28,7 +28,8 @@ class Clip:
 
     def __call__(self, groups: Sequence[dict[str, Any]]) -> None:
         """Clip the gradients of an optimizer's parameter groups."""
-        gradients = [gradient(p) for g in groups for p in g["params"] if p.grad is not None]
+        given = [p for g in groups for p in g["params"] if p.grad is not None]
+        gradients = [gradient(p) if p.grad.is_sparse else p.grad for p in given]
         if not gradients:
             return
         with torch.no_grad():  # the norm must not hold the graph of a second-order step
@@ -49,6 +50,10 @@ class Clip:
         """Continue from what was remembered."""
 
 
+NOT = torch.zeros((), dtype=torch.bool)
+"""Of a gradient on a CPU that was not clipped."""
+
+
 def gradient(parameter: Tensor) -> Tensor:
     """A parameter's gradient as a dense tensor that shares its memory: a sparse one's values."""
     grad = parameter.grad
@@ -64,6 +69,13 @@ def gradient(parameter: Tensor) -> Tensor:
 
 def total_norm(gradients: list[Tensor], norm_type: float = 2.0) -> Tensor:
     """The global norm, shape []; a DTensor's is gathered over its mesh."""
+    kind, device, dtype = type(gradients[0]), gradients[0].device, gradients[0].dtype
+    if kind is Tensor and all(
+        type(g) is Tensor and g.dtype is dtype and g.device == device for g in gradients
+    ):  # what get_total_norm does, without sorting by device and type
+        norms = torch.stack(torch._foreach_norm(gradients, norm_type))
+        whole: Tensor = torch.linalg.vector_norm(norms, norm_type)
+        return whole
     norm = torch.nn.utils.get_total_norm(gradients, norm_type)
     full = getattr(norm, "full_tensor", None)
     return norm if full is None else full()
@@ -71,13 +83,19 @@ def total_norm(gradients: list[Tensor], norm_type: float = 2.0) -> Tensor:
 
 def scale(gradients: list[Tensor], norm: Tensor, max_norm: Tensor | float) -> Tensor:
     """Scale to a norm of at most ``max_norm``, as ``clip_grad_norm_`` does, bit by bit."""
+    on_cpu = norm.device.type == "cpu" and isinstance(max_norm, float)
+    if on_cpu and float(norm) < (1 - 1e-5) * max_norm:  # then the factor is 1; on a GPU one waits
+        return NOT
     coefficient = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
+    if all(g.device == norm.device for g in gradients):
+        torch._foreach_mul_(gradients, coefficient)
+        return coefficient < 1
     by_device: dict[torch.device, list[Tensor]] = {}
     for g in gradients:
         by_device.setdefault(g.device, []).append(g)
     for device, own in by_device.items():
         torch._foreach_mul_(own, coefficient.to(device))
-    return (coefficient < 1).float()
+    return coefficient < 1
 
 
 def positive(key: str, value: float) -> float:

@@ -9,8 +9,16 @@ import torch
 from torch import Tensor
 
 
+AT_ONCE = 4096
+"""Examples in memory that are gathered at once, where a batch is a small part of them."""
+
+
 class Rows(Protocol):
-    """A set of examples that can hand out any of them as one batch."""
+    """A set of examples that can hand out any of them as one batch.
+
+    Where it has a true attribute ``plain``, a batch is the same whether it is taken by itself or as
+    a part of a larger one.
+    """
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -23,6 +31,8 @@ class Rows(Protocol):
 
 class TensorRows:
     """Examples held in memory: nested tuples of tensors whose first dimension counts examples."""
+
+    plain = True
 
     def __init__(self, *tensors: Any) -> None:
         self.tensors = tensors
@@ -43,6 +53,7 @@ class Subset:
 
     def __init__(self, rows: Rows, index: Tensor) -> None:
         self.rows, self.index = rows, index
+        self.plain = getattr(rows, "plain", False)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -104,6 +115,7 @@ class BatchLoader:
         start, self._resumed = (self.position if self._resumed else 0), False
         order = self._order()
         sizes = [len(part) for part in order.split(self.batch_size)]
+        batches = self._at_once(order[start * self.batch_size :])
         for number, index in enumerate(order.split(self.batch_size)):
             if number < start:
                 continue
@@ -118,7 +130,15 @@ class BatchLoader:
             self.position = (number + 1) % len(sizes)
             self.epoch += self.position == 0
             self.index = index
-            yield self.rows.take(index)
+            yield next(batches) if batches is not None else self.rows.take(index)
+
+    def _at_once(self, order: Tensor) -> Iterator[Any] | None:
+        """The batches as parts of several that are gathered at once; None where they can't be."""
+        count = AT_ONCE // self.batch_size
+        if count < 2 or not getattr(self.rows, "plain", False):
+            return None
+        gathered = (self.rows.take(part) for part in order.split(count * self.batch_size))
+        return (batch for several in gathered for batch in _parts(several, self.batch_size))
 
     def _order(self) -> Tensor:
         count = len(self.rows)
@@ -146,9 +166,16 @@ class BatchLoader:
         self._resumed = True
 
 
+def _parts(tensors: Any, size: int) -> Iterator[Any]:
+    """A nested tuple cut along its first dimension."""
+    if isinstance(tensors, Tensor):
+        return iter(tensors.split(size))
+    return zip(*(_parts(t, size) for t in tensors), strict=True)
+
+
 def _gather(tensors: Any, index: Tensor) -> Any:
     if isinstance(tensors, Tensor):
-        return tensors[index]
+        return tensors.index_select(0, index)
     return tuple(_gather(t, index) for t in tensors)
 
 

@@ -48,7 +48,12 @@ class EpochLoop(_TrainingEpochLoop):
             super().advance(data_fetcher)
             return
         self.val_loop.restarting = False
-        batch, _, _ = next(data_fetcher)
+        if plan.batches is None:
+            batch, _, _ = next(data_fetcher)
+        else:
+            batch = next(plan.batches)
+            data_fetcher.fetched += 1
+            data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
         batch_idx = self.batch_idx + 1
         self.batch_progress.is_last_batch = data_fetcher.done
         if plan.moves:
@@ -61,11 +66,11 @@ class EpochLoop(_TrainingEpochLoop):
         output = self._step(plan, batch, batch_idx, accumulating)
         self.batch_progress.increment_processed()
         if not accumulating:
-            self._schedule()
+            self._schedule(plan)
         if self._num_ready_batches_reached():
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call(plan, "on_train_batch_end", output, batch, batch_idx)
-        self._read_logs(accumulating)
+        self._read_logs(plan)
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         """Validate, if it is time."""
@@ -89,13 +94,14 @@ class EpochLoop(_TrainingEpochLoop):
 
     def _step(self, plan: Plan, batch: Any, batch_idx: int, accumulating: bool) -> dict[str, Any]:
         """Forward, backward and, unless more batches are to come, the optimizer's step."""
-        module, optimizer = self.trainer.lightning_module, plan.optimizer
+        module, optimizer, facts = plan.module, plan.optimizer, vars(plan.module)
         progress = self.automatic_optimization.optim_progress.optimizer
         arguments = (batch, batch_idx) if plan.takes_index else (batch,)
-        vars(module)["_current_fx_name"] = "training_step"
+        facts["_current_fx_name"] = "training_step"
         with plan.context():
             output: Any = module.training_step(*arguments)
-        vars(module)["_current_fx_name"] = None
+        facts["_current_fx_name"] = None
+        loss: Tensor | None
         if isinstance(output, Tensor):
             loss = output if plan.accumulate == 1 else output / plan.accumulate
             outputs = {"loss": loss.detach()}
@@ -107,7 +113,7 @@ class EpochLoop(_TrainingEpochLoop):
             progress.zero_grad.increment_ready()
             self._call(plan, "on_before_zero_grad", optimizer)
             progress.zero_grad.increment_started()
-            optimizer.zero_grad()
+            plan.zero_grad()
             progress.zero_grad.increment_completed()
         if loss is not None:
             self._call(plan, "on_before_backward", loss)
@@ -129,31 +135,30 @@ class EpochLoop(_TrainingEpochLoop):
         """Call those who have a hook, with the module knowing which, for its ``log``."""
         hooks = plan.hooks[name]
         if hooks:
-            trainer, module = self.trainer, self.trainer.lightning_module
-            vars(module)["_current_fx_name"] = name
+            trainer, module, facts = self.trainer, plan.module, vars(plan.module)
+            facts["_current_fx_name"] = name
             for hook in hooks:
                 hook(trainer, module, *arguments)
-            vars(module)["_current_fx_name"] = None
+            facts["_current_fx_name"] = None
 
-    def _schedule(self) -> None:
-        for config in self.trainer.lr_scheduler_configs:
-            if config.interval == "step" and (self.batch_idx + 1) % config.frequency == 0:
+    def _schedule(self, plan: Plan) -> None:
+        for config in plan.schedulers:
+            if (self.batch_idx + 1) % config.frequency == 0:
                 self.scheduler_progress.increment_ready()
                 config.scheduler.step()
                 self.scheduler_progress.increment_completed()
 
-    def _read_logs(self, accumulating: bool) -> None:
+    def _read_logs(self, plan: Plan) -> None:
         """Read what was logged, where somebody will look at it, and count the batch."""
         trainer, every = self.trainer, self.trainer.log_every_n_steps
-        connector = trainer._logger_connector
+        connector, results = trainer._logger_connector, self._results
         due = every and (self._batches_that_stepped + 1) % every == 0
         if due or self._is_training_done or trainer.should_stop or trainer.fast_dev_run:
             connector.on_batch_end()
             self.batch_progress.increment_completed()
             connector.update_train_step_metrics()
             return
-        if not self._plan.validates_last:
+        if not plan.validates_last:
             connector.on_batch_end()
-        results = trainer._results
         results.batch = results.batch_size = None
         self.batch_progress.increment_completed()

@@ -136,6 +136,7 @@ def _make(
         if entry.group_mark:
             row[entry.group_mark] = g.kind == "matrix"
         given.append(row)
+    given = _merged(given)
     if "one group" in entry.needs:
         given = [{"params": [p for g in groups for p in g.params], "name": entry.name}]
     for option, what in entry.data_options.items():
@@ -161,9 +162,24 @@ def _make(
         raise UserError(f"The optimizer {entry.name} refuses its options: {error}") from error
 
 
+def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The groups with those joined whose settings are the same: a step's cost is one by group."""
+    found: dict[str, dict[str, Any]] = {}
+    for own in groups:
+        settings = repr({k: v for k, v in own.items() if k not in ("params", "name")})
+        if settings not in found:
+            found[settings] = {**own, "params": list(own["params"])}
+            continue
+        found[settings]["params"] += own["params"]
+        found[settings]["name"] += "+" + own["name"].split("/")[-1]
+    return list(found.values())
+
+
 def _can_fuse(params: set[nn.Parameter], context: Context) -> bool:
-    """On a GPU; on a CPU a fused step differs in the last bit from torch's own default."""
-    return not context.scaler and all(torch.is_floating_point(p) and p.is_cuda for p in params)
+    """Where torch has such kernels; they differ in the last bit from its steps one by one."""
+    return not context.scaler and all(
+        torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") for p in params
+    )
 
 
 def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:

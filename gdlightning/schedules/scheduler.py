@@ -47,6 +47,21 @@ class Scheduler(LambdaLR):
         self.schedule.observe(metrics)
         self.refresh()
 
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next optimizer step.
+
+        What torch's own does besides, for schedulers that are chained, takes longer than this.
+        """
+        if epoch is not None or self._step_count < 1:  # torch's own first step, and its old way
+            super().step(epoch)
+            return
+        self._step_count += 1
+        self.last_epoch += 1
+        factor = self.lr_lambdas[0](self.last_epoch)
+        for group, peak in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = peak * factor
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
     def refresh(self) -> None:
         """Set the learning rates to what the schedule says now."""
         for group, peak, factor in zip(

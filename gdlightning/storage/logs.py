@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 from gdlightning.storage.write import whole
 
 METRICS = "metrics.csv"
+WAIT = 2.0
+"""Seconds that a line of the table may wait before it is written."""
 
 
 class KeptWriter(ExperimentWriter):
@@ -33,7 +36,23 @@ class KeptWriter(ExperimentWriter):
         _write_rows(file, fieldnames, rows)
 
 
-class KeptCSVLogger(CSVLogger):
+class Patient:
+    """A logger that Lightning asks to save after each line, and that does so every two seconds."""
+
+    _saved = 0.0
+
+    def save(self) -> None:
+        """Save, if the last time is two seconds ago."""
+        if time.monotonic() - self._saved > WAIT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put all that was logged on the disk."""
+        super().save()  # type: ignore[misc]
+        self._saved = time.monotonic()
+
+
+class KeptCSVLogger(Patient, CSVLogger):
     """Lightning's CSV logger, which goes on with the file of a run that is resumed."""
 
     @property
@@ -44,6 +63,22 @@ class KeptCSVLogger(CSVLogger):
             os.makedirs(self.root_dir, exist_ok=True)
             self._experiment = KeptWriter(log_dir=self.log_dir)
         return self._experiment  # type: ignore[return-value]
+
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        if self._experiment is not None:
+            self.flush()
+
+
+class BoardLogger(Patient, TensorBoardLogger):
+    """Lightning's TensorBoard logger."""
+
+
+def flush(loggers: Iterable[Logger]) -> None:
+    """Put all that loggers were given on the disk."""
+    for logger in loggers:
+        write = getattr(logger, "flush", logger.save)
+        write()
 
 
 def trim(folder: Path, step: int) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
+
+from gdlightning.tasks.gathered import Gathered
 
 
 class Task(L.LightningModule):
@@ -36,6 +39,7 @@ class Task(L.LightningModule):
 
     Attributes:
         default_net: the net that a config gets if it names none; for tasks with a ``net`` argument.
+        gathered: what the metrics of training have yet to be updated with.
     """
 
     default_net: ClassVar[str] = ""
@@ -43,7 +47,8 @@ class Task(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self._stage_metrics = nn.ModuleDict()
-        self._observing: MetricCollection | None = None
+        self._observing: Gathered | MetricCollection | None = None
+        self.gathered: Gathered | None = None
 
     # What a subclass writes
 
@@ -67,7 +72,9 @@ class Task(L.LightningModule):
 
     def observe(self, predictions: Tensor, targets: Tensor) -> None:
         """Feed the metrics of the stage that runs; nothing outside training, validation, test."""
-        if self._observing is not None:
+        if isinstance(self._observing, Gathered):
+            self._observing.add(predictions.detach(), targets)
+        elif self._observing is not None:
             self._observing.update(predictions.detach(), targets)
 
     def prepare_metrics(self) -> None:
@@ -78,7 +85,10 @@ class Task(L.LightningModule):
             metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
             if not metrics:
                 return
-            self._stage_metrics[name] = MetricCollection(metrics, prefix=name).to(self.device)
+            made = MetricCollection(metrics, prefix=name).to(self.device)
+            self._stage_metrics[name] = made
+            if name == "train_":
+                self.gathered = Gathered(made)
 
     # What Lightning calls
 
@@ -95,14 +105,18 @@ class Task(L.LightningModule):
         self._step("test", batch)
 
     def _step(self, stage: str, batch: Any) -> Tensor:
-        metrics = self._metrics_of(stage)
-        self._observing = metrics
+        training, own = stage == "train", vars(self)  # nn.Module's own way to attributes is slow
+        if training and self.gathered is not None:
+            own["_observing"] = self.gathered
+        else:
+            own["_observing"] = self._observed_in(stage)
         try:
             loss = self.loss(batch)
         finally:
-            self._observing = None
-        training = stage == "train"
-        size = examples(batch)
+            own["_observing"] = None
+        if training and logged_again(self.trainer, "training_step.train_loss", loss):
+            return loss
+        metrics, size = self._metrics_of(stage), examples(batch)
         self.log(
             f"{stage}_loss",
             loss.detach(),
@@ -116,12 +130,36 @@ class Task(L.LightningModule):
             self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=size)
         return loss
 
+    def _observed_in(self, stage: str) -> Gathered | MetricCollection | None:
+        metrics = self._metrics_of(stage)
+        return self.gathered if stage == "train" else metrics
+
     def _metrics_of(self, stage: str) -> MetricCollection | None:
         self.prepare_metrics()  # all stages at once: Lightning looks for metrics only once
         if not self._stage_metrics:
             return None
         collection = self._stage_metrics[f"{stage}_"]
         return collection if isinstance(collection, MetricCollection) else None
+
+
+def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
+    """Log a value of each step as ``self.log`` did before in this epoch, without its checks.
+
+    They take longer than a small net's step.
+
+    Args:
+        trainer: of the training.
+        key: hook and name that the value was logged by.
+        value: shape [], on the same device as before.
+
+    Returns:
+        Whether it was logged; not where ``self.log`` has yet to be told how.
+    """
+    logged = (trainer._results or {}).get(key)
+    if logged is None or logged.has_reset or value.dtype not in (torch.float32, torch.float64):
+        return False
+    logged.value = logged._forward_cache = value.detach()
+    return True
 
 
 def examples(batch: Any) -> int:

@@ -226,9 +226,7 @@ def ignite(w: Workload, clock: Clock) -> nn.Module:
 
     engine = Engine(update)
     ProgressBar().attach(engine, output_transform=lambda loss: {"loss": loss})
-    engine.add_event_handler(
-        Events.ITERATION_COMPLETED(once=w.steps), lambda e: e.terminate()
-    )
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=w.steps), lambda e: e.terminate())
     loader = DataLoader(TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch))
     engine.run(loader, max_epochs=w.epochs)
     return net
