@@ -22,10 +22,11 @@ MAY_IMPORT = {
     "callbacks": BENEATH
     | {"storage", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
     "loop": BENEATH | {"data", "callbacks"},
+    "study": BENEATH | {"tasks", "data", "schedules", "clipping", "optimizers"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop"},
+    | {"contract", "loop", "study"},
 }
 
 

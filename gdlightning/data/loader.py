@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-
 AT_ONCE = 4096
 """Examples in memory that are gathered at once, where a batch is a small part of them."""
 

@@ -17,10 +17,10 @@ class EpochLoop(_TrainingEpochLoop):
     """Lightning's loop, in which a step is made of what somebody asked for.
 
     Lightning asks every callback for every hook, enters a profiler around each, looks for a scaler,
-    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``Plan`` says once an
-    epoch who takes part, and logged numbers are read when they are due. Order of calls, counters,
-    logs and checkpoints are those of Lightning's loop; where a training needs more than is planned
-    for, it is Lightning's loop that runs.
+    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``Plan`` says once
+    an epoch who takes part, and logged numbers are read when they are due. Order of calls,
+    counters, logs and checkpoints are those of Lightning's loop; where a training needs more than
+    is planned for, it is Lightning's loop that runs.
     """
 
     _plan: Plan | None = None

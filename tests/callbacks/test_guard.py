@@ -100,8 +100,8 @@ def test_rollback_goes_back_with_a_smaller_rate_and_another_order(train: Any) ->
     assert result.code == 3, result.err
     assert "Rollback 1: going back to runs/poisoned/version_0/checkpoints/last.ckpt" in result.err
     with Path("runs/poisoned/version_0/metrics.csv").open(newline="") as stream:
-        rates = {float(r["lr/adamw/matrix-decay"]) for r in csv.DictReader(stream)
-                 if r.get("lr/adamw/matrix-decay")}  # fmt: skip
+        rates = {float(r["lr/adamw/matrix-decay+output-decay"]) for r in csv.DictReader(stream)
+                 if r.get("lr/adamw/matrix-decay+output-decay")}  # fmt: skip
     assert rates == {1e-3, 5e-4}
 
 

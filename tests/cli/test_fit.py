@@ -46,7 +46,7 @@ def test_logs_what_the_optimizer_did(fit: Run) -> None:
         rows = list(csv.DictReader(stream))
     steps = [r for r in rows if r["grad_norm"]]
     assert [int(r["step"]) for r in steps] == list(range(39))
-    lrs = [float(r["lr/adamw/matrix-decay"]) for r in steps]
+    lrs = [float(r["lr/adamw/matrix-decay+output-decay"]) for r in steps]
     assert max(lrs) == pytest.approx(1e-3, rel=0.02)
     assert lrs[0] == pytest.approx(1e-3 / 5)  # a warm-up of 4 steps
     assert lrs[-1] == pytest.approx(0.0, abs=1e-9)

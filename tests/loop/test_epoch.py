@@ -174,7 +174,8 @@ def train(module: Any, ours: bool, folder: Path, lean: bool, **options: Any) -> 
     made = module()
     gdl.optimize(made, optimizer, schedule={"name": "cosine", "warmup": 2}, clip=0.5)
     trainer = L.Trainer(
-        accelerator="cpu", log_every_n_steps=2, logger=CSVLogger(folder, flush_logs_every_n_steps=1),
+        accelerator="cpu", log_every_n_steps=2,
+        logger=CSVLogger(folder, flush_logs_every_n_steps=1),
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[trace, *options.pop("callbacks", [])], **options,
     )  # fmt: skip
