@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from gdlightning.cli import profiles
 from gdlightning.cli.compositions import compose
 from gdlightning.cli.limits import check_general
 from gdlightning.cli.parse import at, parse, put
@@ -48,6 +49,8 @@ class General:
         resume: auto goes on with the newest unfinished run of this config, or starts a new one;
             a run folder goes on with that one.
         resume_changed: go on with the run that ``resume`` names although its options differ.
+        profile: full shows all that a training does; fast leaves out loggers, bar, guard and
+            training metrics, each of which can be given by itself.
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
@@ -63,6 +66,7 @@ class General:
     threads: int | None = None
     resume: str | None = None
     resume_changed: bool = False
+    profile: Literal["full", "fast"] = "full"
     max_time: str | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
@@ -139,6 +143,7 @@ def check(merged: dict[str, Setting]) -> Config:
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
     values = parse(merged, known)
+    profiles.apply(values, merged)
     compose(values, merged)
     for section in classes:
         put(values, f"{section}.name", str(_name(merged, section)))

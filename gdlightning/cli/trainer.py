@@ -30,6 +30,7 @@ from gdlightning.loop.epoch import EpochLoop
 from gdlightning.optimizers.choice import Choice
 from gdlightning.storage.checkpoint import FORMAT, WholeCheckpoints
 from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
+from gdlightning.tasks.task import Task
 
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
 
@@ -93,10 +94,18 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
     watch.optimization = training.optimization
     guard = Guard(**config.values["guard"])
     guard.folder, guard.rollbacks = folder, training.rollbacks
-    training.optimization.guard = guard
     options = config.values["trainer"]
     watch.each_epoch = options.get("log_every_n_steps") is None
-    callbacks: list[L.Callback] = [watch, guard, stops, Record(record(training))]
+    callbacks: list[L.Callback] = []
+    fast = config.values["profile"] == "fast"
+    if isinstance(training.module, Task):
+        training.module.shows_training = not fast
+    if not fast or config.values["loggers"]:
+        callbacks.append(watch)
+    if guard.policy != "off":
+        training.optimization.guard = guard
+        callbacks.append(guard)
+    callbacks += [stops, Record(record(training))]
     if options.get("enable_progress_bar") is not False:
         callbacks.append(Progress())
     callbacks += build_callbacks(config.values["callbacks"])

@@ -28,10 +28,12 @@ class Clip:
 
     def __call__(self, groups: Sequence[dict[str, Any]]) -> None:
         """Clip the gradients of an optimizer's parameter groups."""
-        given = [p for g in groups for p in g["params"] if p.grad is not None]
-        gradients = [gradient(p) if p.grad.is_sparse else p.grad for p in given]
+        found = [p.grad for g in groups for p in g["params"]]
+        gradients = [g for g in found if g is not None]
         if not gradients:
             return
+        if any(g.is_sparse for g in gradients):
+            gradients = [gradient(p) for g in groups for p in g["params"] if p.grad is not None]
         with torch.no_grad():  # the norm must not hold the graph of a second-order step
             self.norm = total_norm(gradients)
             self.clipped = self.clip(groups, gradients, self.norm)

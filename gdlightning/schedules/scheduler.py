@@ -27,6 +27,7 @@ class Scheduler(LambdaLR):
     ) -> None:
         self.schedule = schedule
         self.scale = 1.0
+        self._flat = schedule.name == "constant" and not schedule.warmup
 
         def factor(step: int) -> float:
             return self.scale * schedule.factor(step, total, steps_per_epoch)
@@ -57,6 +58,8 @@ class Scheduler(LambdaLR):
             return
         self._step_count += 1
         self.last_epoch += 1
+        if self._flat:
+            return
         factor = self.lr_lambdas[0](self.last_epoch)
         for group, peak in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = peak * factor
@@ -71,7 +74,7 @@ class Scheduler(LambdaLR):
 
     def state_dict(self) -> dict[str, Any]:
         """Position, and what a plateau's decay remembers; plain numbers alone."""
-        state = {k: v for k, v in super().state_dict().items() if k != "schedule"}
+        state = {k: v for k, v in super().state_dict().items() if k not in ("schedule", "_flat")}
         if self.schedule.needs_metric:
             state["memory"] = dict(vars(self.schedule.decay))
         return state

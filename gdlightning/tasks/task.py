@@ -39,6 +39,7 @@ class Task(L.LightningModule):
 
     Attributes:
         default_net: the net that a config gets if it names none; for tasks with a ``net`` argument.
+        shows_training: metrics are kept of the training batches too.
         gathered: what the metrics of training have yet to be updated with.
     """
 
@@ -48,6 +49,7 @@ class Task(L.LightningModule):
         super().__init__()
         self._stage_metrics = nn.ModuleDict()
         self._observing: Gathered | MetricCollection | None = None
+        self.shows_training = True
         self.gathered: Gathered | None = None
 
     # What a subclass writes
@@ -106,17 +108,18 @@ class Task(L.LightningModule):
 
     def _step(self, stage: str, batch: Any) -> Tensor:
         training, own = stage == "train", vars(self)  # nn.Module's own way to attributes is slow
-        if training and self.gathered is not None:
-            own["_observing"] = self.gathered
+        if training and (self.gathered is not None or not self.shows_training):
+            own["_observing"] = self.gathered if self.shows_training else None
         else:
             own["_observing"] = self._observed_in(stage)
         try:
             loss = self.loss(batch)
         finally:
             own["_observing"] = None
-        if training and logged_again(self.trainer, "training_step.train_loss", loss):
+        if training and logged_again(own["_trainer"], "training_step.train_loss", loss):
             return loss
-        metrics, size = self._metrics_of(stage), examples(batch)
+        shown = self.shows_training or not training
+        metrics, size = self._metrics_of(stage) if shown else None, examples(batch)
         self.log(
             f"{stage}_loss",
             loss.detach(),
@@ -155,7 +158,7 @@ def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
     Returns:
         Whether it was logged; not where ``self.log`` has yet to be told how.
     """
-    logged = (trainer._results or {}).get(key)
+    logged = trainer.fit_loop.epoch_loop._results.get(key)
     if logged is None or logged.has_reset or value.dtype not in (torch.float32, torch.float64):
         return False
     logged.value = logged._forward_cache = value.detach()

@@ -56,7 +56,7 @@ def main() -> None:
         row = (
             at_once(given.workload, given.steps),
             16 * run("floor", given.workload)[0],
-            16 * run("gdlightning", given.workload)[0],
+            16 * run("gdlightning, profile fast", given.workload)[0],
             16 * run("tutorial loop", given.workload)[0],
         )
         if number:  # the first warms up
