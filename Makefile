@@ -1,4 +1,5 @@
-# make demo: train on real data.  make test: lint, types, tests.  Both set up all they need.
+# make demo: train on real data.  make test: lint, types, tests.  make bench: speed, beside others.
+# Each sets up all it needs.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -22,5 +23,15 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
 
+# The other frameworks have an environment of their own: tests are to pass without them.
+bench: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python scripts/bench/speed.py
+	$(VENV)-bench/bin/python scripts/bench/many.py
+
+$(VENV)-bench/.installed: pyproject.toml constraints.txt
+	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

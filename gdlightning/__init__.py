@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gdlightning.optimizers.groups import Grouping, Rule
     from gdlightning.optimizers.registry import register
     from gdlightning.schedules import Schedule
+    from gdlightning.study.many import Trained, Variation, train_many
     from gdlightning.tasks.supervised import Classification, Regression
     from gdlightning.tasks.task import Task
 
@@ -32,16 +33,20 @@ _HOMES = {
     "Rule": "optimizers.groups",
     "Schedule": "schedules",
     "Task": "tasks.task",
+    "Trained": "study.many",
     "UserError": "errors",
+    "Variation": "study.many",
     "Watch": "callbacks.watch",
     "build": "optimizers.build",
     "optimize": "callbacks.optimization",
     "register": "optimizers.registry",
+    "train_many": "study.many",
 }
 
 __all__ = [
     "Choice", "Classification", "DataModule", "Grouping", "Optimization", "Regression", "Rule",
-    "Schedule", "Task", "UserError", "Watch", "build", "optimize", "register",
+    "Schedule", "Task", "Trained", "UserError", "Variation", "Watch", "build", "optimize",
+    "register", "train_many",
 ]  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
             _watch_from_start(trainer, clock)
             trainer.fit(training.module, datamodule=training.data)
     module: Any = training.module
-    return module.net  # type: ignore[no-any-return]
+    return module.net
 
 
 def _watch_from_start(trainer: Any, clock: Clock) -> None:
@@ -171,7 +171,6 @@ def lightning(w: Workload, clock: Clock) -> nn.Module:
 def transformers(w: Workload, clock: Clock) -> nn.Module:
     """The Trainer of Hugging Face's transformers."""
     from transformers import Trainer, TrainingArguments
-    from transformers.trainer_callback import ProgressCallback  # noqa: F401
 
     net, data = w.prepared()
 
@@ -268,7 +267,7 @@ def skorch(w: Workload, clock: Clock) -> nn.Module:
         callbacks=[GradientNormClipping(w.max_norm)], **decay,
     )  # fmt: skip
     trained.fit(*data)
-    return trained.module_  # type: ignore[no-any-return]
+    return trained.module_
 
 
 def accelerate(w: Workload, clock: Clock) -> nn.Module:

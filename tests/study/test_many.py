@@ -155,8 +155,8 @@ class Normed(gdl.Classification):
         net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
         super().__init__(net.double(), outputs=3)
 
-    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        found: Tensor = self.net(numeric)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        found: Tensor = self.net(inputs[0])
         return found
 
 
@@ -191,8 +191,8 @@ class Recurrent(gdl.Classification):
     def __init__(self) -> None:
         super().__init__(nn.LSTM(4, 3, batch_first=True).double(), outputs=3)
 
-    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        found: Tensor = self.net(numeric.unsqueeze(1))[0][:, -1]
+    def forward(self, *inputs: Tensor) -> Tensor:
+        found: Tensor = self.net(inputs[0].unsqueeze(1))[0][:, -1]
         return found
 
 
@@ -204,8 +204,8 @@ def test_recurrent_nets(trace: bool) -> None:
 
 def test_nets_that_cant_be_stacked_are_told() -> None:
     class Chooses(Recurrent):
-        def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-            found = super().forward(numeric, categorical)
+        def forward(self, *inputs: Tensor) -> Tensor:
+            found = super().forward(*inputs)
             return found + found[found > 0].mean()
 
     with pytest.raises(gdl.UserError, match=r"The net can't be trained in many copies at once"):
