@@ -39,6 +39,7 @@ class Task(L.LightningModule):
 
     Attributes:
         default_net: the net that a config gets if it names none; for tasks with a ``net`` argument.
+        silent: nothing is logged or kept of what is evaluated now.
         shows_training: metrics are kept of the training batches too.
         gathered: what the metrics of training have yet to be updated with.
     """
@@ -49,7 +50,7 @@ class Task(L.LightningModule):
         super().__init__()
         self._stage_metrics = nn.ModuleDict()
         self._observing: Gathered | MetricCollection | None = None
-        self.shows_training = True
+        self.shows_training, self.silent = True, False
         self.gathered: Gathered | None = None
 
     # What a subclass writes
@@ -107,6 +108,8 @@ class Task(L.LightningModule):
         self._step("test", batch)
 
     def _step(self, stage: str, batch: Any) -> Tensor:
+        if self.silent:
+            return self.loss(batch)
         training, own = stage == "train", vars(self)  # nn.Module's own way to attributes is slow
         if training and (self.gathered is not None or not self.shows_training):
             own["_observing"] = self.gathered if self.shows_training else None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as L
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
 
 import gdlightning as gdl
 
@@ -93,3 +95,56 @@ def test_sam_equals_a_loop_by_hand_with_clipping_accumulation_dropout_and_batch_
     for name, mine in ours.net.state_dict().items():
         if "num_batches" not in name:
             assert torch.allclose(mine, theirs.state_dict()[name], rtol=0, atol=1e-12), name
+
+
+class Counts(gdl.Task):
+    """A task that keeps the losses of its evaluations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.net, self.evaluated = nn.Linear(4, 2).double(), list[float]()
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"accuracy": MulticlassAccuracy(2, average="micro")}
+
+    def loss(self, batch: Any) -> Tensor:
+        logits, classes = self.net(batch[0]), (batch[1][:, 0] > 0).long()
+        self.observe(logits, classes)
+        loss = nn.functional.cross_entropy(logits, classes)
+        self.evaluated.append(float(loss.detach()))
+        return loss
+
+
+class Logged(L.Callback):
+    """What was logged of each batch, and how many examples the epoch's metric has seen."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.seen = 0
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        self.losses.append(float(trainer.callback_metrics["train_loss"]))
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        pl_module.gathered.update()
+        counts = pl_module.get_submodule("_stage_metrics.train_.accuracy")
+        self.seen = int(counts.tp + counts.fn)
+
+
+@pytest.mark.filterwarnings("ignore:.*no `val_dataloader`")
+@pytest.mark.parametrize("optimizer", ["sam", "lbfgs", "adamw"])
+def test_a_task_logs_and_counts_each_batch_once(optimizer: str) -> None:
+    task, logged = Counts(), Logged()
+    gdl.optimize(task, optimizer)
+    trainer = L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[logged],
+    )  # fmt: skip
+    trainer.fit(task, DataLoader(TensorDataset(X, Y), batch_size=4))
+    assert logged.seen == 16
+    evaluations = len(task.evaluated) // 4
+    assert evaluations >= (1 if optimizer == "adamw" else 2)
+    if optimizer != "lbfgs":
+        assert logged.losses == task.evaluated[::evaluations]
+    assert logged.losses[0] == task.evaluated[0]
