@@ -1,0 +1,85 @@
+"""How long commands take to start, as ratios in one run.
+
+Whole processes, in turn: the light commands beside ``import torch``; ``gdl fit`` to the end of its
+first optimizer step beside ``import torch, lightning.pytorch``. Prints a Markdown table.
+
+    python scripts/bench/startup.py --rounds 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent.parent
+LEAVE = """
+import os
+import lightning.pytorch as L
+
+class Leave(L.Callback):
+    '''Ends the process after the first step.'''
+    def on_train_batch_end(self, *_):
+        os._exit(0)
+"""
+GDL = [sys.executable, "-m", "gdlightning"]
+TORCH = [sys.executable, "-c", "import torch"]
+BOTH = [sys.executable, "-c", "import torch, lightning.pytorch"]
+
+
+def fit(config: str, *flags: str) -> list[str]:
+    """A command that trains one step of a config."""
+    path = str(ROOT / "configs" / f"{config}.yaml")
+    return [*GDL, "fit", "--config", path, "--callbacks", "[leave.Leave]", *flags]
+
+
+COMMANDS: dict[str, tuple[list[str], list[str]]] = {
+    "gdl --help": ([*GDL, "--help"], TORCH),
+    "gdl optimizers": ([*GDL, "optimizers"], TORCH),
+    "gdl schedules": ([*GDL, "schedules"], TORCH),
+    "gdl fit --optimzer adam (an error)": ([*GDL, "fit", "--optimzer", "adam"], TORCH),
+    "gdl fit, tabular, to its first step": (fit("tabular"), BOTH),
+    "gdl fit, vision, to its first step": (fit("vision"), BOTH),
+    "gdl fit, transformer, to its first step": (fit("transformer"), BOTH),
+}
+
+
+def seconds(command: list[str], folder: str) -> float:
+    """Of a whole process."""
+    began = time.perf_counter()
+    subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="commands whose text holds this")
+    given = parser.parse_args()
+    print("| command | beside | seconds | ratio, median | range |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "leave.py").write_text(LEAVE)
+        for name, (command, base) in COMMANDS.items():
+            if given.only not in name:
+                continue
+            for warm in (command, base):
+                seconds(warm, folder)
+            pairs = [(seconds(command, folder), seconds(base, folder)) for _ in range(given.rounds)]
+            ratios = [ours / theirs for ours, theirs in pairs]
+            beside = base[-1].replace("import ", "").replace("lightning.pytorch", "lightning")
+            print(f"| {name} | importing {beside} | {median(p[0] for p in pairs):.2f} "
+                  f"| {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |",
+                  flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
