@@ -16,7 +16,7 @@ COUNTS = {
 """Options of the nets that count something."""
 MOST = 10**7
 """Of a count: more of it fits in no memory."""
-LAYERS = 10_000
+LAYERS = 1_000
 """Entries of a list, such as a net's hidden layers."""
 LONGEST = 200
 """Bytes of a run's name; file systems take 255 for a folder."""

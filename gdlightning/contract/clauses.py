@@ -67,10 +67,12 @@ def schedule(trial: Trial) -> None:
 
 def groups(trial: Trial) -> None:
     """A group's own learning rate and weight decay are obeyed."""
-    plain = trial.run()
     if trial.lr is None:
         raise Broken("it has no learning rate")
-    faster = trial.run(grouping=Grouping(rules=[Rule("hidden.*", lr=2 * trial.lr)]))
+    plain, faster = (  # groups with the same settings would be one, and sums another
+        trial.run(grouping=Grouping(rules=[Rule("hidden.*", lr=factor * trial.lr)]))
+        for factor in (1 + 1e-9, 2)
+    )
     require(not same(plain, faster, "hidden"), "twice the group's learning rate changed nothing")
     if "weight_decay" not in options(trial.entry):
         return
@@ -79,7 +81,7 @@ def groups(trial: Trial) -> None:
             options={"weight_decay": 0.1},
             grouping=Grouping(rules=[Rule("hidden.weight", weight_decay=decay)]),
         )
-        for decay in (0.0, 0.5)
+        for decay in (1e-9, 0.5)
     )
     require(not same(light, heavy, "hidden"), "the group's weight decay changed nothing")
 
