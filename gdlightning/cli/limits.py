@@ -17,7 +17,9 @@ COUNTS = {
 MOST = 10**7
 """Of a count: more of it fits in no memory."""
 LAYERS = 1_000
-"""Entries of a list, such as a net's hidden layers."""
+"""Entries of a list of a net's, such as its hidden layers."""
+ENTRIES = 100_000
+"""Of any other list."""
 LONGEST = 200
 """Bytes of a run's name; file systems take 255 for a folder."""
 SEEDS = 2**32
@@ -25,15 +27,18 @@ NAMES = 100
 """Entries of a list of names: of callbacks, loggers, modules to import."""
 
 
-def check_names(key: str, value: Any) -> None:
-    """Refuse a list of names that is too long, before each is looked at.
+def check_length(key: str, value: Any) -> None:
+    """Refuse a list that is too long, before each of its entries is looked at.
 
     Raises:
         UserError: with the key.
     """
-    listed = key in ("callbacks", "loggers", "imports") and isinstance(value, list)
-    if listed and len(value) > NAMES:
-        raise UserError(f"{key} has {len(value):,} entries; at most {NAMES}.")
+    if key in ("callbacks", "loggers", "imports"):
+        most = NAMES
+    else:
+        most = LAYERS if key.startswith("model.net.") else ENTRIES
+    if isinstance(value, list) and len(value) > most:
+        raise UserError(f"{key} has {len(value):,} entries; at most {most:,}.")
 
 
 def check_general(values: Mapping[str, Any]) -> None:
@@ -104,8 +109,7 @@ def check_net(options: Mapping[str, Any]) -> None:
         UserError: with key, value, and what to write instead.
     """
     for key, value in options.items():
-        if isinstance(value, list) and len(value) > LAYERS:
-            raise UserError(f"model.net.{key} has {len(value):,} entries; at most {LAYERS:,}.")
+        check_length(f"model.net.{key}", value)
         for number in value if isinstance(value, list) else [value]:
             if key in COUNTS and number is not None and not 1 <= number <= MOST:
                 raise UserError(f"model.net.{key} is {value}; write 1 or more, at most {MOST}.")

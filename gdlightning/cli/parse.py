@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gdlightning.cli.limits import check_names, check_numbers
+from gdlightning.cli.limits import check_length, check_numbers
 from gdlightning.cli.sources import NAMED, Setting, shown
 from gdlightning.errors import UserError
 from gdlightning.signature import Option, type_name
@@ -33,7 +33,7 @@ def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[st
     for key, setting in merged.items():
         found = known.get(key)
         with placed(setting):
-            check_names(key, setting.value)
+            check_length(key, setting.value)
         if found is not None:
             put(tree, key, _listed(setting.value, found.type))
         elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
