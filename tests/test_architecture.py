@@ -57,9 +57,47 @@ def test_every_folder_is_known() -> None:
         ("from gdlightning.__main__ import main; main(['optimizers'])", ("torch", "lightning")),
         ("from gdlightning.__main__ import main; main(['schedules'])", ("torch", "lightning")),
         ("from gdlightning.__main__ import main; main(['--help'])", ("torch", "lightning")),
+        (
+            "from gdlightning.__main__ import main; main(['fit', '--optimzer', 'adam'])",
+            ("torch", "lightning"),
+        ),
+        (
+            "from gdlightning.__main__ import main; main(['fit', '--optimizer', 'adamv'])",
+            ("torch", "lightning"),
+        ),
+        (
+            "from gdlightning.__main__ import main; main(['fit', '--config', 'nowhere.yaml'])",
+            ("torch", "lightning"),
+        ),
     ],
 )
 def test_light_commands_import_nothing_heavy(command: str, heavy: tuple[str, ...]) -> None:
     code = f"{command}\nimport sys\nprint([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]"), done.stdout[-200:]
+
+
+LEAVES = """
+import sys
+from gdlightning.cli.config import load
+load({argv!r})
+from torchmetrics.utilities.imports import _MATPLOTLIB_AVAILABLE
+print([m for m in ("matplotlib", "scipy") if m in sys.modules], bool(_MATPLOTLIB_AVAILABLE))
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--config", "configs/vision.yaml"], "[] False"),
+        (["--config", "configs/vision.yaml", "--callbacks", "[mine.Note]"], "True"),
+        (["--config", "configs/vision.yaml", "--imports", "json"], "True"),
+    ],
+)
+def test_fit_imports_nothing_that_happens_to_be_installed(argv: list[str], told: str) -> None:
+    """Code of the user's finds torchmetrics as it is."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES.format(argv=argv)], capture_output=True, text=True, check=True,
+        cwd=PACKAGE.parent,
+    )  # fmt: skip
+    assert done.stdout.strip().endswith(told), done.stdout[-200:]

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from gdlightning.cli import profiles
 from gdlightning.cli.compositions import compose
 from gdlightning.cli.limits import check_general
+from gdlightning.cli.glance import check_glance
+from gdlightning.cli.light import import_lightning
 from gdlightning.cli.parse import at, parse, put
 from gdlightning.cli.sources import (
     FIXED,
@@ -125,6 +127,8 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
     note = transferred(merged, displaced(settings, "optimizer"))
     if "name" not in merged and (files := _config_files(argv)):
         merged["name"] = Setting("name", Path(files[-1]).stem, files[-1])
+    check_glance(merged, General)
+    import_lightning(merged)
     config = check(merged)
     config.note = note
     return config, found
