@@ -38,12 +38,13 @@ def show_samples(
 
 def model_graph(board: TensorBoardLogger, module: L.LightningModule, batch: Any) -> None:
     """The traced graph of the module's forward; modules that can't be traced have none."""
-    inputs = batch[0] if isinstance(batch, tuple | list) else batch
+    inputs = _few(batch[0] if isinstance(batch, tuple | list) else batch)
     random, training = torch.get_rng_state(), module.training
     buffers = {k: v.clone() for k, v in module.named_buffers()}
     module.eval()
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # torch prints its failures
+        # torch prints its failures
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             board.experiment.add_graph(module, inputs)
     except Exception:
@@ -53,6 +54,14 @@ def model_graph(board: TensorBoardLogger, module: L.LightningModule, batch: Any)
         torch.set_rng_state(random)
         for name, buffer in module.named_buffers():
             buffer.copy_(buffers[name])
+
+
+def _few(inputs: Any) -> Any:
+    """Two examples, where all tensors count examples alike: tracing a whole batch takes memory."""
+    parts = inputs if isinstance(inputs, tuple | list) else [inputs]
+    if not all(isinstance(t, Tensor) and t.ndim for t in parts) or len({len(t) for t in parts}) > 1:
+        return inputs
+    return inputs[:2] if isinstance(inputs, Tensor) else type(inputs)(t[:2] for t in inputs)
 
 
 def histograms(board: TensorBoardLogger, module: L.LightningModule, step: int) -> None:

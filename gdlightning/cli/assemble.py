@@ -62,6 +62,10 @@ def assemble(config: Config) -> Training:
         from gdlightning.cli.checkpoint import init_from
 
         init_from(module, general["init_from"])
+    if general["recompute"]:
+        from gdlightning.nets.recompute import recompute
+
+        recompute(module, general["recompute"])
     optimization.check(module)
     agreement.check(config, module, data, optimization.schedule)
     optimization.attach(module)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from gdlightning.cli import profiles
 from gdlightning.cli.compositions import compose
-from gdlightning.cli.limits import check_general
 from gdlightning.cli.glance import check_glance
 from gdlightning.cli.light import import_lightning
+from gdlightning.cli.limits import check_general
 from gdlightning.cli.parse import at, parse, put
 from gdlightning.cli.sources import (
     FIXED,
@@ -53,6 +53,10 @@ class General:
         resume_changed: go on with the run that ``resume`` names although its options differ.
         profile: full shows all that a training does; fast leaves out loggers, bar, guard and
             training metrics, each of which can be given by itself.
+        compile: compile net and, on a GPU, optimizer with torch.compile; what it costs and gains
+            is told.
+        recompute: shell patterns of parts of the model, such as net.blocks.*, whose activations are
+            computed again in the backward pass instead of kept (activation checkpointing).
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
@@ -69,6 +73,8 @@ class General:
     resume: str | None = None
     resume_changed: bool = False
     profile: Literal["full", "fast"] = "full"
+    compile: bool = False
+    recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 

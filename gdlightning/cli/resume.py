@@ -16,7 +16,8 @@ from gdlightning.cli.sources import read_yaml
 from gdlightning.errors import UserError
 
 HARMLESS = (
-    "resume", "resume_changed", "name", "run_root", "loggers", "max_time", "watch.", "checkpoint.",
+    "resume", "resume_changed", "recompute", "name", "run_root", "loggers", "max_time", "watch.",
+    "checkpoint.",
     "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
     "trainer.profiler",
 )  # fmt: skip

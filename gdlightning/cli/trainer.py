@@ -106,6 +106,10 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
         training.optimization.guard = guard
         callbacks.append(guard)
     callbacks += [stops, Record(record(training))]
+    if config.values["compile"]:
+        from gdlightning.callbacks.compiled import Compiled
+
+        callbacks.append(Compiled())
     if options.get("enable_progress_bar") is not False:
         callbacks.append(Progress())
     callbacks += build_callbacks(config.values["callbacks"])
