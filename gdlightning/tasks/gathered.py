@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-ADDITIVE = ("torchmetrics.classification.", "torchmetrics.regression.")
+ADDITIVE = ("torchmetrics.classification.", "torchmetrics.regression.", "gdlightning.tasks.metrics")
 """Where the metrics are for which one update with two batches is as good as two updates."""
 MOST = 2**14
 """Numbers that are gathered; the predictions of a large net are many by themselves."""

@@ -48,7 +48,7 @@ class AUROC(MulticlassAUROC):
     """
 
     def __init__(self, classes: int, thresholds: int | None = None) -> None:
-        super().__init__(classes, average="none", thresholds=thresholds)
+        super().__init__(classes, average="none", thresholds=thresholds, validate_args=False)
 
     def compute(self) -> Any:
         """The mean over all that was seen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
@@ -11,6 +12,7 @@ from workloads import WORKLOADS, cross_entropy
 
 import gdlightning as gdl
 from gdlightning.data.loader import TensorRows
+from gdlightning.tasks.language import PerUnit
 
 
 class Classifier(gdl.Task):
@@ -27,14 +29,22 @@ class Classifier(gdl.Task):
         return found
 
     def metrics(self) -> dict[str, Metric]:
-        """The share of right answers."""
-        return {"accuracy": MulticlassAccuracy(self.workload.classes, average="micro")}
+        """The share of right answers; of a language model the perplexity, as its task here has."""
+        if self.workload.name == "transformer":
+            return {"perplexity": PerUnit(bits=False)}
+        count = self.workload.classes
+        return {"accuracy": MulticlassAccuracy(count, average="micro", validate_args=False)}
 
     def loss(self, batch: Any) -> Tensor:
         """Cross-entropy."""
-        logits = self(batch[0])
-        self.observe(logits.flatten(0, -2), batch[1].flatten())
-        return cross_entropy(logits, batch[1])
+        logits, targets = self(batch[0]), batch[1]
+        loss = cross_entropy(logits, targets)
+        if self.workload.name == "transformer":
+            count = torch.tensor([targets.numel(), targets.numel()])
+            self.observe(loss.detach() * targets.numel(), count)
+        else:
+            self.observe(logits, targets)
+        return loss
 
 
 class Examples(gdl.DataModule):

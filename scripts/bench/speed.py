@@ -55,7 +55,8 @@ def measure(workload: str, contestants: list[str], rounds: int) -> Rows:
     """Seconds a step and last loss of each contestant in each round, in turn."""
     rows: Rows = {c: [] for c in contestants}
     for number in range(rounds):
-        for contestant in contestants:
+        turn = number % len(contestants)  # nobody always follows the same one
+        for contestant in contestants[turn:] + contestants[:turn]:
             step, loss, steps = run(contestant, workload)
             if steps != WORKLOADS[workload].steps:
                 raise SystemExit(f"{contestant} made {steps} steps on {workload}.")

@@ -123,15 +123,19 @@ def text() -> Data:
     return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()
 
 
-def bag(sparse: bool) -> nn.Module:
+def bag(classes: int) -> Callable[[bool], nn.Module]:
     """A linear model on a million words."""
-    return nn.EmbeddingBag(1_000_000, 2, mode="sum", sparse=sparse)
+    return lambda sparse: nn.EmbeddingBag(1_000_000, classes, mode="sum", sparse=sparse)
 
 
-def documents() -> Data:
-    """4,096 documents of 64 words, in two classes."""
-    words = (torch.rand(4096, 64) ** 3 * 1_000_000).long()
-    return words, ((words < 1000).sum(1) > 6).long()
+def documents(classes: int) -> Callable[[], Data]:
+    """4,096 documents of 64 words, in some classes."""
+
+    def make() -> Data:
+        words = (torch.rand(4096, 64) ** 3 * 1_000_000).long()
+        return words, ((words < 1000).sum(1) > 6).long() + 2 * (words[:, 0] % (classes // 2))
+
+    return make
 
 
 class Recurrent(nn.Module):
@@ -153,6 +157,14 @@ def series() -> Data:
     return torch.randn(4096, 32, 16) + 0.3 * torch.randn(10, 1, 16)[y], y
 
 
+def bags(classes: int) -> Workload:
+    """Words in a number of classes, which the dense gradient grows with."""
+    return Workload(
+        f"bag of words, {classes} classes", bag(classes), documents(classes), classes, batch=64,
+        steps=60, optimizer="Adagrad", lr=0.1, sparse=True,
+    )  # fmt: skip
+
+
 WORKLOADS = {
     w.name: w
     for w in (
@@ -160,8 +172,8 @@ WORKLOADS = {
         Workload("CNN", cnn, images, 10, batch=64, steps=60),
         Workload("transformer", lambda _: Transformer(), text, 256, batch=16, steps=40),
         Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=60),
-        Workload("bag of words", bag, documents, 2, batch=64, steps=60, optimizer="Adagrad", lr=0.1,
-                 sparse=True),
+        bags(2),
+        bags(20),
     )
 }  # fmt: skip
 
