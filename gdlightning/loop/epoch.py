@@ -43,8 +43,9 @@ class EpochLoop(_TrainingEpochLoop):
             StopIteration: the epoch has no more.
         """
         trainer, plan = self.trainer, self._plan
-        if plan is None or self.restarting or plan.callbacks != trainer.callbacks:
-            self._plan = None if plan is None or plan.callbacks != trainer.callbacks else plan
+        if plan is not None and plan.callbacks != trainer.callbacks:  # until the next epoch
+            plan = self._plan = None
+        if plan is None or self.restarting:
             super().advance(data_fetcher)
             return
         self.val_loop.restarting = False
