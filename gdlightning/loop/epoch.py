@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.optimization.automatic import ClosureResult
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from torch import Tensor
@@ -28,8 +29,10 @@ class EpochLoop(_TrainingEpochLoop):
     @classmethod
     def install(cls, trainer: L.Trainer) -> None:
         """Let a trainer fit with this loop."""
-        former = trainer.fit_loop.epoch_loop
-        trainer.fit_loop.epoch_loop = cls(trainer, former.min_steps, former.max_steps)
+        former = trainer.fit_loop
+        steps = former.epoch_loop.min_steps, former.epoch_loop.max_steps
+        trainer.fit_loop = FitLoop(trainer, former.min_epochs, former.max_epochs)
+        trainer.fit_loop.epoch_loop = cls(trainer, *steps)
 
     def on_run_start(self, data_fetcher: Any) -> None:
         """Find what a step consists of."""
@@ -163,3 +166,19 @@ class EpochLoop(_TrainingEpochLoop):
             connector.on_batch_end()
         results.batch = results.batch_size = None
         self.batch_progress.increment_completed()
+
+
+class FitLoop(_FitLoop):
+    """Lightning's loop over epochs, which makes a validation that is left to be made.
+
+    Lightning takes a training whose last step is made for done, although it was stopped within the
+    validation after that step.
+    """
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left."""
+        validation: Any = self.epoch_loop.val_loop.batch_progress.total
+        return bool(super().done) and not (
+            self.restarting and validation.ready > validation.processed
+        )

@@ -150,7 +150,19 @@ def test_signals_save_and_exit_with_a_code(name: str, tmp_path: Path) -> None:
     assert (folder / "checkpoints/last.ckpt").is_file()
 
 
-def test_a_stop_within_validation_loses_no_line_of_the_logs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flags", "when", "epochs"),
+    [
+        ((), "trainer.current_epoch == 1", 3),
+        ((), "trainer.current_epoch == 2", 3),
+        (("--trainer.max_steps", "20", "--trainer.val_check_interval", "5"),
+         "trainer.global_step == 20", 2),
+    ],
+    ids=["an epoch", "the last epoch", "the last step"],
+)  # fmt: skip
+def test_a_stop_within_validation_loses_no_line_of_the_logs(
+    flags: tuple[str, ...], when: str, epochs: int, tmp_path: Path
+) -> None:
     """No batch of that epoch is left after the resume, and its means and metrics are logged."""
     (tmp_path / "stopping.py").write_text(
         "import os, signal\nimport lightning.pytorch as L\n"
@@ -158,14 +170,14 @@ def test_a_stop_within_validation_loses_no_line_of_the_logs(tmp_path: Path) -> N
         "    def on_train_batch_end(self, trainer, module, outputs, *_):\n"
         "        module.log('mean_loss', outputs['loss'], on_step=False, on_epoch=True)\n"
         "    def on_validation_start(self, trainer, module):\n"
-        "        if trainer.current_epoch == 1 and os.path.exists('stop'):\n"
+        f"        if {when} and os.path.exists('stop'):\n"
         "            os.unlink('stop')\n"
         "            os.kill(os.getpid(), signal.SIGTERM)\n"
     )
     logs = []
     for name, stops in (("whole", 0), ("parts", 2)):
         command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-                   str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT, "--name", name,
+                   str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT, *flags, "--name", name,
                    "--callbacks", "stopping.Stopping", "--resume", "auto"]  # fmt: skip
         for number in range(stops + 1):
             if number < stops:
@@ -178,8 +190,8 @@ def test_a_stop_within_validation_loses_no_line_of_the_logs(tmp_path: Path) -> N
             rows = list(csv.DictReader(stream))
         logs.append([{k: v for k, v in r.items() if "per_second" not in k} for r in rows])
     assert logs[0] == logs[1]
-    assert sum(bool(row["train_auroc"]) for row in logs[0]) == 3
-    assert sum(bool(row["mean_loss"]) for row in logs[0]) == 3
+    assert sum(bool(row["train_auroc"]) for row in logs[0]) == epochs
+    assert sum(bool(row["mean_loss"]) for row in logs[0]) == epochs
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
