@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"There is no verb {verb}.{did_you_mean(verb, VERBS)}\n{_verbs()}")
         if os.getcwd() not in sys.path:  # one's own modules, named in a config
             sys.path.insert(0, os.getcwd())
-        run = importlib.import_module(f"gdlightning.cli.{verb}").main
+        run = importlib.import_module(f"gdlightning.cli.{verb.replace('-', '_')}").main
         code: int = run([a for a in rest if a != "--debug"])
         return code
     except UserError as error:

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "gdlightning"
 BENEATH = {"errors", "signature", "discovery"}
 MAY_IMPORT = {
     "optimizers": BENEATH,
-    "schedules": BENEATH,
+    "drawing": BENEATH | {"storage"},
+    "schedules": BENEATH | {"drawing"},
     "clipping": BENEATH,
     "nets": BENEATH,
     "data": BENEATH,
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop", "study"},
+    | {"contract", "loop", "study", "drawing"},
 }
 
 

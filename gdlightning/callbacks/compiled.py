@@ -13,8 +13,8 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from gdlightning.callbacks.replay import traceless
 from gdlightning.errors import UserError
+from gdlightning.tasks.objective import traceless
 
 TRIES = 5
 """Passes that are timed before and after."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-from torchmetrics import Metric
 
 from gdlightning.callbacks.step_loss import StepLoss
+from gdlightning.tasks.objective import loss_in, traceless
 
 
 class Replay(L.Callback):
@@ -85,54 +84,11 @@ class Replay(L.Callback):
                     loader.weight = weight
                 with trainer.precision_plugin.train_step_context():
                     output = trainer.strategy.training_step(batch, batch_idx)
-                given: Any = output["loss"] if isinstance(output, Mapping) else output
-                loss: Tensor = given / trainer.accumulate_grad_batches
+                loss = loss_in(output) / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
         self.clip(optimizer)
         _restore(after)
         return self.loss.take(trainer)
-
-
-@contextlib.contextmanager
-def traceless(module: L.LightningModule) -> Iterator[None]:
-    """Keep logs, metrics and running statistics as they are while the module is evaluated."""
-    buffers = {
-        name: buffer.clone()
-        for owner, prefix in _statistics(module)
-        for name, buffer in owner.named_buffers(prefix=prefix, recurse=False)
-    }
-    metrics = [m for m in module.modules() if isinstance(m, Metric)]
-    updates = [m.update for m in metrics]
-    logs = {name: module.__dict__.get(name) for name in ("log", "log_dict")}
-    for metric in metrics:
-        object.__setattr__(metric, "update", _nothing)
-    for name in logs:
-        setattr(module, name, _nothing)
-    vars(module)["silent"] = True  # a task's own way past them
-    try:
-        yield
-    finally:
-        vars(module)["silent"] = False
-        for metric, update in zip(metrics, updates, strict=True):
-            object.__setattr__(metric, "update", update)
-        for name, own in logs.items():
-            delattr(module, name)
-            if own is not None:
-                setattr(module, name, own)
-        with torch.no_grad():
-            now = dict(module.named_buffers())
-            for name, before in buffers.items():
-                now[name].copy_(before)
-
-
-def _statistics(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    for name, owner in module.named_modules():
-        if isinstance(owner, nn.modules.batchnorm._NormBase):
-            yield owner, name
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    pass
 
 
 def _random_state() -> list[Tensor]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.fabric.utilities.apply_func import move_data_to_device
 
 from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_of
 from gdlightning.cli.config import Config, check
 from gdlightning.cli.sources import flatten
+from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError
 
 
@@ -39,3 +42,27 @@ def restore(where: str) -> tuple[L.LightningModule, Any]:
 def config_of(record: dict[str, Any], origin: str) -> Config:
     """The config in a checkpoint's record, checked like any other."""
     return check({s.key: s for s in flatten(record["config"], origin)})
+
+
+def batches(module: L.LightningModule, data: Any, split: str, limit: int | None) -> list[Any]:
+    """Batches of a split, in the order of the loader, on the module's device.
+
+    Args:
+        module: that they are for.
+        data: a data module of gdlightning or of Lightning.
+        split: ``train``, ``val`` or ``test``.
+        limit: at most so many; None for all.
+
+    Raises:
+        UserError: there is no data, or nothing in that split.
+    """
+    if data is None:
+        raise UserError("The config of this run names no data.")
+    if not isinstance(data, DataModule):
+        data.prepare_data()
+    data.setup({"train": "fit", "val": "fit", "test": "test"}[split])
+    loader = getattr(data, f"{split}_dataloader")()
+    found = list(itertools.islice(loader or (), limit))
+    if not found:
+        raise UserError(f"There is nothing in the {split} split of this run's data.")
+    return [move_data_to_device(batch, module.device) for batch in found]

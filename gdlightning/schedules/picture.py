@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from gdlightning.errors import require
+from gdlightning.drawing import style
 from gdlightning.schedules.schedule import Schedule
 
 STEPS = 400
@@ -52,27 +52,18 @@ def draw_png(schedules: dict[str, Schedule], path: Path) -> None:
     Raises:
         UserError: matplotlib is not installed.
     """
-    require("matplotlib", "plots", "Drawing a PNG")
-    from matplotlib.figure import Figure
-
     columns = min(4, len(schedules))
     lines = math.ceil(len(schedules) / columns)
-    figure = Figure(figsize=(3.1 * columns, 2.1 * lines), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).flat
+    made, panels = style.figure(lines, columns, size=(3.1, 2.1), what="Drawing a PNG")
     for panel, (name, schedule) in zip(panels, schedules.items(), strict=False):
         factors = curve(schedule)
         share = [100 * k / len(factors) for k in range(len(factors))]
-        panel.fill_between(share, factors, color="#2a78d6", alpha=0.12, linewidth=0)
-        panel.plot(share, factors, color="#2a78d6", linewidth=1.8)
-        panel.set_title(name, fontsize=10, loc="left", color="#222222")
+        panel.fill_between(share, factors, color=style.SERIES[0], alpha=0.12, linewidth=0)
+        panel.plot(share, factors, color=style.SERIES[0], linewidth=1.8)
+        style.title(panel, name)
         panel.set(xlim=(0, 100), ylim=(0, 1.08), xticks=(0, 50, 100), yticks=(0, 1))
-        panel.tick_params(labelsize=8, colors="#666666", length=0)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.spines[["left", "bottom"]].set_color("#bbbbbb")
-    for panel in panels:
+    for panel in panels[len(schedules) :]:
         panel.set_visible(False)
-    figure.supxlabel("% of training", fontsize=9, color="#666666")
-    figure.supylabel("factor of lr", fontsize=9, color="#666666")
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(path)
+    made.supxlabel("% of training", fontsize=9, color=style.LIGHT.muted)
+    made.supylabel("factor of lr", fontsize=9, color=style.LIGHT.muted)
+    style.save(made, path)

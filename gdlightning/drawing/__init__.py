@@ -1,0 +1,1 @@
+"""Pictures and pages: one style for all that gdlightning shows."""
