@@ -83,6 +83,8 @@ class Entry:
         matrix_options: options that its class reads from the groups of matrices, with defaults.
         group_mark: for ``marked groups``: the key that marks a group for the main update.
         device: ``cuda`` where it needs a GPU.
+        largest: rows or columns of the largest tensor that it can take, where it keeps a square
+            matrix for each dimension, whatever its size; 0 for any.
         likeness: how its settings follow from AdamW's; None where nothing is known of that.
         cannot: clause of the contract that it can't keep → why, in words for people.
         refused: why it can't be trained with here; empty for all that can.
@@ -107,6 +109,7 @@ class Entry:
     matrix_options: Mapping[str, Any] = field(default_factory=dict)
     group_mark: str = ""
     device: str = ""
+    largest: int = 0
     likeness: Likeness | None = None
     cannot: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""

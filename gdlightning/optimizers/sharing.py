@@ -30,6 +30,7 @@ def share(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
     found = [(choice, mine), *found]
     if choice.companion is not None:
         found.insert(1, (choice.companion, [n for n in rest if n not in set(mine)]))
+    _check_largest(module, found)
     _densify(module, found)
     return [(own, names) for own, names in found if names]
 
@@ -85,6 +86,22 @@ def _can_take(entry: Entry, kind: str, parameter: nn.Parameter, sparse: set[Tens
 
 def _takes(entry: Entry) -> str:
     return next((TAKES[n] for n in TAKES if n in entry.needs), "hidden matrices with a companion")
+
+
+def _check_largest(module: nn.Module, shares: list[tuple[Choice, list[str]]]) -> None:
+    """Refuse what would ask for gigabytes at the first step."""
+    parameters = dict(module.named_parameters())
+    for own, names in shares:
+        limit = own.entry.largest
+        for name in names if limit else ():
+            size = max(parameters[name].shape, default=1)
+            if size > limit:
+                raise UserError(
+                    f"The optimizer {own.entry.name} keeps a square matrix for each dimension of "
+                    f"a tensor, and {name} has one of {size:,} (at most {limit:,}).\n"
+                    "Take soap, which leaves large dimensions alone, or give that parameter to "
+                    "another: optimizer.parts."
+                )
 
 
 def _densify(module: nn.Module, shares: list[tuple[Choice, list[str]]]) -> None:

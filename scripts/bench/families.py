@@ -64,8 +64,11 @@ RATES = {
 }  # fmt: skip
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
-REFUSED = {("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")}
-"""Pairs that are not meant to be, and what gdl says: Muon has no matrices in convolutions."""
+REFUSED = {("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")} | {
+    ("shampoo", "text"): "keeps a square matrix"
+}
+"""Pairs that are not meant to be, and what gdl says: Muon has no matrices in convolutions, Shampoo
+no memory for a square of a large vocabulary."""
 
 
 @dataclass(frozen=True)

@@ -120,3 +120,12 @@ def test_gradients_are_sparse_where_the_optimizer_takes_them(name: str, sparse: 
     optimizer.step()
     moved = (weight != before).any(dim=1).nonzero().flatten().tolist()
     assert moved == [1, 2, 3]
+
+
+def test_what_would_ask_for_gigabytes_is_refused_unless_another_takes_it() -> None:
+    module = nn.Sequential(nn.Embedding(9000, 2), nn.Linear(2, 2))
+    with pytest.raises(UserError, match=r"square matrix .* 0\.weight has one of 9,000"):
+        made("shampoo", module)
+    parts = [{"pattern": "0.*", "name": "adamw"}]
+    optimizer = made({"name": "shampoo", "parts": parts}, module)
+    assert len(optimizer.param_groups) > 1

@@ -211,6 +211,7 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         defaults={"lr": 0.1},
+        largest=8192,
     ),
     Entry(
         name="soap",
