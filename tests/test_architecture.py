@@ -19,9 +19,10 @@ MAY_IMPORT = {
     "nets": BENEATH,
     "data": BENEATH,
     "tasks": BENEATH | {"data", "nets"},
+    "monitor": BENEATH,
     "storage": BENEATH,
     "callbacks": BENEATH
-    | {"storage", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    | {"storage", "monitor", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
     "loop": BENEATH | {"data", "callbacks"},
     "study": BENEATH | {"tasks", "data", "schedules", "clipping", "optimizers"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},

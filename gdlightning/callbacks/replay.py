@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from gdlightning.callbacks.step_loss import StepLoss
 from gdlightning.tasks.objective import loss_in, traceless
+from gdlightning.tasks.random import random_state, restored
 
 
 class Replay(L.Callback):
@@ -38,14 +39,14 @@ class Replay(L.Callback):
     ) -> None:
         self.module, self.clip, self.loss = module, clip, loss
         self.window: list[tuple[Any, int, float]] = []
-        self.random: list[Tensor] = _random_state()
+        self.random: list[Tensor] = random_state()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Keep the batch, and the random state at the first of a step."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
-            self.window, self.random = [], _random_state()
+            self.window, self.random = [], random_state()
         weight = getattr(trainer.train_dataloader, "weight", 1.0)
         self.window.append((batch, batch_idx, weight))
 
@@ -74,10 +75,8 @@ class Replay(L.Callback):
 
     def _again(self, optimizer: Optimizer) -> Tensor:
         trainer, module = self.module.trainer, self.module
-        after = _random_state()
-        _restore(self.random)
         loader: Any = trainer.train_dataloader
-        with torch.enable_grad(), traceless(module):
+        with restored(self.random), torch.enable_grad(), traceless(module):
             optimizer.zero_grad()
             for batch, batch_idx, weight in self.window:
                 if hasattr(loader, "weight"):
@@ -87,16 +86,4 @@ class Replay(L.Callback):
                 loss = loss_in(output) / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
         self.clip(optimizer)
-        _restore(after)
         return self.loss.take(trainer)
-
-
-def _random_state() -> list[Tensor]:
-    accelerator = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return [torch.get_rng_state(), *accelerator]
-
-
-def _restore(state: list[Tensor]) -> None:
-    torch.set_rng_state(state[0])
-    if len(state) > 1:
-        torch.cuda.set_rng_state_all(state[1:])

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.callbacks.pictures import histograms, model_graph, show_samples
+from gdlightning.monitor.movement import Movement
 from gdlightning.optimizers.table import table
 
 
@@ -43,7 +44,7 @@ class Watch(L.Callback):
         self.samples, self.graph, self.histograms = samples, graph, histograms
         self.optimization: Optimization | None = None
         self.each_epoch = False
-        self._before: list[tuple[Tensor, Rows, Tensor]] | None = None
+        self._before: Movement | None = None
         self._clock = (0.0, 0)
         self._clipped: list[Tensor] = []
         self._examples = 0
@@ -96,7 +97,7 @@ class Watch(L.Callback):
     def _keep(self, trainer: L.Trainer, optimizer: Optimizer) -> None:
         self._before = None
         if self._due(trainer, trainer.global_step + 1):
-            self._before = [_kept(p) for p in _weights(optimizer)]
+            self._before = Movement(_weights(optimizer), gradients=False)
             self._lrs = _learning_rates(optimizer)
 
     def on_train_batch_end(
@@ -126,7 +127,7 @@ class Watch(L.Callback):
             values["grad_norm"] = clip.norm
             values["clipped"] = torch.stack([c.float() for c in self._clipped]).mean()
         if self._before is not None:
-            values["update_ratio"] = _update_ratio(self._before)
+            values["update_ratio"] = self._before.ratio()
         steps = max(1, step - first)
         per_step = self._examples / steps * trainer.world_size
         values["steps_per_second"] = steps / max(now - then, 1e-9)
@@ -206,23 +207,3 @@ def _learning_rates(optimizer: Optimizer) -> dict[str, float]:
     if len(groups) == 1:
         return {"lr": float(groups[0]["lr"])}
     return {f"lr/{g.get('name', k)}": float(g["lr"]) for k, g in enumerate(groups)}
-
-
-Rows = Tensor | None
-"""The rows of a weight that its sparse gradient has; None for all."""
-
-
-def _kept(weight: Tensor) -> tuple[Tensor, Rows, Tensor]:
-    """A weight, the rows that a step may change, and what they hold now."""
-    grad = weight.grad
-    if grad is None or not grad.is_sparse or grad.sparse_dim() != 1:
-        return weight, None, weight.detach().clone()
-    rows = grad.coalesce().indices()[0]
-    return weight, rows, weight.detach().index_select(0, rows)
-
-
-def _update_ratio(before: list[tuple[Tensor, Rows, Tensor]]) -> Tensor:
-    """The norm of the step over that of the weights."""
-    now = [w.detach() if r is None else w.detach().index_select(0, r) for w, r, _ in before]
-    moved = torch.nn.utils.get_total_norm(torch._foreach_sub(now, [old for *_, old in before]))
-    return moved / (torch.nn.utils.get_total_norm([w.detach() for w, *_ in before]) + 1e-12)

@@ -133,8 +133,10 @@ def fixed_options(section: str) -> dict[str, Option]:
     """The options of a section that has no choice of a name."""
     from gdlightning.callbacks.checkpoints import Checkpoints
     from gdlightning.callbacks.guard import Guard
+    from gdlightning.callbacks.monitor import Monitor
     from gdlightning.callbacks.watch import Watch
     from gdlightning.optimizers.groups import Grouping
 
-    targets = {"groups": Grouping, "watch": Watch, "checkpoint": Checkpoints, "guard": Guard}
+    targets = {"groups": Grouping, "watch": Watch, "monitor": Monitor,
+               "checkpoint": Checkpoints, "guard": Guard}  # fmt: skip
     return options_of(targets[section], skip={"folder", "stops"})

@@ -27,7 +27,7 @@ sections chosen by name:
   --schedule NAME        gdl schedules
   --clip NAME            gradient clipping: gdl list clip
 
-sections with fixed options: groups, watch, checkpoint, guard, trainer (--groups.help, ...)
+sections with fixed options: groups, watch, monitor, checkpoint, guard, trainer (--groups.help, ...)
 
 general:"""
 

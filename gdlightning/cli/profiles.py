@@ -9,7 +9,7 @@ from gdlightning.cli.parse import put
 
 FAST: dict[str, Any] = {
     "loggers": [], "trainer.enable_progress_bar": False, "guard.policy": "off",
-    "watch.graph": False, "watch.samples": False,
+    "monitor.every": 0, "watch.graph": False, "watch.samples": False,
 }  # fmt: skip
 """What ``profile: fast`` sets where the user did not; training metrics are left out besides."""
 

@@ -19,7 +19,7 @@ NAMED = (
 )  # fmt: skip
 """Sections that are chosen by name and then have that choice's own options."""
 
-FIXED = ("groups", "watch", "checkpoint", "guard")
+FIXED = ("groups", "watch", "monitor", "checkpoint", "guard")
 """Sections whose options are always the same."""
 
 SECTIONS = (*FIXED, "trainer")

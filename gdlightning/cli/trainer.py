@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.callbacks.checkpoints import Checkpoints
 from gdlightning.callbacks.guard import Guard
+from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
 from gdlightning.callbacks.stops import Stops
@@ -48,6 +49,7 @@ def check(training: Training) -> None:
                 f"{did_you_mean(name, LOGGERS)}"
             )
     Guard(**training.config.values["guard"])
+    Monitor(**training.config.values["monitor"])
     Checkpoints(Path(), Stops(), **training.config.values["checkpoint"])
     accumulate = training.config.values["trainer"].get("accumulate_grad_batches") or 1
     if isinstance(training.data, DataModule) and training.data.pieces > 1 and accumulate > 1:
@@ -105,6 +107,10 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
     if guard.policy != "off":
         training.optimization.guard = guard
         callbacks.append(guard)
+    monitor = Monitor(**config.values["monitor"])
+    if monitor.every != 0:
+        monitor.folder, monitor.optimization = folder, training.optimization
+        callbacks.append(monitor)
     callbacks += [stops, Record(record(training))]
     if config.values["compile"]:
         from gdlightning.callbacks.compiled import Compiled

@@ -31,6 +31,7 @@ def share(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
     if choice.companion is not None:
         found.insert(1, (choice.companion, [n for n in rest if n not in set(mine)]))
     _check_largest(module, found)
+    _check_second_order(module, choice)
     _densify(module, found)
     return [(own, names) for own, names in found if names]
 
@@ -102,6 +103,17 @@ def _check_largest(module: nn.Module, shares: list[tuple[Choice, list[str]]]) ->
                     "Take soap, which leaves large dimensions alone, or give that parameter to "
                     "another: optimizer.parts."
                 )
+
+
+def _check_second_order(module: nn.Module, choice: Choice) -> None:
+    """Refuse what torch can't differentiate twice."""
+    bag = next((n for n, m in module.named_modules() if isinstance(m, nn.EmbeddingBag)), None)
+    for entry in choice.entries:
+        if bag is not None and "second-order" in entry.needs:
+            raise UserError(
+                f"The optimizer {entry.name} needs second derivatives, which torch does not have "
+                f"of {bag} (nn.EmbeddingBag).\nTake adagrad or adamw."
+            )
 
 
 def _densify(module: nn.Module, shares: list[tuple[Choice, list[str]]]) -> None:

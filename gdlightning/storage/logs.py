@@ -13,6 +13,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from gdlightning.storage.journal import JOURNAL, trim_journal
 from gdlightning.storage.write import whole
 
 METRICS = "metrics.csv"
@@ -96,6 +97,7 @@ def trim(folder: Path, step: int) -> None:
             _write_rows(table, names, kept)
         else:
             table.unlink()
+    trim_journal(folder / JOURNAL, step)
     for events in sorted(folder.glob("events.out.tfevents.*")):
         if step > 0:
             _trim_events(events, step)

@@ -62,15 +62,16 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         StorageError: it can't be written.
     """
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain_numbers(value), indent=2, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def plain_numbers(value: Any) -> Any:
+    """A nested value in which numbers that JSON has no word for are None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: plain_numbers(v) for k, v in value.items()}
+    return [plain_numbers(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def remove_leftovers(folder: Path) -> None:

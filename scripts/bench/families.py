@@ -65,10 +65,11 @@ RATES = {
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
 REFUSED = {("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")} | {
-    ("shampoo", "text"): "keeps a square matrix"
+    ("shampoo", "text"): "keeps a square matrix",
+    ("sophia", "text"): "needs second derivatives",
 }
 """Pairs that are not meant to be, and what gdl says: Muon has no matrices in convolutions, Shampoo
-no memory for a square of a large vocabulary."""
+no memory for a square of a large vocabulary, and torch no second derivative of a bag of words."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,20 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from gdlightning import optimize
 from gdlightning.errors import UserError
+from gdlightning.optimizers.build import Context, build
+from gdlightning.optimizers.choice import Choice
+from gdlightning.optimizers.groups import Grouping
 
 
 class Halves(L.LightningModule):
-    """Embeds whole numbers; after some batches its loss fails."""
+    """Embeds whole numbers, by torch's function; after some batches its loss fails."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         super().__init__()
-        self.bag, self.fails_at = nn.EmbeddingBag(8, 1, mode="sum"), fails_at
+        self.table, self.fails_at = nn.Embedding(8, 1), fails_at
+
+    def bag(self, index: torch.Tensor) -> torch.Tensor:
+        return nn.functional.embedding_bag(index, self.table.weight, mode="sum")
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
         if index == self.fails_at:
@@ -42,6 +48,12 @@ def test_a_net_without_second_derivatives() -> None:
     with pytest.raises(UserError, match=r"adahessian can't make this step.*embedding_bag") as told:
         train(Halves(), "adahessian")
     assert isinstance(told.value.__cause__, RuntimeError)
+
+
+def test_a_module_without_second_derivatives_is_known_before_the_first_step() -> None:
+    module = nn.Sequential(nn.EmbeddingBag(8, 1))
+    with pytest.raises(UserError, match=r"adahessian needs second derivatives.* of 0 "):
+        build(Choice.of("adahessian"), module, Grouping(), Context())
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,338 @@
+"""What is measured of a training while it runs, for its diagnosis."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gdlightning.callbacks.loaders import train_loaders
+from gdlightning.callbacks.modes import fitting
+from gdlightning.callbacks.optimization import Optimization
+from gdlightning.callbacks.watch import log
+from gdlightning.errors import UserError
+from gdlightning.monitor.activity import Activity
+from gdlightning.monitor.movement import Moved, Movement
+from gdlightning.storage.journal import JOURNAL, append
+from gdlightning.tasks.objective import loss_of
+from gdlightning.tasks.random import random_state, restored
+from gdlightning.tasks.task import examples
+
+FIRST, LAST, SHARE = 10, 500, 20
+"""The gap between two measurements is a twentieth of the steps so far, within these bounds."""
+SPIKE, LEAST = 4.0, 30
+"""A loss that many typical deviations above the median of so many others is a spike."""
+
+
+class Monitor(L.Callback):
+    """Measures a step now and then, and writes what it saw as a line of ``instruments.jsonl``.
+
+    Of a measured step: the gain ratio, which is the change of its batch's loss over what the
+    gradient promised (one forward pass more); norms of gradient, weight and step of each layer; the
+    angle between its gradient and the next step's, which tells the noise; the scale of activations
+    and the share of dead units. Between measurements: the losses, and which examples made a spike.
+    Training itself is not changed by a bit. Without ``every``, measurements begin ten steps apart
+    and grow rarer, so that they cost less than a fiftieth of the time.
+
+    Args:
+        every: optimizer steps between two measurements; 0 measures nothing.
+
+    Attributes:
+        folder: the run's.
+        optimization: how the model is optimized.
+    """
+
+    def __init__(self, every: int | None = None) -> None:
+        if every is not None and every < 0:
+            raise UserError(f"monitor.every is {every}; write 1 or more, 0 for never.")
+        self.every = every
+        self.folder: Path | None = None
+        self.optimization: Optimization | None = None
+        self._next, self._last = 0, -1
+        self._on, self._awaited = False, 0
+        self._step_loss: Tensor | float = 0.0
+        self._losses: list[Tensor] = []
+        self._seen: list[tuple[int, Any]] = []
+        self._typical: deque[float] = deque(maxlen=100)
+        self._clipped: list[Tensor] = []
+        self._measured: _Measurement | None = None
+        self._former: tuple[int, Movement] | None = None
+
+    # Lightning's hooks, in the order of a step
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """See whether this training can be measured; begin the file."""
+        self._on = self.every != 0 and _measurable(trainer, pl_module, self.optimization)
+        self._step_loss, self._awaited, self._last = 0.0, 0, trainer.global_step
+        if self._on and trainer.global_step == 0 and trainer.is_global_zero:
+            self._write(trainer, {"step": 0, "start": _start(trainer, pl_module)})
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the batches of a step that is to be measured, and the random state before it."""
+        if not self._on:
+            return
+        self._awaited += 1
+        if trainer.global_step >= self._next and self._measured is None:
+            self._measured = _Measurement(random_state())
+        if self._measured is not None:
+            self._measured.add(trainer, batch, batch_idx)
+
+    def on_before_backward(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
+    ) -> None:
+        """Keep the loss."""
+        if self._on and self._awaited:  # an optimizer's further evaluations are not counted
+            self._awaited -= 1
+            weight = getattr(trainer.train_dataloader, "weight", 1.0)
+            own = loss.detach()
+            self._step_loss = self._step_loss + (own if weight == 1.0 else own * weight)
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Keep weights and gradients of a measured step; compare the gradient after one."""
+        if not self._on:
+            return
+        if self._former is not None:
+            step, movement = self._former
+            dot, first, second = (float(v) for v in movement.alike(_weights(optimizer)))
+            self._former = None
+            self._write(trainer, {"step": step, "alike": [dot, first, second]})
+        if self._measured is not None and self._measured.movement is None:
+            self._measured.movement = Movement(_weights(optimizer))
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Measure, if a step was made and it is time."""
+        step = trainer.global_step
+        if not self._on or step == self._last:
+            return
+        self._last = step
+        if isinstance(self._step_loss, Tensor):
+            self._losses.append(self._step_loss)
+            self._seen.append((step - 1, _index(trainer)))
+        before, self._step_loss = self._step_loss, 0.0
+        clip = self.optimization.clip if self.optimization is not None else None
+        if clip is not None and clip.norm is not None:
+            self._clipped.append(clip.clipped)
+        if self._measured is None:
+            return
+        measured, self._measured = self._measured, None
+        self._next = step + self._gap(step)
+        if measured.movement is not None:
+            self._measure(trainer, pl_module, measured, float(before))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write what the validation gave."""
+        if fitting(trainer) and self._on:
+            found = {k: float(v) for k, v in trainer.callback_metrics.items() if "val" in k}
+            self._write(trainer, {"step": max(0, trainer.global_step - 1), "val": found})
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write what was gathered since the last measurement."""
+        if self._on and self._losses:
+            self._write(trainer, {"step": trainer.global_step - 1} | self._interval())
+
+    # The measurement
+
+    def _gap(self, step: int) -> int:
+        return self.every or min(LAST, max(FIRST, step // SHARE))
+
+    def _measure(
+        self, trainer: L.Trainer, module: L.LightningModule, measured: _Measurement, before: float
+    ) -> None:
+        movement, step = measured.movement, trainer.global_step - 1
+        if movement is None:
+            return
+        moved = movement.moved()
+        after, activity = measured.again(trainer, module)
+        slope = float(moved.slope)
+        change = _mean(trainer, after) - _mean(trainer, torch.tensor(before))
+        row: dict[str, Any] = {"step": step, "loss": before, **self._interval()}
+        row |= {
+            "gain": change / slope if slope else None,
+            "promised": slope,
+            "examples": measured.examples * trainer.world_size,
+            "grad_norm": float(moved.gradient.norm()),
+            "update_ratio": float(moved.ratio),
+            "lr": max((float(g["lr"]) for g in trainer.optimizers[0].param_groups if "lr" in g),
+                      default=None),
+            **self._layers(module, movement, moved),
+            "dead": {k: float(v) for k, v in activity.dead.items()},
+            "scale": {k: float(v) for k, v in activity.scale.items()},
+        }  # fmt: skip
+        self._write(trainer, row)
+        self._show(trainer, row)
+        self._former = (step, movement)
+
+    def _interval(self) -> dict[str, Any]:
+        """What the steps since the last measurement gave, spikes among them."""
+        losses = torch.stack(self._losses).float().tolist() if self._losses else []
+        spikes = []
+        for (step, index), loss in zip(self._seen, losses, strict=True):
+            if self._is_spike(loss):
+                examples = index.tolist() if isinstance(index, Tensor) else index
+                spikes.append({"step": step, "loss": loss, "typical": median(self._typical),
+                               "examples": examples})  # fmt: skip
+            elif math.isfinite(loss):
+                self._typical.append(loss)
+        found: dict[str, Any] = {"losses": losses}
+        if spikes:
+            found["spikes"] = spikes
+        if self._clipped:
+            found["clipped"] = float(torch.stack([c.float() for c in self._clipped]).mean())
+        self._losses, self._seen, self._clipped = [], [], []
+        return found
+
+    def _is_spike(self, loss: float) -> bool:
+        if len(self._typical) < LEAST:
+            return False
+        middle = median(self._typical)
+        spread = median(abs(v - middle) for v in self._typical) + 1e-3 * abs(middle)
+        return not loss <= max(middle + SPIKE * 2 * spread, 2 * middle)
+
+    def _layers(
+        self, module: L.LightningModule, movement: Movement, moved: Moved
+    ) -> dict[str, list[float]]:
+        """Norms of the matrices, in the order of the names at the head of the file."""
+        names = {id(p): n for n, p in module.named_parameters()}
+        kept = {names[id(w)]: k for k, w in enumerate(movement.weights)
+                if w.ndim >= 2 and id(w) in names}  # fmt: skip
+        places = [kept[n] for n in _matrices(module) if n in kept]
+        columns = {"grads": moved.gradient, "weights": moved.weight, "updates": moved.update}
+        return {key: found[places].tolist() for key, found in columns.items()}
+
+    def _show(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
+        shown = {"monitor/gain_ratio": row["gain"], "monitor/update_ratio": row["update_ratio"],
+                 "monitor/dead_units": max(row["dead"].values(), default=None)}  # fmt: skip
+        values = {k: v for k, v in shown.items() if v is not None and math.isfinite(v)}
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):  # it has the other file
+                log(logger, values, row["step"])
+
+    def _write(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
+        if self.folder is not None and trainer.is_global_zero:
+            append(self.folder / JOURNAL, row)
+
+    # What a checkpoint keeps
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, with what it has gathered since the last measurement."""
+        return {
+            "next": self._next,
+            "losses": [float(v) for v in self._losses],
+            "seen": [(s, i.tolist() if isinstance(i, Tensor) else i) for s, i in self._seen],
+            "typical": list(self._typical),
+            "clipped": [float(c) for c in self._clipped],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there; the gradient of the step before is not kept."""
+        self._next = state_dict["next"]
+        self._losses = [torch.tensor(v) for v in state_dict["losses"]]
+        self._seen = [(s, i) for s, i in state_dict["seen"]]
+        self._typical = deque(state_dict["typical"], maxlen=100)
+        self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
+
+
+class _Measurement:
+    """The batches of one step, to evaluate their loss again.
+
+    Args:
+        random: the state before the first of them.
+    """
+
+    def __init__(self, random: list[Tensor]) -> None:
+        self.random = random
+        self.window: list[tuple[Any, int, float]] = []
+        self.movement: Movement | None = None
+
+    def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+        """One more batch of the step."""
+        weight = getattr(trainer.train_dataloader, "weight", 1.0)
+        self.window.append((batch, batch_idx, weight / trainer.accumulate_grad_batches))
+
+    @property
+    def examples(self) -> int:
+        """Of all batches."""
+        return sum(examples(batch) for batch, *_ in self.window)
+
+    def again(self, trainer: L.Trainer, module: L.LightningModule) -> tuple[Tensor, Activity]:
+        """The loss of the same batches now, with the same dropout; what the units did."""
+        activity = Activity(module)
+        total = torch.zeros((), device=module.device)
+        context = trainer.precision_plugin.train_step_context
+        # A compiled net would be compiled once more for a pass without gradients.
+        with restored(self.random), torch.set_grad_enabled(_compiled(module)):
+            for number, (batch, batch_idx, share) in enumerate(self.window):
+                with context():
+                    if number or _compiled(module):
+                        loss = loss_of(module, batch, batch_idx)
+                    else:
+                        with activity:
+                            loss = loss_of(module, batch, batch_idx)
+                total += share * loss.detach().float()
+        return total, activity
+
+
+def _measurable(
+    trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
+) -> bool:
+    """Whether steps are of one optimizer, whole on each device, and not within backward."""
+    return (
+        module.automatic_optimization
+        and len(trainer.optimizers) == 1
+        and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        and getattr(trainer.precision_plugin, "scaler", None) is None
+        and not (optimization is not None and optimization.choice.in_backward)
+    )
+
+
+def _start(trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
+    """What the lines that follow are to be read with."""
+    total = trainer.estimated_stepping_batches
+    return {
+        "layers": _matrices(module),
+        "optimizer": type(trainer.optimizers[0]).__name__,
+        "steps": None if math.isinf(total) or total < 0 else int(total),
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+    }
+
+
+def _matrices(module: nn.Module) -> list[str]:
+    return [n for n, p in module.named_parameters() if p.requires_grad and p.ndim >= 2]
+
+
+def _weights(optimizer: Optimizer) -> list[Tensor]:
+    return [p for g in optimizer.param_groups for p in g["params"]]
+
+
+def _index(trainer: L.Trainer) -> Any:
+    return next((ld.index for ld in train_loaders(trainer) if hasattr(ld, "index")), None)
+
+
+def _mean(trainer: L.Trainer, value: Tensor) -> float:
+    if trainer.world_size == 1:
+        return float(value)
+    return float(trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="mean"))
+
+
+def _compiled(module: nn.Module) -> bool:
+    return any(getattr(m, "_compiled_call_impl", None) is not None for m in module.modules())

@@ -1,0 +1,82 @@
+"""What the units of a net do in a forward pass: their scale, and which of them are dead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+RECTIFIERS = {torch.relu, torch.relu_, F.relu, F.relu_, torch.Tensor.relu, torch.Tensor.relu_}
+
+
+class Activity(TorchFunctionMode):
+    """Watches one forward pass of a module.
+
+    A unit is a channel of an activation: its second dimension in a convolution's [B, C, ...], its
+    last one elsewhere. It is dead in a batch where it is 0 for all examples and places.
+
+    Args:
+        module: that is evaluated within ``with Activity(module):``.
+
+    Attributes:
+        dead: name of a part of the module → share of the units of its rectifier that are dead.
+        scale: name of a part with weights → root mean square of its output.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.dead: dict[str, Tensor] = {}
+        self.scale: dict[str, Tensor] = {}
+        self._names: list[str] = []
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> Activity:
+        for name, part in self.module.named_modules():
+            if part is self.module:
+                continue
+            self._handles.append(part.register_forward_pre_hook(self._entered(name)))
+            self._handles.append(part.register_forward_hook(self._left(name), always_call=True))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+        self._handles, self._names = [], []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func in RECTIFIERS and isinstance(found, Tensor):
+            self._rectified(found.detach())
+        return found
+
+    def _rectified(self, output: Tensor) -> None:
+        if output.ndim < 2:
+            return
+        units = 1 if output.ndim == 4 else output.ndim - 1
+        others = [d for d in range(output.ndim) if d != units]
+        name = self._names[-1] if self._names else "net"
+        free, number = name, 2
+        while free in self.dead:  # a part may rectify twice
+            free, number = f"{name} ({number})", number + 1
+        self.dead[free] = (output.amax(others) == 0).float().mean()
+
+    def _entered(self, name: str) -> Callable[..., None]:
+        return lambda *_: self._names.append(name)
+
+    def _left(self, name: str) -> Callable[..., None]:
+        def left(part: nn.Module, inputs: Any, output: Any) -> None:
+            self._names.pop()
+            weighted = next(part.parameters(recurse=False), None) is not None
+            if weighted and isinstance(output, Tensor) and output.is_floating_point():
+                self.scale[name] = output.detach().float().square().mean().sqrt()
+
+        return left
