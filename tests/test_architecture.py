@@ -21,14 +21,25 @@ MAY_IMPORT = {
     "tasks": BENEATH | {"data", "nets"},
     "monitor": BENEATH,
     "storage": BENEATH,
+    "diagnostics": BENEATH | {"storage", "drawing"},
     "callbacks": BENEATH
-    | {"storage", "monitor", "tasks", "data", "nets", "schedules", "clipping", "optimizers"},
+    | {
+        "storage",
+        "monitor",
+        "diagnostics",
+        "tasks",
+        "data",
+        "nets",
+        "schedules",
+        "clipping",
+        "optimizers",
+    },
     "loop": BENEATH | {"data", "callbacks"},
     "study": BENEATH | {"tasks", "data", "schedules", "clipping", "optimizers"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop", "study", "drawing"},
+    | {"contract", "loop", "study", "drawing", "diagnostics"},
 }
 
 

@@ -12,20 +12,21 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning.callbacks.head import head, matrices
 from gdlightning.callbacks.loaders import train_loaders
+from gdlightning.callbacks.measurement import Measurement
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.callbacks.watch import log
+from gdlightning.diagnostics.record import Record
 from gdlightning.errors import UserError
-from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.movement import Moved, Movement
 from gdlightning.storage.journal import JOURNAL, append
-from gdlightning.tasks.objective import loss_of
-from gdlightning.tasks.random import random_state, restored
-from gdlightning.tasks.task import examples
+from gdlightning.storage.write import plain_numbers
+from gdlightning.tasks.random import random_state
 
 FIRST, LAST, SHARE = 10, 500, 20
 """The gap between two measurements is a twentieth of the steps so far, within these bounds."""
@@ -48,6 +49,8 @@ class Monitor(L.Callback):
 
     Attributes:
         folder: the run's.
+        record: what was measured so far.
+        on: whether this training can be measured.
         optimization: how the model is optimized.
     """
 
@@ -56,35 +59,37 @@ class Monitor(L.Callback):
             raise UserError(f"monitor.every is {every}; write 1 or more, 0 for never.")
         self.every = every
         self.folder: Path | None = None
+        self.record = Record()
         self.optimization: Optimization | None = None
         self._next, self._last = 0, -1
-        self._on, self._awaited = False, 0
+        self.on, self._awaited = False, 0
         self._step_loss: Tensor | float = 0.0
         self._losses: list[Tensor] = []
         self._seen: list[tuple[int, Any]] = []
         self._typical: deque[float] = deque(maxlen=100)
         self._clipped: list[Tensor] = []
-        self._measured: _Measurement | None = None
+        self._measured: Measurement | None = None
         self._former: tuple[int, Movement] | None = None
 
     # Lightning's hooks, in the order of a step
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_trainhead(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """See whether this training can be measured; begin the file."""
-        self._on = self.every != 0 and _measurable(trainer, pl_module, self.optimization)
+        self.on = self.every != 0 and _measurable(trainer, pl_module, self.optimization)
         self._step_loss, self._awaited, self._last = 0.0, 0, trainer.global_step
-        if self._on and trainer.global_step == 0 and trainer.is_global_zero:
-            self._write(trainer, {"step": 0, "start": _start(trainer, pl_module)})
+        if self.on and trainer.global_step == 0 and trainer.is_global_zero:
+            start = head(trainer, pl_module, self.optimization)
+            self._write(trainer, {"step": 0, "start": start})
 
-    def on_train_batch_start(
+    def on_train_batchhead(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Keep the batches of a step that is to be measured, and the random state before it."""
-        if not self._on:
+        if not self.on:
             return
         self._awaited += 1
         if trainer.global_step >= self._next and self._measured is None:
-            self._measured = _Measurement(random_state())
+            self._measured = Measurement(random_state())
         if self._measured is not None:
             self._measured.add(trainer, batch, batch_idx)
 
@@ -92,7 +97,7 @@ class Monitor(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
     ) -> None:
         """Keep the loss."""
-        if self._on and self._awaited:  # an optimizer's further evaluations are not counted
+        if self.on and self._awaited:  # an optimizer's further evaluations are not counted
             self._awaited -= 1
             weight = getattr(trainer.train_dataloader, "weight", 1.0)
             own = loss.detach()
@@ -102,7 +107,7 @@ class Monitor(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
         """Keep weights and gradients of a measured step; compare the gradient after one."""
-        if not self._on:
+        if not self.on:
             return
         if self._former is not None:
             step, movement = self._former
@@ -122,7 +127,7 @@ class Monitor(L.Callback):
     ) -> None:
         """Measure, if a step was made and it is time."""
         step = trainer.global_step
-        if not self._on or step == self._last:
+        if not self.on or step == self._last:
             return
         self._last = step
         if isinstance(self._step_loss, Tensor):
@@ -141,13 +146,13 @@ class Monitor(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what the validation gave."""
-        if fitting(trainer) and self._on:
+        if fitting(trainer) and self.on:
             found = {k: float(v) for k, v in trainer.callback_metrics.items() if "val" in k}
             self._write(trainer, {"step": max(0, trainer.global_step - 1), "val": found})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what was gathered since the last measurement."""
-        if self._on and self._losses:
+        if self.on and self._losses:
             self._write(trainer, {"step": trainer.global_step - 1} | self._interval())
 
     # The measurement
@@ -156,7 +161,7 @@ class Monitor(L.Callback):
         return self.every or min(LAST, max(FIRST, step // SHARE))
 
     def _measure(
-        self, trainer: L.Trainer, module: L.LightningModule, measured: _Measurement, before: float
+        self, trainer: L.Trainer, module: L.LightningModule, measured: Measurement, before: float
     ) -> None:
         movement, step = measured.movement, trainer.global_step - 1
         if movement is None:
@@ -215,7 +220,7 @@ class Monitor(L.Callback):
         names = {id(p): n for n, p in module.named_parameters()}
         kept = {names[id(w)]: k for k, w in enumerate(movement.weights)
                 if w.ndim >= 2 and id(w) in names}  # fmt: skip
-        places = [kept[n] for n in _matrices(module) if n in kept]
+        places = [kept[n] for n in matrices(module) if n in kept]
         columns = {"grads": moved.gradient, "weights": moved.weight, "updates": moved.update}
         return {key: found[places].tolist() for key, found in columns.items()}
 
@@ -228,8 +233,11 @@ class Monitor(L.Callback):
                 log(logger, values, row["step"])
 
     def _write(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
-        if self.folder is not None and trainer.is_global_zero:
-            append(self.folder / JOURNAL, row)
+        if trainer.is_global_zero:
+            row = plain_numbers(row)
+            self.record.take(row)
+            if self.folder is not None:
+                append(self.folder / JOURNAL, row)
 
     # What a checkpoint keeps
 
@@ -252,46 +260,6 @@ class Monitor(L.Callback):
         self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
 
 
-class _Measurement:
-    """The batches of one step, to evaluate their loss again.
-
-    Args:
-        random: the state before the first of them.
-    """
-
-    def __init__(self, random: list[Tensor]) -> None:
-        self.random = random
-        self.window: list[tuple[Any, int, float]] = []
-        self.movement: Movement | None = None
-
-    def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
-        """One more batch of the step."""
-        weight = getattr(trainer.train_dataloader, "weight", 1.0)
-        self.window.append((batch, batch_idx, weight / trainer.accumulate_grad_batches))
-
-    @property
-    def examples(self) -> int:
-        """Of all batches."""
-        return sum(examples(batch) for batch, *_ in self.window)
-
-    def again(self, trainer: L.Trainer, module: L.LightningModule) -> tuple[Tensor, Activity]:
-        """The loss of the same batches now, with the same dropout; what the units did."""
-        activity = Activity(module)
-        total = torch.zeros((), device=module.device)
-        context = trainer.precision_plugin.train_step_context
-        # A compiled net would be compiled once more for a pass without gradients.
-        with restored(self.random), torch.set_grad_enabled(_compiled(module)):
-            for number, (batch, batch_idx, share) in enumerate(self.window):
-                with context():
-                    if number or _compiled(module):
-                        loss = loss_of(module, batch, batch_idx)
-                    else:
-                        with activity:
-                            loss = loss_of(module, batch, batch_idx)
-                total += share * loss.detach().float()
-        return total, activity
-
-
 def _measurable(
     trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
 ) -> bool:
@@ -303,21 +271,6 @@ def _measurable(
         and getattr(trainer.precision_plugin, "scaler", None) is None
         and not (optimization is not None and optimization.choice.in_backward)
     )
-
-
-def _start(trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
-    """What the lines that follow are to be read with."""
-    total = trainer.estimated_stepping_batches
-    return {
-        "layers": _matrices(module),
-        "optimizer": type(trainer.optimizers[0]).__name__,
-        "steps": None if math.isinf(total) or total < 0 else int(total),
-        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-    }
-
-
-def _matrices(module: nn.Module) -> list[str]:
-    return [n for n, p in module.named_parameters() if p.requires_grad and p.ndim >= 2]
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:
@@ -332,7 +285,3 @@ def _mean(trainer: L.Trainer, value: Tensor) -> float:
     if trainer.world_size == 1:
         return float(value)
     return float(trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="mean"))
-
-
-def _compiled(module: nn.Module) -> bool:
-    return any(getattr(m, "_compiled_call_impl", None) is not None for m in module.modules())

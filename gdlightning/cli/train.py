@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gdlightning.callbacks.checkpoints import EXACT
 from gdlightning.callbacks.guard import Rollback
 from gdlightning.callbacks.stops import Stops
+from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.cli import trainer as trainers
 from gdlightning.cli.assemble import Training, assemble
 from gdlightning.cli.checkpoint import newest_whole, read_checkpoint, record_of
 from gdlightning.cli.folder import FINISHED, remove_run, to_yaml
 from gdlightning.cli.resume import Run, check_data
 from gdlightning.data.module import DataModule
+from gdlightning.diagnostics.diagnose import as_text
+from gdlightning.diagnostics.verdict import Verdict
 from gdlightning.errors import StorageError, UserError
 from gdlightning.storage.logs import trim
 from gdlightning.storage.write import remove_leftovers, write_json, write_text
@@ -61,9 +66,10 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         test = trainer.test(training.module, datamodule=training.data, verbose=False)
         metrics |= {k: float(v) for row in test for k, v in row.items()}
     if trainer.is_global_zero:
+        verdicts = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
         write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer.global_step, metrics)
+        _report(run.folder, trainer.global_step, metrics, verdicts)
 
 
 def _prepare(training: Training, run: Run) -> dict[str, float]:
@@ -106,12 +112,23 @@ def _rolled_back(
     return again
 
 
-def _report(folder: Path, steps: int, metrics: dict[str, float]) -> None:
+def _verdicts(trainer: L.Trainer) -> list[Verdict]:
+    """What the monitor found, if there is one."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    found = (c.finish(trainer) for c in callbacks if isinstance(c, Verdicts))
+    return next(found, [])
+
+
+def _report(
+    folder: Path, steps: int, metrics: dict[str, float], verdicts: Sequence[Verdict]
+) -> None:
     shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
     width = max((len(k) for k in shown), default=0)
     print(f"\nTrained for {steps:,} optimizer steps.")
     for name, value in shown.items():
         print(f"  {name.ljust(width)}  {value:.4g}")
+    if verdicts:
+        print(f"\n{as_text(verdicts)}\n")
     print(f"Run folder:  {folder}")
     print(f"Look at it:  tensorboard --logdir {folder.parent.parent}")
     print(f"Use it:      gdl predict {folder} --input FILE --output predictions.csv")

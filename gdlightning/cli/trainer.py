@@ -20,6 +20,7 @@ from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
 from gdlightning.callbacks.stops import Stops
+from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.callbacks.watch import Watch
 from gdlightning.cli.assemble import Training
 from gdlightning.cli.extra import build_callbacks
@@ -110,7 +111,7 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
     monitor = Monitor(**config.values["monitor"])
     if monitor.every != 0:
         monitor.folder, monitor.optimization = folder, training.optimization
-        callbacks.append(monitor)
+        callbacks += [monitor, Verdicts(monitor)]
     callbacks += [stops, Record(record(training))]
     if config.values["compile"]:
         from gdlightning.callbacks.compiled import Compiled

@@ -66,7 +66,7 @@ def figure(
 def plain(panel: Any, theme: Theme = LIGHT) -> None:
     """Axes without a box: two thin rules, muted ticks, a title at the left."""
     panel.set_facecolor(theme.paper)
-    panel.tick_params(labelsize=8.5, colors=theme.muted, length=0)
+    panel.tick_params(which="both", labelsize=8.5, colors=theme.muted, length=0)
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(theme.rule)
     panel.xaxis.label.set(color=theme.muted, fontsize=9)

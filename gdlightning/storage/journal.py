@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gdlightning.storage.write import plain_numbers, whole
+from gdlightning.storage.write import whole
 
 JOURNAL = "instruments.jsonl"
 """What the monitor measured, in a run's folder."""
@@ -17,11 +17,15 @@ JOURNAL = "instruments.jsonl"
 def append(file: Path, row: dict[str, Any]) -> None:
     """Add a line; a training that is killed meanwhile leaves at most half of one, which goes.
 
+    Args:
+        file: that goes on.
+        row: ``step`` and other values that JSON has words for.
+
     Raises:
         OSError: the disk is full, or the folder is gone.
     """
     with file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(plain_numbers(row), allow_nan=False) + "\n")
+        stream.write(json.dumps(row, allow_nan=False) + "\n")
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:

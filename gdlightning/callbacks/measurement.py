@@ -1,0 +1,59 @@
+"""One step of a training, measured: its batches, evaluated once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+
+from gdlightning.monitor.activity import Activity
+from gdlightning.monitor.movement import Movement
+from gdlightning.tasks.objective import loss_of
+from gdlightning.tasks.random import restored
+from gdlightning.tasks.task import examples
+
+
+class Measurement:
+    """The batches of one step, to evaluate their loss again.
+
+    Args:
+        random: the state before the first of them.
+    """
+
+    def __init__(self, random: list[Tensor]) -> None:
+        self.random = random
+        self.window: list[tuple[Any, int, float]] = []
+        self.movement: Movement | None = None
+
+    def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+        """One more batch of the step."""
+        weight = getattr(trainer.train_dataloader, "weight", 1.0)
+        self.window.append((batch, batch_idx, weight / trainer.accumulate_grad_batches))
+
+    @property
+    def examples(self) -> int:
+        """Of all batches."""
+        return sum(examples(batch) for batch, *_ in self.window)
+
+    def again(self, trainer: L.Trainer, module: L.LightningModule) -> tuple[Tensor, Activity]:
+        """The loss of the same batches now, with the same dropout; what the units did."""
+        activity = Activity(module)
+        total = torch.zeros((), device=module.device)
+        context = trainer.precision_plugin.train_step_context
+        # A compiled net would be compiled once more for a pass without gradients.
+        with restored(self.random), torch.set_grad_enabled(_compiled(module)):
+            for number, (batch, batch_idx, share) in enumerate(self.window):
+                with context():
+                    if number or _compiled(module):
+                        loss = loss_of(module, batch, batch_idx)
+                    else:
+                        with activity:
+                            loss = loss_of(module, batch, batch_idx)
+                total += share * loss.detach().float()
+        return total, activity
+
+
+def _compiled(module: nn.Module) -> bool:
+    return any(getattr(m, "_compiled_call_impl", None) is not None for m in module.modules())

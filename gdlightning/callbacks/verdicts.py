@@ -1,0 +1,83 @@
+"""Verdicts while a training runs and at its end: in the terminal, in a file, in TensorBoard."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+import lightning.pytorch as L
+from tqdm import tqdm
+
+from gdlightning.callbacks.monitor import Monitor
+from gdlightning.callbacks.watch import boards
+from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
+from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.verdict import Verdict
+
+FIRST, GROWTH = 100, 1.5
+"""Steps before the first look, and by what factor the steps grow from look to look."""
+LIVE = ("fault",)
+"""What is told while a training runs; the rest waits for its end."""
+
+
+class Verdicts(L.Callback):
+    """Says what the monitor's measurements mean.
+
+    While training runs, each fault is told once; at the end all verdicts are told, written to
+    ``verdicts.json``, and shown in TensorBoard with a picture where there is something to mend.
+
+    Args:
+        monitor: that measures.
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self.told: set[str] = set()
+        self._next = FIRST
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A resumed training goes on with what its run knows."""
+        if trainer.global_step and self.monitor.folder is not None:
+            self.monitor.record = Record.read(self.monitor.folder)
+            self._next = int(GROWTH * trainer.global_step)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Look from time to time, and tell new faults."""
+        step = trainer.global_step
+        if step < self._next:
+            return
+        self._next = int(GROWTH * step) + 1
+        if trainer.is_global_zero and self.monitor.on:
+            found = diagnose(self.monitor.record)
+            new = [v for v in found if v.severity in LIVE and v.name not in self.told]
+            self.told |= {v.name for v in new}
+            if new:
+                tqdm.write(f"At step {step:,}:\n{as_text(new)}", file=sys.stderr)
+
+    def finish(self, trainer: L.Trainer) -> list[Verdict]:
+        """Write and show the verdicts of the whole training; called once it has ended."""
+        folder = self.monitor.folder
+        if folder is None or not trainer.is_global_zero or not self.monitor.on:
+            return []
+        found = diagnose(self.monitor.record)
+        if not found:
+            return []
+        write(found, folder)
+        step = max(0, trainer.global_step - 1)
+        bad = [v for v in found if v.severity in ("fault", "warning")]
+        for board in boards(trainer):
+            board.experiment.add_text("verdicts", as_markdown(found), step)
+            if bad and importlib.util.find_spec("matplotlib") is not None:
+                from gdlightning.diagnostics.picture import overview
+
+                picture = overview(self.monitor.record, found)
+                board.experiment.add_figure("verdicts", picture, step)
+        return found

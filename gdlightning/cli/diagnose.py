@@ -1,0 +1,63 @@
+"""``gdl diagnose``: what is wrong with a training, in words."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gdlightning.errors import UserError, did_you_mean
+
+
+def main(argv: list[str]) -> int:
+    """Print the verdicts of a run; it may be running still.
+
+    Raises:
+        UserError: there is no such run, or nothing was measured.
+    """
+    parser = argparse.ArgumentParser(
+        "gdl diagnose", description="What is wrong with a training, and what to change."
+    )
+    parser.add_argument("run", help="a run folder; it may be running still")
+    parser.add_argument("--png", help="draw what was measured to this file")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    given = parser.parse_args(argv)
+
+    from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
+    from gdlightning.diagnostics.record import Record
+
+    folder = run_folder(Path(given.run))
+    record = Record.read(folder)
+    verdicts = diagnose(record)
+    if not verdicts:
+        raise UserError(
+            f"{folder} holds no measurements (instruments.jsonl).\n"
+            "Train with the monitor on: leave monitor.every out, and profile: full."
+        )
+    if given.png:
+        from gdlightning.diagnostics.picture import draw
+
+        draw(record, verdicts, Path(given.png))
+    write(verdicts, folder)
+    if given.format == "json":
+        print(as_json(verdicts))
+        return 0
+    print(f"{folder}: {len(record.losses):,} of {record.planned:,} steps\n")
+    print(as_text(verdicts))
+    return 0
+
+
+def run_folder(path: Path) -> Path:
+    """A run's folder, or the newest of the versions in it.
+
+    Raises:
+        UserError: there is none.
+    """
+    from gdlightning.cli.folder import number
+
+    if path.is_file():
+        path = path.parent.parent if path.suffix == ".ckpt" else path.parent
+    if not path.is_dir():
+        near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
+    versions = sorted(path.glob("version_*"), key=number)
+    return versions[-1] if versions else path

@@ -1,0 +1,1 @@
+"""What a training's instruments say, in words: problem, evidence, advice."""

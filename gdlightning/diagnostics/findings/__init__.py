@@ -1,0 +1,1 @@
+"""What can be found, one kind a file: ``find(record)`` gives verdicts."""

@@ -1,0 +1,70 @@
+"""A loss that stands still where it could go down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.verdict import Verdict
+
+WINDOWS, LEAST = 20, 60
+"""Parts of a training whose median losses are compared, and steps that it must have."""
+FLAT, LONG, DROP = 0.01, 6, 0.2
+"""Share of the first loss that counts as no change; windows of a plateau; what its end drops by."""
+NOTHING = 0.05
+"""Share of the first loss, below which a whole training's progress is none."""
+
+
+def find(record: Record) -> Iterator[Verdict]:
+    """A training that never left the start, or that stood still long before it went on."""
+    if len(record.losses) < LEAST or record.diverged is not None:
+        return
+    level = [record.smooth(k / WINDOWS, (k + 1) / WINDOWS) for k in range(WINDOWS)]
+    first = record.first_loss
+    if not all(map(math.isfinite, level)) or first <= 0:
+        return
+    size = len(record.losses) // WINDOWS
+    if max(first, level[0]) - min(level) < NOTHING * first:
+        yield _verdict(record, 0, len(record.losses), "since the start", level[-1])
+        return
+    begin, length = _longest_flat(level, FLAT * first)
+    after = level[begin + length - 1] - min(level[begin + length :], default=math.inf)
+    if length >= LONG and after > DROP * first:
+        steps = (begin * size, (begin + length) * size)
+        yield _verdict(record, *steps, f"from step {steps[0]:,} to {steps[1]:,}", level[begin])
+
+
+def _longest_flat(level: list[float], change: float) -> tuple[int, int]:
+    """Where the longest stretch within ``change`` begins, and its length."""
+    best = (0, 1)
+    for begin in range(len(level)):
+        low = high = level[begin]
+        for end in range(begin, len(level)):
+            low, high = min(low, level[end]), max(high, level[end])
+            if high - low > change:
+                break
+            if end - begin + 1 > best[1]:
+                best = (begin, end - begin + 1)
+    return best
+
+
+def _verdict(record: Record, begin: int, end: int, when: str, loss: float) -> Verdict:
+    inside = [s for s in record.steps if begin <= s.step < end]
+    norms = sorted(s.grad_norm for s in inside if math.isfinite(s.grad_norm))
+    told = [f"The loss stood at about {loss:.4g} {when}."]
+    if norms:
+        told.append(f"The gradient norm was {norms[len(norms) // 2]:.3g} there (median).")
+    base = record.start.get("data", {}).get("entropy")
+    if base and abs(loss - base) < 0.03 * base:
+        told.append(f"That is the loss of guessing the classes' shares, {base:.4g}.")
+    return Verdict(
+        name="plateau",
+        severity="warning",
+        title=f"The loss is on a plateau {when}.",
+        evidence=tuple(told),
+        advice=("gdl curvature RUN tells whether it is a saddle",
+                "a larger --optimizer.lr, momentum or an adaptive optimizer"),
+        first=begin,
+        picture="loss",
+    )  # fmt: skip
