@@ -73,7 +73,7 @@ class Monitor(L.Callback):
 
     # Lightning's hooks, in the order of a step
 
-    def on_trainhead(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """See whether this training can be measured; begin the file."""
         self.on = self.every != 0 and _measurable(trainer, pl_module, self.optimization)
         self._step_loss, self._awaited, self._last = 0.0, 0, trainer.global_step
@@ -81,7 +81,7 @@ class Monitor(L.Callback):
             start = head(trainer, pl_module, self.optimization)
             self._write(trainer, {"step": 0, "start": start})
 
-    def on_train_batchhead(
+    def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Keep the batches of a step that is to be measured, and the random state before it."""
