@@ -155,6 +155,13 @@ class Monitor(L.Callback):
         if self.on and self._losses:
             self._write(trainer, {"step": trainer.global_step - 1} | self._interval())
 
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """The same, where training ends early: those are the steps that tell why."""
+        if isinstance(exception, Exception):
+            self.on_train_end(trainer, pl_module)
+
     # The measurement
 
     def _gap(self, step: int) -> int:

@@ -62,6 +62,13 @@ class Verdicts(L.Callback):
             if new:
                 tqdm.write(f"At step {step:,}:\n{as_text(new)}", file=sys.stderr)
 
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """A training that failed has verdicts too."""
+        if isinstance(exception, Exception) and (found := self.finish(trainer)):
+            tqdm.write(as_text(found), file=sys.stderr)
+
     def finish(self, trainer: L.Trainer) -> list[Verdict]:
         """Write and show the verdicts of the whole training; called once it has ended."""
         folder = self.monitor.folder

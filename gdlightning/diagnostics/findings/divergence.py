@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
 
-FAR = 1.5
-"""Times the first loss, from which a smoothed loss has diverged."""
+FAR, FEW = 1.5, 10.0
+"""Times the first loss, from which a smoothed loss has diverged; where there are few losses."""
 
 
 def find(record: Record) -> Iterator[Verdict]:
     """Whether the training diverged, and what came before."""
     broken, last = record.diverged, record.smooth(0.9, 1.0)
-    high = len(record.losses) >= 20 and last > FAR * record.first_loss
+    far = FAR if len(record.losses) >= 20 else FEW
+    high = len(record.losses) >= 5 and last > far * record.first_loss
     if broken is None and not high:
         return
     where = broken if broken is not None else _began(record)

@@ -1,0 +1,155 @@
+"""What tells whether a learning rate is too small or too large: features of a record, and a model.
+
+The model is a multinomial logistic regression over the features below, fitted by
+``scripts/verdicts/learning_rate.py`` on some hundred runs; its coefficients are in rates.json.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from gdlightning.diagnostics.record import Record, Step
+
+CLASSES = ("too small", "in the good range", "too large")
+FILE = Path(__file__).with_name("rates.json")
+PARTS = 20
+"""Windows over which losses are smoothed."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is measured, each without units.
+
+    Attributes:
+        gain: median gain ratio.
+        late_gain: that of the second half.
+        low_gain: median of the lowest quarter.
+        overshoots: share of the measured steps with a negative gain.
+        still_falling: share of the whole fall of the loss that came in the last half.
+        progress: fall of the loss over the loss at the start.
+        peak: highest smoothed loss over the loss at the start.
+        promised: what the gradients promised in all, over the loss at the start.
+        wasted: what they promised over what the loss fell by.
+        update_ratio: median norm of the step over that of the weights.
+        cosine: median cosine between the gradients of neighbouring steps.
+        rebound: the last smoothed loss over the lowest.
+        diverged: the loss was not finite.
+    """
+
+    gain: float
+    late_gain: float
+    low_gain: float
+    overshoots: float
+    still_falling: float
+    progress: float
+    peak: float
+    promised: float
+    wasted: float
+    update_ratio: float
+    cosine: float
+    rebound: float
+    diverged: bool
+
+    def features(self) -> list[float]:
+        """The numbers that the model takes, on scales where differences count."""
+        return [
+            _overshoot(self.gain),
+            _overshoot(self.late_gain),
+            min(max(self.low_gain, -5.0), 1.5),
+            self.overshoots,
+            min(max(self.still_falling, -2.0), 2.0),
+            _log(self.progress, 1e-4, 1e2),
+            _log(self.peak, 1e-3, 1e8),
+            _log(self.promised, 1e-8, 1e8),
+            _log(self.wasted, 1e-2, 1e6),
+            _log(self.update_ratio, 1e-9, 1e3),
+            self.cosine,
+            _log(self.rebound, 1.0, 1e2),
+            float(self.diverged),
+        ]
+
+
+NAMES = tuple(Signs.__dataclass_fields__)
+
+
+def signs(record: Record) -> Signs | None:
+    """The signs of a record; None where too little was measured."""
+    steps = _at_full_rate(record.steps)
+    if len(record.losses) < 2 or not steps or not math.isfinite(record.losses[0]):
+        return None
+    count, first = len(record.losses), abs(record.losses[0]) or 1.0
+    gains = sorted(s.gain for s in steps if s.gain is not None)
+    late = [s.gain for s in steps if s.gain is not None and s.step >= count // 2]
+    middle = median(gains) if gains else 1.0
+    level = [record.smooth(k / PARTS, (k + 1) / PARTS) for k in range(PARTS)]
+    end, half = record.smooth(0.85, 1.0), record.smooth(0.4, 0.6)
+    fallen = max(first - end, 1e-6 * first) if math.isfinite(end) else 1e-6 * first
+    slopes = [abs(s.promised) for s in steps if math.isfinite(s.promised)]
+    promised = sum(slopes) / max(1, len(slopes)) * count
+    lowest = min((v for v in level if math.isfinite(v)), default=math.nan)
+    broken = not all(map(math.isfinite, level))
+    ratios = [s.update_ratio for s in steps if math.isfinite(s.update_ratio)]
+    return Signs(
+        gain=middle,
+        late_gain=median(late) if late else middle,
+        low_gain=median(gains[: max(1, len(gains) // 4)]) if gains else 1.0,
+        overshoots=sum(g < 0 for g in gains) / max(1, len(gains)),
+        still_falling=(half - end) / fallen if math.isfinite(half - end) else 0.0,
+        progress=fallen / first,
+        peak=1e8 if broken else max(level) / first,
+        promised=promised / first,
+        wasted=promised / fallen,
+        update_ratio=median(ratios) if ratios else 0.0,
+        cosine=_cosine(record, steps),
+        rebound=end / max(lowest, 1e-9) if math.isfinite(end) else 1e2,
+        diverged=record.diverged is not None,
+    )
+
+
+def judged(found: Signs) -> dict[str, float]:
+    """Class → probability, by the fitted model."""
+    model = _model()
+    scaled = [
+        (v - m) / s for v, m, s in zip(found.features(), model["mean"], model["scale"], strict=True)
+    ]
+    scores = [
+        b + sum(w * v for w, v in zip(row, scaled, strict=True))
+        for row, b in zip(model["weights"], model["bias"], strict=True)
+    ]
+    top = max(scores)
+    shares = [math.exp(s - top) for s in scores]
+    return {name: p / sum(shares) for name, p in zip(CLASSES, shares, strict=True)}
+
+
+@functools.cache
+def _model() -> dict[str, list]:  # type: ignore[type-arg]
+    found: dict[str, list] = json.loads(FILE.read_text())  # type: ignore[type-arg]
+    return found
+
+
+def _at_full_rate(steps: Sequence[Step]) -> list[Step]:
+    """The steps at half the peak learning rate or more: warm-up and decay say less."""
+    peak = max((s.lr for s in steps if s.lr is not None), default=0.0)
+    return [s for s in steps if s.lr is None or s.lr >= peak / 2]
+
+
+def _cosine(record: Record, steps: Sequence[Step]) -> float:
+    found = []
+    for dot, first, second in (record.alike[s.step] for s in steps if s.step in record.alike):
+        if first > 0 and second > 0 and math.isfinite(dot):
+            found.append(dot / math.sqrt(first * second))
+    return median(found) if found else 0.0
+
+
+def _overshoot(gain: float) -> float:
+    return _log(1 - gain, 1e-4, 10.0)
+
+
+def _log(value: float, low: float, high: float) -> float:
+    return math.log10(min(max(value, low), high)) if value == value else math.log10(low)

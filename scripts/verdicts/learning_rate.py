@@ -1,0 +1,172 @@
+"""Fits and judges the verdict on the learning rate, thresholds held out by task.
+
+A learning rate is good where the training loss over the last tenth of the steps comes within a
+tenth of the fall that the best rate of its task and optimizer makes, without having stood above
+twice the first loss on the way; it is too small below that range and too large above it. The model
+is fitted on all tasks but one and judged on that one, in turn. ``--write`` fits it on all, for the
+package.
+
+    python scripts/verdicts/sweep.py
+    python scripts/verdicts/learning_rate.py --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sweep import TASKS, Case, cases
+
+from gdlightning.diagnostics.rates import FILE, NAMES, PARTS, signs
+from gdlightning.diagnostics.record import Record
+from gdlightning.storage.journal import rows
+from gdlightning.storage.write import write_json
+
+NEAR, RISE = 0.1, 2.0
+SHARES = (1.0, 0.25)
+"""Of the training, after which it is judged."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A run, where it lies (-1 too small, 0 good, 1 too large), and how many half decades out."""
+
+    case: Case
+    lines: list[dict[str, Any]]
+    side: int
+    out: int
+
+    def features(self, share: float) -> list[float]:
+        """After a share of the training."""
+        until = None if share == 1 else int(share * TASKS[self.case.task][0])
+        found = signs(Record.of(self.lines, until))
+        if found is None:
+            raise ValueError(f"{self.case} measured nothing.")
+        return found.features()
+
+
+def labelled(seeds: int) -> list[Labelled]:
+    """All runs of the sweep with their labels."""
+    groups: dict[tuple[str, str, int], list[Case]] = defaultdict(list)
+    for case in cases(seeds):
+        if case.file.is_file():
+            groups[case.task, case.optimizer, case.seed].append(case)
+    found = []
+    for own in groups.values():
+        own.sort(key=lambda c: c.lr)
+        lines = [list(rows(c.file)) for c in own]
+        gaps = _gaps(own, [Record.of(part) for part in lines])
+        best = gaps.index(min(gaps))
+        low = high = best
+        while low > 0 and gaps[low - 1] <= NEAR:
+            low -= 1
+        while high + 1 < len(gaps) and gaps[high + 1] <= NEAR:
+            high += 1
+        for k, (case, part) in enumerate(zip(own, lines, strict=True)):
+            side = -1 if k < low else 1 if k > high else 0
+            out = max(low - k, k - high, 0)
+            found.append(Labelled(case, part, side, out))
+    return found
+
+
+def _gaps(own: Sequence[Case], records: Sequence[Record]) -> list[float]:
+    """How far each run stayed above the best, as a share of the best one's fall."""
+    first = float(np.median([r.losses[0] for r in records]))
+    ends = [_end(c, r, first) for c, r in zip(own, records, strict=True)]
+    best = min(ends)
+    return [(end - best) / (first - best) for end in ends]
+
+
+def _end(case: Case, record: Record, first: float) -> float:
+    level = [record.smooth(k / PARTS, (k + 1) / PARTS) for k in range(PARTS)]
+    short = len(record.losses) < TASKS[case.task][0]
+    if short or record.diverged is not None or not max(level) < RISE * first:
+        return math.inf
+    return record.smooth(0.9, 1.0)
+
+
+def model() -> Any:
+    """Not yet fitted."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=5000))
+
+
+def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
+    """The side of each run, by a model that saw no run of its task."""
+    x = np.array([r.features(share) for r in runs])
+    y = np.array([r.side for r in runs])
+    whole = np.array([r.features(1.0) for r in runs])
+    task = np.array([r.case.task for r in runs])
+    told = np.zeros(len(runs), dtype=int)
+    for name in set(task):
+        own = task == name
+        seen = np.concatenate([x[~own], whole[~own]]) if share < 1 else x[~own]
+        sides = np.concatenate([y[~own], y[~own]]) if share < 1 else y[~own]
+        told[own] = model().fit(seen, sides).predict(x[own])
+    return told
+
+
+def figures(runs: Sequence[Labelled], told: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Accuracy, precision, recall, swaps."""
+    y = np.array([r.side for r in runs])
+    far = np.array([r.out >= 2 for r in runs])
+    found = {"runs": len(runs), "accuracy": float((told == y).mean())}
+    for side, name in ((-1, "small"), (1, "large")):
+        found[f"precision, too {name}"] = float((y[told == side] == side).mean())
+        found[f"recall, too {name}"] = float((told[y == side] == side).mean())
+        found[f"recall, too {name}, 10 times or more"] = float(
+            (told[(y == side) & far] == side).mean()
+        )
+    found["swapped"] = int((told * y == -1).sum())
+    return found
+
+
+def folklore(runs: Sequence[Labelled]) -> np.ndarray[Any, Any]:
+    """The rule that a step should be a thousandth of the weights, within a factor of ten."""
+    ratio = [r.features(1.0)[NAMES.index("update_ratio")] for r in runs]
+    return np.array([-1 if v < -4 else 1 if v > -2 else 0 for v in ratio])
+
+
+def main() -> None:
+    """Judge, print a table, and if asked for write the model."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="fit on all tasks, for the package")
+    given = parser.parse_args()
+    runs = labelled(given.seeds)
+    columns = {
+        "at the end": figures(runs, held_out(runs, 1.0)),
+        "after a quarter": figures(runs, held_out(runs, 0.25)),
+        "step / weights of 1e-3": figures(runs, folklore(runs)),
+    }
+    print("| | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
+    for key in next(iter(columns.values())):
+        cells = [c[key] for c in columns.values()]
+        print(f"| {key} | " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v)
+                                         for v in cells) + " |")  # fmt: skip
+    if given.write:
+        x = np.array([r.features(share) for share in SHARES for r in runs])
+        y = np.array([r.side for _ in SHARES for r in runs])
+        fitted = model().fit(x, y)
+        scaler, regression = fitted[0], fitted[1]
+        write_json(FILE, {
+            "names": list(NAMES), "mean": _plain(scaler.mean_), "scale": _plain(scaler.scale_),
+            "weights": [_plain(row) for row in regression.coef_],
+            "bias": _plain(regression.intercept_), "runs": len(runs),
+        })  # fmt: skip
+        print(f"Wrote {FILE.name}, of {len(runs)} runs.")
+
+
+def _plain(values: Any) -> list[float]:
+    return [float(f"{v:.6g}") for v in values]
+
+
+if __name__ == "__main__":
+    main()
