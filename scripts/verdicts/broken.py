@@ -1,0 +1,78 @@
+"""Nets with a fault put in, named in configs as ``broken.Sigmoids`` and the like."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Stack(nn.Module):
+    """Layers of one width over the numeric columns of a table."""
+
+    act: type[nn.Module] = nn.ReLU
+    depth = 4
+
+    def __init__(
+        self, numeric: int, cardinalities: list[int], outputs: int, width: int = 32
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        size = numeric
+        for _ in range(self.depth):
+            layers += [nn.Linear(size, width), self.act()]
+            size = width
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(size, outputs)
+        with torch.no_grad():
+            self.spoil()
+
+    def spoil(self) -> None:
+        """Put the fault in."""
+
+    def linear(self) -> list[nn.Linear]:
+        """All layers with weights."""
+        return [m for m in self.modules() if isinstance(m, nn.Linear)]
+
+    def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
+        found: Tensor = self.head(self.layers(numeric))
+        return found
+
+
+class Sigmoids(Stack):
+    """Gradients vanish on their way through ten sigmoids."""
+
+    act, depth = nn.Sigmoid, 10
+
+
+class Large(Stack):
+    """Every layer makes its input several times larger."""
+
+    depth = 6
+
+    def spoil(self) -> None:
+        """Eight times the usual weights."""
+        for layer in self.linear():
+            layer.weight.mul_(8)
+
+
+class Dead(Stack):
+    """One layer of units that no input wakes."""
+
+    def spoil(self) -> None:
+        """A bias far below what the weights can lift."""
+        bias = self.linear()[1].bias
+        if bias is not None:
+            bias.fill_(-20.0)
+
+
+class Flat(Stack):
+    """A deep linear net that begins beside the saddle at 0."""
+
+    act, depth = nn.Identity, 5
+
+    def spoil(self) -> None:
+        """Weights near 0."""
+        for layer in self.linear():
+            layer.weight.mul_(0.05)
+            if layer.bias is not None:
+                layer.bias.zero_()
