@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from typing import Any
 
 import lightning.pytorch as L
@@ -56,11 +57,19 @@ class Verdicts(L.Callback):
             return
         self._next = int(GROWTH * step) + 1
         if trainer.is_global_zero and self.monitor.on:
-            found = diagnose(self.monitor.record)
+            found = self._found()
             new = [v for v in found if v.severity in LIVE and v.name not in self.told]
             self.told |= {v.name for v in new}
             if new:
                 tqdm.write(f"At step {step:,}:\n{as_text(new)}", file=sys.stderr)
+
+    def _found(self) -> list[Verdict]:
+        """The verdicts; a training must not end because one can't be had."""
+        try:
+            return diagnose(self.monitor.record)
+        except Exception as error:
+            warnings.warn(f"No verdicts: {type(error).__name__}: {error}", stacklevel=2)
+            return []
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -74,7 +83,7 @@ class Verdicts(L.Callback):
         folder = self.monitor.folder
         if folder is None or not trainer.is_global_zero or not self.monitor.on:
             return []
-        found = diagnose(self.monitor.record)
+        found = self._found()
         if not found:
             return []
         write(found, folder)

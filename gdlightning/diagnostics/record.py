@@ -94,7 +94,7 @@ class Record:
         if "start" in line:
             self.start = dict(line["start"])
         self.losses += [_number(v) for v in line.get("losses", ())]
-        self.spikes += line.get("spikes", ())
+        self.spikes += [s | {"loss": _high(s["loss"])} for s in line.get("spikes", ())]
         if line.get("clipped") is not None:
             self.clipped[step] = float(line["clipped"])
         if "val" in line:
@@ -162,6 +162,11 @@ def _step(step: int, line: Mapping[str, Any]) -> Step:
         dead={k: _number(v) for k, v in line.get("dead", {}).items()},
         scale={k: _number(v) for k, v in line.get("scale", {}).items()},
     )
+
+
+def _high(value: float | None) -> float:
+    """The loss of a spike; JSON has no word for infinity."""
+    return math.inf if value is None else float(value)
 
 
 def _number(value: Any) -> float:

@@ -81,7 +81,7 @@ def _outlier(frame: Any, random: np.random.Generator) -> Any:
     columns = list(frame.columns.drop("target"))
     frame = frame.astype(dict.fromkeys(columns, float))
     for row in random.choice(len(frame), 4, replace=False):
-        frame.loc[row, columns] *= -40.0
+        frame.loc[row, columns] *= -6.0
     return frame
 
 
@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[set[str], Callable[[int, Path], tuple[str, ...]]]] = {
     "dead units: a layer's biases at -20": (
         {"dead-units"}, net("Dead", "--optimizer", "sgd", *SHORT)),
     "constant inputs": ({"constant-input"}, table(_constant)),
-    "plateau: a deep linear net beside its saddle": (
+    "plateau: two linear layers beside their saddle": (
         {"plateau"}, net("Flat", "--optimizer", "sgd", "--optimizer.lr", "0.01", *SHORT)),
     "learning rate of 1000": (
         {"lr-too-large", "diverged"}, fixed("--optimizer", "sgd", "--optimizer.lr", "1000",

@@ -11,9 +11,9 @@ from gdlightning.diagnostics.verdict import Verdict
 
 SHARED, REPEATED = 0.02, 0.05
 """Shares of examples, from which they are told."""
-LEARNT, CARRIED = 0.75, 0.97
-"""Share of the base rate's loss, below which the training split is learnt, or the validation split
-is at all."""
+LEARNT, CHANCE = 0.5, 1.5
+"""Share of the base rate's loss, below which the training split is learnt; and how far below it, in
+1/√examples, a validation loss may come by chance."""
 STALE = ("plateau", "lr-too-small", "lr-too-large", "overfitting", "nothing-carries-over", "saddle")
 
 
@@ -72,7 +72,10 @@ def _unrelated(record: Record, data: dict[str, Any]) -> Iterator[Verdict]:
     base = data.get("entropy", data.get("variance"))
     values = [m["val_loss"] for m in record.validations.values() if "val_loss" in m]
     best, last = min(values, default=math.nan), record.smooth(0.8, 1.0)
-    if not base or not best > CARRIED * base or not last < LEARNT * base:
+    size = data.get("examples", {}).get("val", 0)
+    if not base or not size or not last < LEARNT * base:
+        return
+    if not best > base * (1 - CHANCE / math.sqrt(size)) or not values[-1] > base:
         return
     yield Verdict(
         name="nothing-carries-over",

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
 
-RISE = 0.05
-"""Share of the lowest validation loss, by which the last must stand above it."""
+RISE, MUCH = 0.1, 0.3
+"""Share of the lowest validation loss, by which the last ones stand above it: to be told, and to be
+warned of."""
 
 
 def find(record: Record) -> Iterator[Verdict]:
@@ -29,7 +30,7 @@ def find(record: Record) -> Iterator[Verdict]:
         return
     yield Verdict(
         name="overfitting",
-        severity="warning",
+        severity="warning" if late > best + MUCH * abs(best) else "note",
         title=f"It overfits since step {step:,}: the validation loss rose by "
         f"{(late - best) / abs(best):.0%} while the training loss fell.",
         evidence=(

@@ -10,8 +10,8 @@ from gdlightning.diagnostics.verdict import Verdict
 
 EARLY, SHORT = 0.1, 0.02
 """Share of the training that is its beginning, and that a warm-up should have."""
-RISE = 1.3
-"""Times the first loss, that a training rises to early."""
+FAR, CALM = -0.5, 0.1
+"""Gain ratio of a step that is far too large; share of later steps that may overshoot."""
 
 
 def find(record: Record) -> Iterator[Verdict]:
@@ -22,12 +22,12 @@ def find(record: Record) -> Iterator[Verdict]:
         return
     end = max(10, int(EARLY * count))
     early = [v for v in record.losses[:end] if math.isfinite(v)]
-    over = [(k, g) for k, g in record.gains if k < end and g < 0]
+    over = [(k, g) for k, g in record.gains if k < end and g < FAR]
     later = [g for k, g in record.gains if k >= end]
-    calm = len(later) >= 5 and sum(g < 0 for g in later) <= 0.05 * len(later)
+    calm = len(later) >= 5 and sum(g < 0 for g in later) <= CALM * len(later)
     risen = max(early, default=0.0) / record.first_loss if record.first_loss > 0 else 0.0
     healthy = record.smooth(0.8, 1.0) < 0.9 * record.first_loss
-    if not (calm and healthy and over and risen > RISE):
+    if not (calm and healthy and over and risen > 1):
         return
     yield Verdict(
         name="warmup-missing" if not warmup else "warmup-too-short",
