@@ -32,6 +32,11 @@ class Averaging(WeightAveraging):
         """Leave the average in the module, and keep the weights for the last checkpoint."""
         self._swap_models(pl_module)
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same where nothing was left to train: a run resumed after its last step."""
+        if self._average_model is not None and not self._swapped:
+            self._swap_models(pl_module)
+
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:

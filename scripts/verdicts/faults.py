@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer
+from sklearn import datasets
 from tqdm import tqdm
 
 from gdlightning.__main__ import main as gdl
@@ -35,13 +35,15 @@ QUIET = (
     "--trainer.accelerator", "cpu", "--watch.samples", "false",
 )  # fmt: skip
 Spoil = Callable[[Any, np.random.Generator], Any]
+Make = Callable[[int, Path], tuple[str, ...]]
+"""Flags for a seed; files go to the folder."""
 
 
-def table(spoil: Spoil) -> Callable[[int, Path], tuple[str, ...]]:
-    """Flags for the breast cancer table with something done to it."""
+def table(spoil: Spoil, name: str = "breast_cancer") -> Make:
+    """Flags for a table of scikit-learn's with something done to it."""
 
     def flags(seed: int, folder: Path) -> tuple[str, ...]:
-        frame = load_breast_cancer(as_frame=True).frame
+        frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
         spoilt = spoil(frame, np.random.default_rng(seed))
         spoilt.to_csv(folder / "table.csv", index=False)
         return ("--data", "tabular", "--data.path", str(folder / "table.csv"),
@@ -50,12 +52,12 @@ def table(spoil: Spoil) -> Callable[[int, Path], tuple[str, ...]]:
     return flags
 
 
-def fixed(*flags: str) -> Callable[[int, Path], tuple[str, ...]]:
+def fixed(*flags: str) -> Make:
     """The same flags for each seed."""
     return lambda seed, folder: flags
 
 
-def net(name: str, *flags: str) -> Callable[[int, Path], tuple[str, ...]]:
+def net(name: str, *flags: str) -> Make:
     """A net of broken.py, trained plainly."""
     return fixed("--model.net", f"broken.{name}", "--clip", "none", *flags)
 
@@ -78,15 +80,16 @@ def _repeated(frame: Any, random: np.random.Generator) -> Any:
 
 
 def _outlier(frame: Any, random: np.random.Generator) -> Any:
-    columns = list(frame.columns.drop("target"))
-    frame = frame.astype(dict.fromkeys(columns, float))
-    for row in random.choice(len(frame), 4, replace=False):
-        frame.loc[row, columns] *= -6.0
+    rows = random.choice(len(frame), 3, replace=False)
+    frame.loc[rows, "target"] *= 30.0
     return frame
 
 
+SMALL = ("--model.net.width", "48", "--model.net.depth", "2", "--data.context", "64",
+         "--trainer.max_steps", "400", "--trainer.val_check_interval", "100")  # fmt: skip
+"""The transformer, smaller."""
 SHORT = ("--trainer.max_epochs", "12")
-FAULTS: dict[str, tuple[set[str], Callable[[int, Path], tuple[str, ...]]]] = {
+FAULTS: dict[str, tuple[set[str], Make]] = {
     "vanishing gradients: ten sigmoids": (
         {"vanishing-gradients"}, net("Sigmoids", "--optimizer", "sgd", *SHORT)),
     "exploding at the start: weights times 8": (
@@ -96,7 +99,8 @@ FAULTS: dict[str, tuple[set[str], Callable[[int, Path], tuple[str, ...]]]] = {
         {"dead-units"}, net("Dead", "--optimizer", "sgd", *SHORT)),
     "constant inputs": ({"constant-input"}, table(_constant)),
     "plateau: two linear layers beside their saddle": (
-        {"plateau"}, net("Flat", "--optimizer", "sgd", "--optimizer.lr", "0.01", *SHORT)),
+        {"plateau"}, net("Flat", "--optimizer", "sgd", "--optimizer.lr", "0.005",
+                      "--schedule", "constant")),
     "learning rate of 1000": (
         {"lr-too-large", "diverged"}, fixed("--optimizer", "sgd", "--optimizer.lr", "1000",
                                             "--clip", "none", "--schedule", "constant")),
@@ -112,25 +116,26 @@ FAULTS: dict[str, tuple[set[str], Callable[[int, Path], tuple[str, ...]]]] = {
             "--optimizer.lr", "3e-3")),
     "half of the rows twice": (
         {"leak-between-splits", "repeated-rows"}, table(_repeated)),
-    "four outliers in the table": ({"loss-spikes"}, lambda seed, folder: (
-        *table(_outlier)(seed, folder), "--clip", "none", "--model.net.dropout", "0")),
+    "three targets 30 times as large": (
+        {"loss-spikes"}, lambda seed, folder: (
+            *table(_outlier, "diabetes")(seed, folder), "--model", "tabular-regression",
+            "--clip", "none")),
     "clipping at 0.0001": ({"clip-always"}, fixed("--clip.max_norm", "1e-4")),
     "weight decay on vectors": (
         {"decay-on-vectors"}, fixed("--groups.decay", "[matrix,output,vector]")),
     "no warm-up at a rate that needs it": (
-        {"warmup-missing"}, fixed("--optimizer", "sgd", "--optimizer.momentum", "0",
-                                  "--optimizer.lr", "2.5", "--schedule.warmup", "0",
-                                  "--clip", "none", "--model.net.dropout", "0")),
+        {"warmup-missing"}, fixed(*SMALL, "--optimizer.lr", "0.1", "--schedule.warmup", "0",
+                                  "--clip", "none")),
 }  # fmt: skip
-"""Fault → verdicts that name it, and flags over configs/tabular.yaml."""
+"""Fault → verdicts that name it, and flags over configs/tabular.yaml or that of CONFIG_OF."""
+CONFIG_OF = {"no warm-up at a rate that needs it": "transformer"}
 HEALTHY: dict[str, tuple[str, ...]] = {
     "tabular": (), "tabular_regression": (), "forecast": (), "text": (),
     "vision": ("--model.net.width", "8", "--trainer.max_epochs", "8"),
     "vision_vit": ("--model.net.width", "32", "--model.net.depth", "2",
                    "--trainer.max_epochs", "12"),
     "sequence": ("--model.net.width", "48", "--trainer.max_epochs", "8"),
-    "transformer": ("--model.net.width", "48", "--model.net.depth", "2", "--data.context", "64",
-                    "--trainer.max_steps", "400", "--trainer.val_check_interval", "100"),
+    "transformer": SMALL,
 }  # fmt: skip
 
 
@@ -148,9 +153,7 @@ def verdicts(config: str, flags: tuple[str, ...], seed: int, folder: Path) -> li
     return found
 
 
-def tried(
-    config: str, make: Callable[[int, Path], tuple[str, ...]], seeds: int
-) -> list[list[dict[str, Any]]]:
+def tried(config: str, make: Make, seeds: int) -> list[list[dict[str, Any]]]:
     """The verdicts of each seed."""
     found = []
     for seed in tqdm(range(seeds), desc=config, file=sys.stderr, leave=False):
@@ -175,7 +178,7 @@ def main() -> None:
     for name, (wanted, make) in FAULTS.items():
         if given.only not in name:
             continue
-        runs = tried("tabular", make, given.seeds)
+        runs = tried(CONFIG_OF.get(name, "tabular"), make, given.seeds)
         roots = [[v for v in run if not v["because"]] for run in runs]
         found = sum(any(v["name"] in wanted for v in run) for run in roots)
         first = sum(bool(run) and run[0]["name"] in wanted for run in runs)

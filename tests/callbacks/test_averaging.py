@@ -74,6 +74,16 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
     assert metrics("whole") == metrics("parts")
 
 
+def test_a_run_that_was_killed_after_its_last_step_is_tested_with_the_average(
+    fit: Run, gdl: Run
+) -> None:
+    fit("tabular", *SHORT, "--name", "ema", "--callbacks", AVERAGES["ema"])
+    whole = metrics("ema")
+    Path("runs/ema/version_0/metrics.json").unlink()  # the kill came before this was written
+    assert gdl("fit", "--resume", "runs/ema/version_0", *QUIET).code == 0
+    assert metrics("ema") == whole
+
+
 def test_before_the_first_average_the_weights_themselves_are_evaluated(fit: Run) -> None:
     late = "[{name: ema-weight-averaging, decay: 0.9, update_starting_at_step: 1000}]"
     fit("tabular", *SHORT, "--name", "plain")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median
 
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
@@ -12,6 +13,8 @@ WINDOWS, LEAST = 20, 60
 """Parts of a training whose median losses are compared, and steps that it must have."""
 FLAT, LONG, DROP = 0.01, 6, 0.2
 """Share of the first loss that counts as no change; windows of a plateau; what its end drops by."""
+SPREAD = 3.0
+"""Times the noise of a window's median, that is no change either."""
 NOTHING = 0.05
 """Share of the first loss, below which a whole training's progress is none."""
 
@@ -28,11 +31,19 @@ def find(record: Record) -> Iterator[Verdict]:
     if max(first, level[0]) - min(level) < NOTHING * first:
         yield _verdict(record, 0, len(record.losses), "since the start", level[-1])
         return
-    begin, length = _longest_flat(level, FLAT * first)
+    begin, length = _longest_flat(level, FLAT * first + SPREAD * _noise(record.losses))
     after = level[begin + length - 1] - min(level[begin + length :], default=math.inf)
     if length >= LONG and after > DROP * first:
         steps = (begin * size, (begin + length) * size)
         yield _verdict(record, *steps, f"from step {steps[0]:,} to {steps[1]:,}", level[begin])
+
+
+def _noise(losses: list[float]) -> float:
+    """By how much the median of a window is off, for the noise of single losses."""
+    size = max(2, len(losses) // WINDOWS)
+    parts = [losses[k : k + size] for k in range(0, len(losses) - size + 1, size)]
+    spreads = [median(abs(v - median(p)) for v in p) for p in parts]
+    return 1.25 * 1.48 * median(spreads) / math.sqrt(size)
 
 
 def _longest_flat(level: list[float], change: float) -> tuple[int, int]:
