@@ -71,8 +71,8 @@ class Flat(Stack):
     act, depth = nn.Identity, 1
 
     def spoil(self) -> None:
-        """Weights near 0."""
+        """Weights near 0, and the classes' shares known."""
         for layer in self.linear():
-            layer.weight.mul_(0.01)
-            if layer.bias is not None:
-                layer.bias.zero_()
+            layer.weight.mul_(0.002)
+            layer.bias.zero_()
+        self.head.bias.copy_(torch.tensor([0.63, 0.37]).log())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import mean, stdev
 
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
@@ -23,15 +24,15 @@ def noise_scale(record: Record, share: float = 0.5) -> float | None:
     steps = steps[int((1 - share) * len(steps)) :]
     if len(steps) < LEAST:
         return None
-    rows = [(record.alike[s.step], s.examples) for s in steps]
-    rows = [r for r in rows if all(math.isfinite(v) for v in r[0])]
-    signal = sum(dot / math.sqrt(a * b) for (dot, a, b), _ in rows if a > 0 and b > 0)
-    count = len(rows)
-    if not count or signal / count < 2 / math.sqrt(count) * 0.5:
-        return None  # the cosine is not told from 0
-    cosine = min(signal / count, 0.999)
-    examples = sum(e for _, e in rows) / count
-    return examples * (1 - cosine) / cosine
+    cosines = []
+    for step in steps:
+        dot, first, second = record.alike[step.step]
+        if first > 0 and second > 0 and math.isfinite(dot):
+            cosines.append(dot / math.sqrt(first * second))
+    if len(cosines) < LEAST or mean(cosines) < 2 * stdev(cosines) / math.sqrt(len(cosines)):
+        return None  # not told from 0
+    cosine = min(max(mean(cosines), 1e-6), 0.999)
+    return mean(s.examples for s in steps) * (1 - cosine) / cosine
 
 
 def find(record: Record) -> Iterator[Verdict]:

@@ -31,7 +31,7 @@ def find(record: Record) -> Iterator[Verdict]:
         return
     yield Verdict(
         name="warmup-missing" if not warmup else "warmup-too-short",
-        severity="warning",
+        severity="note",
         title="The first steps were too large: "
         + ("there is no warm-up." if not warmup else f"the warm-up of {warmup} steps is short."),
         evidence=(

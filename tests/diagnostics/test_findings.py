@@ -1,0 +1,164 @@
+"""Each finding is made where its signs are, and not where they are not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose
+from gdlightning.diagnostics.findings.batch_size import noise_scale
+from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.verdict import Verdict, in_order
+
+
+def lines(losses: Sequence[float], every: int = 10, **measured: Any) -> list[dict[str, Any]]:
+    """A journal of a training of three layers, whose measured steps hold some values."""
+    start = {"layers": ["a", "b", "c"], "steps": len(losses), "warmup": 0, "clip": "NormClip",
+             "data": measured.pop("data", {}), "decayed": measured.pop("decayed", [])}  # fmt: skip
+    found: list[dict[str, Any]] = [{"step": 0, "start": start}]
+    for step in range(0, len(losses), every):
+        part = [None if not math.isfinite(v) else v for v in losses[step : step + every]]
+        row = {
+            "step": step, "loss": part[0], "losses": part, "gain": 0.8, "promised": -0.01,
+            "examples": 32, "grad_norm": 1.0, "update_ratio": 1e-3, "lr": 0.1, "clipped": 0.1,
+            "grads": [1.0, 1.0, 1.0], "weights": [10.0, 10.0, 10.0], "updates": [0.01] * 3,
+            "dead": {}, "scale": {"a": 1.0, "b": 1.0, "c": 1.0},
+        }  # fmt: skip
+        found.append(row | {k: v(step) if callable(v) else v for k, v in measured.items()})
+    return found
+
+
+FALLING = [2.0 * 0.985**k + 0.1 for k in range(300)]
+"""The loss of a training that goes well."""
+
+
+def names(rows: list[dict[str, Any]]) -> list[str]:
+    return [v.name for v in diagnose(Record.of(rows))]
+
+
+def test_a_healthy_training_has_nothing_against_it() -> None:
+    assert names(lines(FALLING)) == ["lr-fine"]
+    assert diagnose(Record()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "losses", "measured"),
+    [
+        ("diverged", [*FALLING[:200], *[math.nan] * 100], {}),
+        ("diverged", [*FALLING[:100], *(50.0 * k for k in range(200))], {}),
+        ("dead-units", FALLING, {"dead": {"act": 0.95}}),
+        ("vanishing-gradients", FALLING, {"grads": [1e-5, 1e-3, 1.0]}),
+        ("exploding-at-start", [1e4, *FALLING], {"grad_norm": 1e6}),
+        ("clip-always", FALLING, {"clipped": 1.0}),
+        ("clip-never", FALLING, {"clipped": 0.0}),
+        ("decay-on-vectors", FALLING, {"decayed": ["a.bias"]}),
+        ("plateau", [2.0] * 300, {}),
+        ("plateau", [2.0] * 150 + [1.0] * 150, {}),
+        ("lr-too-small", [2.0 - k * 1e-4 for k in range(300)], {"gain": 1.0, "promised": -1e-4}),
+        ("lr-too-large", [2.0] * 300, {"gain": -0.5, "promised": -1.0}),
+        ("constant-input", FALLING, {"data": {"constant": 4, "features": 4}}),
+        ("leak-between-splits", FALLING, {"data": {"shared": {"val": 0.3}}}),
+        ("repeated-rows", FALLING, {"data": {"repeated": 0.3}}),
+        ("warmup-missing", [2.0, 2.0, 2.6, 2.6, *FALLING],
+         {"gain": lambda step: -1.0 if step == 10 else 0.8}),
+    ],
+)  # fmt: skip
+def test_what_the_signs_say_is_found(
+    name: str, losses: list[float], measured: Mapping[str, Any]
+) -> None:
+    assert name in names(lines(losses, **measured))
+
+
+def test_spikes_are_told_with_their_examples() -> None:
+    rows = lines(FALLING)
+    rows[5]["spikes"] = [{"step": 41, "loss": None, "typical": 1.0, "examples": [3, 9]}]
+    rows[9]["spikes"] = [{"step": 83, "loss": 20.0, "typical": 1.0, "examples": [9, 4]}]
+    (found,) = [v for v in diagnose(Record.of(rows)) if v.name == "loss-spikes"]
+    assert "step 41" in found.title
+    assert found.evidence[-1] == "In more than one of them: examples 9."
+
+
+@pytest.mark.parametrize(
+    ("last", "name", "severity"),
+    [(2.0, "overfitting", "warning"), (1.2, "overfitting", "note"), (1.02, "", "")],
+)
+def test_overfitting_by_how_far_the_validation_loss_rose(
+    last: float, name: str, severity: str
+) -> None:
+    rows = lines(FALLING)
+    for k, loss in enumerate([1.8, 1.2, 1.0, 1.1, *[last] * 6]):
+        rows.append({"step": 30 * k + 29, "val": {"val_loss": loss}})
+    found = [v for v in diagnose(Record.of(rows)) if v.name == "overfitting"]
+    assert [(v.name, v.severity) for v in found] == ([(name, severity)] if name else [])
+
+
+def test_targets_that_inputs_do_not_tell_are_the_root_of_overfitting() -> None:
+    rows = lines(FALLING, data={"entropy": 1.0, "examples": {"val": 400}})
+    for k, loss in enumerate([1.0, 1.0, 1.5, 2.0, 2.0, 2.5]):
+        rows.append({"step": 50 * k + 9, "val": {"val_loss": loss}})
+    found = {v.name: v for v in diagnose(Record.of(rows))}
+    assert found["nothing-carries-over"].because == ""
+    assert found["overfitting"].because == "nothing-carries-over"
+
+
+@pytest.mark.parametrize("scale", [10.0, 100.0, 1000.0])
+def test_the_noise_scale_of_known_noise_is_told_to_an_order_of_magnitude(scale: float) -> None:
+    # Of gradients g + noise, the expected product of neighbours is ‖g‖², and their squares are
+    # ‖g‖² (1 + scale / batch).
+    rows = lines(FALLING, every=5)
+    square = 1 + scale / 32
+    rows += [{"step": k, "alike": [1.0, square, square]} for k in range(0, 300, 5)]
+    found = noise_scale(Record.of(rows))
+    assert found is not None
+    assert 0.5 < found / scale < 2
+
+
+def test_noise_that_hides_the_gradient_is_unknown() -> None:
+    rows = lines(FALLING, every=5)
+    rows += [{"step": k, "alike": [(-1) ** k * 0.1, 1.0, 1.0]} for k in range(0, 300, 5)]
+    assert noise_scale(Record.of(rows)) is None
+
+
+def test_root_causes_come_first() -> None:
+    def verdict(name: str, severity: Any, *symptoms: str) -> Verdict:
+        return Verdict(name, severity, "", (), symptoms=symptoms)
+
+    found = in_order([
+        verdict("plateau", "warning"),
+        verdict("lr-too-small", "warning", "plateau"),
+        verdict("dead-units", "fault", "plateau", "lr-too-small"),
+    ])  # fmt: skip
+    assert found[0].name == "dead-units"
+    assert [v.because for v in found] == ["", "dead-units", "dead-units"]
+
+
+def test_a_gain_that_rounding_hides_is_none() -> None:
+    rows = lines(FALLING, promised=-1e-7)
+    assert Record.of(rows).gains == []
+
+
+number = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False, width=32))
+
+
+@given(
+    losses=st.lists(number, max_size=80),
+    measured=st.fixed_dictionaries({
+        "gain": number, "promised": st.floats(-1e6, 1e6), "grad_norm": number,
+        "update_ratio": number, "clipped": st.one_of(st.none(), st.floats(0, 1)),
+        "lr": st.one_of(st.none(), st.floats(0, 10)),
+        "grads": st.lists(st.floats(0, 1e30), min_size=3, max_size=3),
+        "weights": st.lists(st.floats(0, 1e30), min_size=3, max_size=3),
+    }),
+)  # fmt: skip
+def test_whatever_was_measured_gives_verdicts_as_text(
+    losses: list[float | None], measured: dict[str, Any]
+) -> None:
+    rows = lines([math.nan if v is None else v for v in losses], **measured)
+    found = diagnose(Record.of(rows))
+    as_text(found)
+    as_markdown(found)
