@@ -50,7 +50,8 @@ def _loss(panel: Any, record: Record, theme: Theme) -> None:
                    marker="o", markersize=3, label="validation")  # fmt: skip
     for spike in record.spikes[:30]:
         panel.plot(spike["step"], spike["loss"], "v", color=style.BAD, markersize=4)
-    if record.finite and min(record.finite) > 0 and max(record.finite) > 20 * min(record.finite):
+    shown = [v for v in (*record.finite, *(v for _, v in validated)) if math.isfinite(v)]
+    if shown and min(shown) > 0 and max(shown) > 20 * min(shown):
         panel.set_yscale("log")
     style.legend(panel, theme)
     style.title(panel, "loss", theme)
@@ -99,8 +100,7 @@ def _layers(panel: Any, record: Record, theme: Theme) -> None:
     count = len(steps[0].grads) if steps else 0
     colours = _shades(count)
     for k in range(count):
-        rows = [(s.step, s.grads[k] / s.weights[k]) for s in steps
-                if s.weights[k] > 0 and s.grads[k] > 0]  # fmt: skip
+        rows = [(s.step, s.grads[k] / s.weights[k] or math.nan) for s in steps if s.weights[k] > 0]
         if rows:
             label = ("first layer" if k == 0 else "last layer") if k in (0, count - 1) else None
             panel.plot(*zip(*rows, strict=True), color=colours[k], linewidth=1.1, label=label)

@@ -18,6 +18,8 @@ from gdlightning.diagnostics.record import Record, Step
 
 CLASSES = ("too small", "in the good range", "too large")
 FILE = Path(__file__).with_name("rates.json")
+POSSIBLE = 0.2
+"""Probability that the rate lies on the other side, above which none is told."""
 PARTS = 20
 """Windows over which losses are smoothed."""
 
@@ -125,6 +127,14 @@ def judged(found: Signs) -> dict[str, float]:
     top = max(scores)
     shares = [math.exp(s - top) for s in scores]
     return {name: p / sum(shares) for name, p in zip(CLASSES, shares, strict=True)}
+
+
+def told(chances: dict[str, float]) -> str:
+    """The class to tell: the likeliest, but no side while the other one is possible."""
+    likeliest = max(chances, key=lambda name: chances[name])
+    small, fine, large = CLASSES
+    other = {small: large, large: small}.get(likeliest)
+    return fine if other is not None and chances[other] > POSSIBLE else likeliest
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sweep import TASKS, Case, cases
 
-from gdlightning.diagnostics.rates import FILE, NAMES, PARTS, signs
+from gdlightning.diagnostics.rates import CLASSES, FILE, NAMES, PARTS, signs, told
 from gdlightning.diagnostics.record import Record
 from gdlightning.storage.journal import rows
 from gdlightning.storage.write import write_json
@@ -104,27 +104,29 @@ def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
     y = np.array([r.side for r in runs])
     whole = np.array([r.features(1.0) for r in runs])
     task = np.array([r.case.task for r in runs])
-    told = np.zeros(len(runs), dtype=int)
+    found = np.zeros(len(runs), dtype=int)
     for name in set(task):
         own = task == name
         seen = np.concatenate([x[~own], whole[~own]]) if share < 1 else x[~own]
         sides = np.concatenate([y[~own], y[~own]]) if share < 1 else y[~own]
-        told[own] = model().fit(seen, sides).predict(x[own])
-    return told
+        chances = model().fit(seen, sides).predict_proba(x[own])
+        named = [told(dict(zip(CLASSES, map(float, row), strict=True))) for row in chances]
+        found[own] = [CLASSES.index(name) - 1 for name in named]
+    return found
 
 
-def figures(runs: Sequence[Labelled], told: np.ndarray[Any, Any]) -> dict[str, float]:
+def figures(runs: Sequence[Labelled], said: np.ndarray[Any, Any]) -> dict[str, float]:
     """Accuracy, precision, recall, swaps."""
     y = np.array([r.side for r in runs])
     far = np.array([r.out >= 2 for r in runs])
-    found = {"runs": len(runs), "accuracy": float((told == y).mean())}
+    found = {"runs": len(runs), "accuracy": float((said == y).mean())}
     for side, name in ((-1, "small"), (1, "large")):
-        found[f"precision, too {name}"] = float((y[told == side] == side).mean())
-        found[f"recall, too {name}"] = float((told[y == side] == side).mean())
+        found[f"precision, too {name}"] = float((y[said == side] == side).mean())
+        found[f"recall, too {name}"] = float((said[y == side] == side).mean())
         found[f"recall, too {name}, 10 times or more"] = float(
-            (told[(y == side) & far] == side).mean()
+            (said[(y == side) & far] == side).mean()
         )
-    found["swapped"] = int((told * y == -1).sum())
+    found["swapped"] = int((said * y == -1).sum())
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gdlightning.diagnostics.rates import CLASSES, Signs, judged, signs
+from gdlightning.diagnostics.rates import CLASSES, Signs, judged, signs, told
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Severity, Verdict
 
@@ -22,25 +22,25 @@ def find(record: Record) -> Iterator[Verdict]:
     if found is None or not (enough or broken):
         return
     chances = judged(found)
-    told = max(chances, key=lambda name: chances[name])
-    if told == CLASSES[1]:
+    side = told(chances)
+    if side == CLASSES[1]:
         yield Verdict(
             name="lr-fine",
             severity="fine",
             title="Nothing speaks against the learning rate.",
-            evidence=(*_evidence(found), _sure(chances[told])),
+            evidence=(*_evidence(found), _sure(chances[side])),
             picture="gain",
         )
         return
-    severity: Severity = "warning" if chances[told] > SURE else "note"
+    severity: Severity = "warning" if chances[side] > SURE else "note"
     rate = max((s.lr for s in record.steps if s.lr is not None), default=None)
-    small = told == CLASSES[0]
+    small = side == CLASSES[0]
     yield Verdict(
         name="lr-too-small" if small else "lr-too-large",
         severity=severity,
         title=f"The learning rate is too {'small' if small else 'large'}"
         + (" for this many steps." if small else "."),
-        evidence=(*_evidence(found), _sure(chances[told])),
+        evidence=(*_evidence(found), _sure(chances[side])),
         advice=(_advice(rate, found, small), "gdl lr-find with the same flags finds a range"),
         symptoms=("plateau",) if small else ("plateau", "diverged", "loss-spikes", "dead-units",
                                              "warmup-missing", "warmup-too-short"),
