@@ -36,9 +36,8 @@ def show_samples(
             board.experiment.add_figure(name, sample, step)
 
 
-def model_graph(board: TensorBoardLogger, module: L.LightningModule, batch: Any) -> None:
+def model_graph(board: TensorBoardLogger, module: L.LightningModule, inputs: Any) -> None:
     """The traced graph of the module's forward; modules that can't be traced have none."""
-    inputs = _few(batch[0] if isinstance(batch, tuple | list) else batch)
     random, training = torch.get_rng_state(), module.training
     buffers = {k: v.clone() for k, v in module.named_buffers()}
     module.eval()
@@ -56,12 +55,16 @@ def model_graph(board: TensorBoardLogger, module: L.LightningModule, batch: Any)
             buffer.copy_(buffers[name])
 
 
-def _few(inputs: Any) -> Any:
-    """Two examples, where all tensors count examples alike: tracing a whole batch takes memory."""
+def few(batch: Any) -> Any:
+    """What a module's forward takes of a batch, copied: of two examples, where all tensors count
+    examples alike, since tracing a whole batch takes memory."""
+    inputs = batch[0] if isinstance(batch, tuple | list) else batch
     parts = inputs if isinstance(inputs, tuple | list) else [inputs]
     if not all(isinstance(t, Tensor) and t.ndim for t in parts) or len({len(t) for t in parts}) > 1:
         return inputs
-    return inputs[:2] if isinstance(inputs, Tensor) else type(inputs)(t[:2] for t in inputs)
+    if isinstance(inputs, Tensor):
+        return inputs[:2].clone()
+    return type(inputs)(t[:2].clone() for t in inputs)
 
 
 def histograms(board: TensorBoardLogger, module: L.LightningModule, step: int) -> None:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.optimization import Optimization
-from gdlightning.callbacks.pictures import histograms, model_graph, show_samples
+from gdlightning.callbacks.pictures import few, histograms, model_graph, show_samples
 from gdlightning.monitor.movement import Movement
 from gdlightning.optimizers.table import table
 
@@ -50,6 +50,8 @@ class Watch(L.Callback):
         self._examples = 0
         self._last_step = -1
         self._steps_before = 0
+        self._traced: Any = None
+        self._shown = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the table of parameter groups and the model's structure."""
@@ -68,14 +70,6 @@ class Watch(L.Callback):
             if parts:
                 board.experiment.add_text("parameter groups", table(parts, markdown=True), 0)
             board.experiment.add_text("model", f"```\n{pl_module}\n```", 0)
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Show the structure once there is a batch to trace it with."""
-        if self.graph and trainer.global_step == 0 and batch_idx == 0:
-            for board in boards(trainer):
-                model_graph(board, pl_module, batch)
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
@@ -113,6 +107,8 @@ class Watch(L.Callback):
 
         self._examples += examples(batch)
         step = trainer.global_step
+        if self._traced is None and self.graph:
+            self._traced = few(batch)
         if step == self._last_step:
             return
         made, self._last_step = step - self._last_step, step
@@ -150,6 +146,21 @@ class Watch(L.Callback):
             for board in boards(trainer):
                 show_samples(board, pl_module, batch, max(0, trainer.global_step - 1))
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the structure, which takes longer than a first step should have to wait."""
+        if fitting(trainer):
+            self._show_graph(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same where there was no validation."""
+        self._show_graph(trainer, pl_module)
+
+    def _show_graph(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.graph and not self._shown and self._traced is not None:
+            self._shown = True
+            for board in boards(trainer):
+                model_graph(board, pl_module, self._traced)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show histograms, if asked for."""
         if self.histograms:
@@ -162,12 +173,14 @@ class Watch(L.Callback):
             "clipped": [float(c) for c in self._clipped],
             "examples": self._examples,
             "steps": self._last_step - self._clock[1],
+            "graph": self._shown,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with it; ``on_train_start`` starts the clock."""
         self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
         self._examples, self._steps_before = state_dict["examples"], state_dict["steps"]
+        self._shown = state_dict.get("graph", True)
 
     @staticmethod
     def _due(trainer: L.Trainer, step: int) -> bool:

@@ -8,24 +8,26 @@ from collections.abc import Iterator, Sequence
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
 
-SHOWN = 3
+SHOWN, LEAST = 3, 0.1
+"""Spikes that are shown; share of the first loss, below which one does no harm."""
 
 
 def find(record: Record) -> Iterator[Verdict]:
     """The largest spikes, with the examples in their batches."""
-    if not record.spikes:
+    spikes = [s for s in record.spikes if s["loss"] > LEAST * record.first_loss]
+    if not spikes:
         return
-    worst = sorted(record.spikes, key=lambda s: -s["loss"] / max(s["typical"], 1e-12))[:SHOWN]
+    worst = sorted(spikes, key=lambda s: -s["loss"] / max(s["typical"], 1e-12))[:SHOWN]
     evidence = [
         f"Step {s['step']:,}: loss {s['loss']:.4g}, typical {s['typical']:.4g}; "
         f"examples {_some(s.get('examples'))}."
         for s in worst
     ]
-    counts = Counter(e for s in record.spikes for e in s.get("examples") or ())
+    counts = Counter(e for s in spikes for e in s.get("examples") or ())
     again = [e for e, n in counts.most_common(5) if n > 1]
     if again:
         evidence.append(f"In more than one of them: examples {_some(again)}.")
-    count, first = len(record.spikes), worst[0]
+    count, first = len(spikes), worst[0]
     often = count > 0.02 * max(1, len(record.losses))
     yield Verdict(
         name="loss-spikes",
@@ -34,7 +36,8 @@ def find(record: Record) -> Iterator[Verdict]:
         f"{first['step']:,}, {first['loss'] / max(first['typical'], 1e-12):.1f} times the typical.",
         evidence=tuple(evidence),
         advice=("look at those examples of the training split", "--clip norm", "--guard.spike 10"),
-        first=min(s["step"] for s in record.spikes),
+        symptoms=("overfitting",),
+        first=min(s["step"] for s in spikes),
         picture="loss",
     )
 
