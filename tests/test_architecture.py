@@ -35,7 +35,9 @@ MAY_IMPORT = {
         "optimizers",
     },
     "loop": BENEATH | {"data", "callbacks"},
-    "study": BENEATH | {"tasks", "data", "schedules", "clipping", "optimizers"},
+    "study": BENEATH
+    | {"storage", "drawing", "loop", "callbacks"}
+    | {"tasks", "data", "schedules", "clipping", "optimizers"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}

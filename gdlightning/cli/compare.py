@@ -1,0 +1,152 @@
+"""``gdl compare``: which optimizer, with evidence, on one's own task."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gdlightning.errors import UserError, require
+
+USAGE = "gdl compare --config FILE --optimizers adamw,sgd,muon [--budget 20m]"
+
+
+def main(argv: list[str]) -> int:
+    """Compare optimizers on the tasks of one or more configs.
+
+    Raises:
+        UserError: whatever is wrong with configs or options, before anything is trained.
+    """
+    given, rest = _parser().parse_known_args(argv)
+    configs = [*given.config, *(c for many in given.configs for c in many.split(","))]
+    if not configs:
+        raise UserError(f"compare needs a config: {USAGE}")
+    require("optuna", "compare", "gdl compare")
+    from gdlightning.cli.comparing import compare
+    from gdlightning.study.search import Plan
+
+    plan = Plan(
+        trials=_least("--trials", given.trials, 1), seeds=_least("--seeds", given.seeds, 1),
+        sampler=given.search, halving=not given.no_halving,
+    )  # fmt: skip
+    found, folder = compare(given, configs, rest, plan, _again(argv))
+    if given.follow:
+        return 0
+    if given.format == "json":
+        print((folder / "report.json").read_text(), end="")
+        return 0
+    print(text(found))
+    print(f"Report:  {folder / 'report.html'}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gdl compare",
+        description="Compare optimizers: the same tuning budget for each, fresh seeds for the "
+        "verdict. Started again after a stop, it goes on. Flags of gdl fit change the config.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", action="append", default=[], help="a YAML file, as for gdl fit")
+    add("--configs", action="append", default=[], metavar="A,B", help="several workloads")
+    add("--optimizers", default="adamw,sgd,lion", metavar="A,B", help="names: gdl optimizers")
+    add("--budget", metavar="TIME", help="such as 90s, 20m, 2h: trials, and if need be steps, fit")
+    add("--trials", type=int, default=8, help="settings tried of each (8)")
+    add("--seeds", type=int, default=3, help="for the verdict (3)")
+    add("--steps", type=int, help="optimizer steps of a training (the config's own)")
+    add("--metric", default="val_loss", help="to tune for, such as val_accuracy (val_loss)")
+    add("--target", type=float, help="of that metric, to count steps to (best untuned)")
+    add("--tune", metavar="A,B", help="any of lr, weight_decay, momentum, warmup (by trials)")
+    add("--space", metavar="FILE", help="YAML: label → {optimizer: {…}, lr: [low, high], …}")
+    add("--search", choices=("quasi-random", "tpe"), default="quasi-random")
+    add("--no-halving", action="store_true", help="train every setting in full")
+    add("--workers", type=int, default=1, help="processes on this machine (1)")
+    add("--storage", metavar="URL", help="a database that workers on many machines share")
+    add("--output", metavar="FOLDER", help="of the report (studies/NAME)")
+    add("--format", choices=("text", "json"), default="text")
+    add("--follow", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def text(found: Any) -> str:
+    """The ranking for the terminal."""
+    from gdlightning.study.report import table
+
+    lines: list[str] = []
+    for ranking in found.rankings:
+        header, rows = table(ranking)
+        if len(found.rankings) > 1:
+            lines += [f"{ranking.workload}:"]
+        widths = [max(len(r[k]) for r in (header, *rows)) for k in range(len(header))]
+        for row in (header, *rows):
+            cells = zip(row, widths, strict=True)
+            lines.append("  ".join(c.ljust(w) for c, w in cells).rstrip())
+        lines += ["", *ranking.words]
+        lines += [f"{r.label}: {note}." for r in ranking.rows for note in r.notes] + [""]
+    for label, score in sorted(found.scores.items(), key=lambda kv: -kv[1]):
+        lines.append(f"{label}: area under its performance profile {score:.2f}")
+    return "\n".join(lines)
+
+
+def read_space(path: str | None) -> dict[str, dict[str, Any]]:
+    """One's own search spaces by label.
+
+    Raises:
+        UserError: the file is missing, or holds something else.
+    """
+    if path is None:
+        return {}
+    from gdlightning.cli.sources import read_yaml
+
+    found = read_yaml(path)
+    for label, own in found.items():
+        if not isinstance(own, Mapping):
+            raise UserError(
+                f"{path}: {label} holds {own}; write options with their ranges, such as\n"
+                f"{label}: {{lr: [1e-4, 1e-1]}}"
+            )
+    return {str(k): dict(v) for k, v in found.items()}
+
+
+def _least(flag: str, value: int, least: int) -> int:
+    if value < least:
+        raise UserError(f"{flag} is {value}; write {least} or more.")
+    return value
+
+
+def _again(argv: list[str]) -> str:
+    return shlex.join(["gdl", "compare", *argv])
+
+
+def versions() -> dict[str, str]:
+    """Of what decides the result."""
+    import importlib.metadata
+    import platform
+
+    found = {"Python": platform.python_version()}
+    for name in ("gdlightning", "torch", "lightning", "pytorch-optimizer", "optuna"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def say(line: str) -> None:
+    """Tell a person, beside the output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return json.loads(json.dumps(value))
+
+
+def folder_of(output: str | None, configs: list[str]) -> Path:
+    """Where a study is kept."""
+    return Path(output) if output else Path("studies") / "+".join(Path(c).stem for c in configs)

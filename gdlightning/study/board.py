@@ -1,0 +1,38 @@
+"""Settings and results of a comparison in TensorBoard's HParams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from gdlightning.study.comparison import Comparison
+from gdlightning.study.trial import Outcome, Trial
+
+
+def board(folder: Path, comparison: Comparison) -> None:
+    """Write a run for each training that has a result; those that stand there stay.
+
+    Args:
+        folder: for ``tensorboard --logdir``.
+        comparison: whose trials they are.
+    """
+    for course in comparison.courses.values():
+        for trial, outcome in course.trials:
+            place = folder / f"{trial.workload}-{trial.contender}-{trial.key}"
+            if not outcome.failed and not place.exists():
+                _write(place, trial, outcome)
+
+
+def _write(place: Path, trial: Trial, outcome: Outcome) -> None:
+    numbers = {k: v if isinstance(v, float | int) else str(v) for k, v in trial.settings.items()}
+    given = {
+        "workload": trial.workload, "optimizer": trial.contender, "purpose": trial.purpose,
+        "steps": trial.steps, "seed": trial.seed, **numbers,
+    }  # fmt: skip
+    with SummaryWriter(str(place)) as writer:
+        for summary in hparams(given, dict.fromkeys(outcome.metrics, 0.0)):
+            writer._get_file_writer().add_summary(summary)
+        for name, value in outcome.metrics.items():
+            writer.add_scalar(name, value, trial.steps)

@@ -1,0 +1,281 @@
+"""The report of a comparison: one page that opens without a network, figures and JSON beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gdlightning.drawing import page as html
+from gdlightning.drawing.style import LIGHT, Theme, save
+from gdlightning.storage.write import write_json, write_text
+from gdlightning.study import figures
+from gdlightning.study.comparison import Comparison
+from gdlightning.study.findings import Findings, Ranking, Row, listed
+from gdlightning.study.statistics import small
+from gdlightning.study.trial import Outcome, Trial
+
+LOOK = """<style>
+p.verdict { font-size: 1.15rem; max-width: 52rem; }
+details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
+td.first { font-weight: 600; }
+</style>"""
+
+
+def write(
+    folder: Path,
+    comparison: Comparison,
+    found: Findings,
+    command: str,
+    versions: Mapping[str, str],
+) -> None:
+    """Write ``report.html`` and ``report.json``, and the figures once the study is whole.
+
+    Args:
+        folder: where to.
+        comparison: whole or under way.
+        found: in it.
+        command: that makes it again.
+        versions: of what it was made with.
+    """
+    write_json(folder / "report.json", record(comparison, found, command, versions))
+    colour = figures.colours(list(comparison.contenders))
+    write_text(folder / "report.html", _page(comparison, found, command, versions, colour))
+    if found.done:
+        for name, draw in _drawings(found, colour).items():
+            save(draw(LIGHT), folder / f"{name}.png")
+
+
+def record(
+    comparison: Comparison, found: Findings, command: str, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """All figures and all trials as plain values."""
+    trials = [
+        {**asdict(t), "key": t.key, **asdict(o)}
+        for course in comparison.courses.values()
+        for t, o in course.trials
+    ]
+    return {
+        "done": found.done, "command": command, "versions": dict(versions),
+        "plan": asdict(comparison.plan), **asdict(found), "trials": trials,
+    }  # fmt: skip
+
+
+def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a ranking, as text."""
+    header = ["optimizer", ranking.metric, "good lr", "steps to target", "seconds", "state",
+              "chosen settings"]  # fmt: skip
+    return header, [_cells(row) for row in ranking.rows]
+
+
+def _cells(row: Row) -> list[str]:
+    steps, _ = row.to_target
+    wide = f"×{row.sensitivity.width:.3g}" if row.sensitivity else "–"
+    return [
+        row.label,
+        shown(row.value),
+        wide,
+        f"{steps:,.0f}" if math.isfinite(steps) else "never",
+        f"{row.seconds:.3g}",
+        size(row.state_bytes),
+        settings(row.settings),
+    ]
+
+
+def shown(value: Any) -> str:
+    """A mean with half the width of its interval."""
+    if not math.isfinite(value.mean):
+        return "failed"
+    half = (value.high - value.low) / 2
+    return f"{value.mean:.4g} ± {half:.2g}" if math.isfinite(half) else f"{value.mean:.4g}"
+
+
+def settings(given: Mapping[str, Any]) -> str:
+    """Settings on a line."""
+    return ", ".join(
+        f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in given.items()
+    )
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"
+        count = count / 1024  # type: ignore[assignment]
+    return f"{count:.3g} GiB"
+
+
+def _page(
+    comparison: Comparison,
+    found: Findings,
+    command: str,
+    versions: Mapping[str, str],
+    colour: Mapping[str, str],
+) -> str:
+    plan, names = comparison.plan, list(comparison.contenders)
+    parts = [] if found.done else [html.paragraph(_progress(comparison))]
+    for ranking in found.rankings:
+        parts += _section(ranking, comparison, colour)
+    if found.profiles:
+        parts += _profiles(found, colour)
+    parts += _tried(comparison)
+    parts += ["<h2>How it was done</h2>", *map(html.paragraph, _method(comparison))]
+    parts += ["<h2>To do it again</h2>", html.code(command)]
+    parts.append(html.paragraph(", ".join(f"{k} {v}" for k, v in versions.items())))
+    lead = (
+        f"{listed(names)} on {listed(list(comparison.workloads))}: {plan.trials} settings of each "
+        f"tried, {plan.seeds} fresh seeds for the verdict."
+    )
+    return html.page("Optimizers compared", *parts, lead=lead, head=LOOK)
+
+
+def _progress(comparison: Comparison) -> str:
+    made = sum(t.steps for c in comparison.courses.values() for t, _ in c.trials)
+    return (
+        f"This study is under way: {made:,} of at most {comparison.steps:,} optimizer steps. "
+        "Optimizers appear below once their verdict is there."
+    )
+
+
+def _section(ranking: Ranking, comparison: Comparison, colour: Mapping[str, str]) -> list[str]:
+    several = len(comparison.workloads) > 1
+    parts = [f"<h2>{html.escape(ranking.workload if several else 'The verdict')}</h2>"]
+    if not ranking.rows:
+        return [*parts, html.paragraph("Nothing is known yet.")]
+    if ranking.words:
+        parts.append(f'<p class="verdict">{html.escape(ranking.words[0])}</p>')
+    parts.append(html.table(*table(ranking)))
+    parts.append(html.paragraph(_legend(ranking)))
+    parts.append(
+        html.picture(
+            partial(figures.draw_ranking, ranking, colour),
+            f"{ranking.metric} of each optimizer, with intervals",
+            "Dots are seeds, diamonds their means, lines the 95% intervals of the means.",
+        )
+    )
+    notes = [f"{row.label}: {note}." for row in ranking.rows for note in row.notes]
+    if notes:
+        parts.append("<ul>" + "".join(f"<li>{html.escape(n)}</li>" for n in notes) + "</ul>")
+    if len(ranking.words) > 1:
+        lines = "".join(f"<li>{html.escape(w)}</li>" for w in ranking.words[1:])
+        count = len(ranking.differences)
+        parts.append(f"<details open><summary>All pairs, corrected for {count} comparisons"
+                     f"</summary><ul>{lines}</ul></details>")  # fmt: skip
+    parts.append("<h3>Training</h3>")
+    parts.append(
+        html.picture(
+            partial(figures.draw_curves, ranking, colour),
+            f"{ranking.tuned_for} over steps and seconds",
+            "Means over seeds, in bands from the best to the worst; dashed: the target. Each "
+            "training goes through its whole schedule: only its end counts.",
+        )
+    )
+    if any(row.sensitivity for row in ranking.rows):
+        steps = comparison.plan.sweep_steps(ranking.steps)
+        parts.append("<h3>How much depends on the learning rate</h3>")
+        parts.append(
+            html.picture(
+                partial(figures.draw_sensitivity, ranking, colour),
+                f"{ranking.tuned_for} over the learning rate",
+                f"The chosen settings at other learning rates, trainings of {steps:,} steps. Bars "
+                "at the bottom, and the factor in brackets: the range of rates that lose no more "
+                "than a twentieth of the way from the untrained model to the best.",
+            )
+        )
+    return parts
+
+
+def _legend(ranking: Ranking) -> str:
+    target = f"{ranking.target:.4g}" if math.isfinite(ranking.target) else "none"
+    return (
+        f"{ranking.metric} on the test split at the end of {ranking.steps:,} steps, with the 95% "
+        f"interval of the mean; target: {ranking.tuned_for} {target} on the validation split; "
+        "good lr: how many times its lower end the upper end of the good range is; seconds of a "
+        "whole training; memory of the optimizer's state."
+    )
+
+
+def _profiles(found: Findings, colour: Mapping[str, str]) -> list[str]:
+    rows = [[k, v] for k, v in sorted(found.scores.items(), key=lambda kv: -kv[1])]
+    return [
+        "<h2>Over all workloads</h2>",
+        html.picture(
+            partial(figures.draw_profiles, found, colour),
+            "performance profiles",
+            "The share of workloads whose target an optimizer reaches in at most τ times the steps "
+            "of the fastest there (Dolan and Moré 2002).",
+        ),
+        html.table(["optimizer", "area under the profile"], rows),
+    ]
+
+
+def _tried(comparison: Comparison) -> list[str]:
+    parts, failed = ["<h2>What was tried</h2>"], []
+    for (workload, label), course in comparison.courses.items():
+        rows = [_trial(comparison, t, o) for t, o in course.trials]
+        failed += [
+            [workload, label, settings(t.settings), f"{t.steps:,}", o.failed]
+            for t, o in course.trials
+            if o.failed
+        ]
+        head = [
+            "for",
+            "settings",
+            "steps",
+            "seed",
+            comparison.workloads[workload].metric,
+            "at once",
+        ]
+        spent = sum(t.steps for t, _ in course.trials)
+        parts.append(
+            f"<details><summary>{html.escape(label)} on {html.escape(workload)}: {len(rows)} "
+            f"trainings, {spent:,} steps</summary>{html.table(head, rows)}</details>"
+        )
+    parts.append("<h2>What failed</h2>")
+    head = ["workload", "optimizer", "settings", "steps", "why"]
+    parts.append(html.table(head, failed) if failed else html.paragraph("Nothing."))
+    return parts
+
+
+def _trial(comparison: Comparison, trial: Trial, outcome: Outcome) -> list[object]:
+    metric = comparison.workloads[trial.workload].metric
+    value = "failed" if outcome.failed else f"{outcome.metrics.get(metric, math.nan):.4g}"
+    return [trial.purpose, settings(trial.settings), f"{trial.steps:,}", str(trial.seed), value,
+            str(outcome.stacked)]  # fmt: skip
+
+
+def _method(comparison: Comparison) -> Sequence[str]:
+    plan = comparison.plan
+    rungs = {
+        w.name: ", then ".join(f"{n} of {s:,} steps" for n, s in plan.rungs(w.steps))
+        for w in comparison.workloads.values()
+    }
+    same = "; ".join(f"{name}: {text}" for name, text in rungs.items())
+    return [
+        "Each optimizer was tuned with the same budget, by the validation split: trainings "
+        f"{same}. The defaults are among the settings. The best at full length, or the "
+        "defaults where none was better, went into the verdict.",
+        f"The verdict is of {plan.seeds} seeds that tuning did not see, the same for all, on a "
+        "test split that tuning did not see. Differences are tested by Student's paired test "
+        "over seeds, corrected after Holm; one is claimed where p is below "
+        f"{small(plan.level)}.",
+        "It is one of the settings that were found, not of all that might have been: another "
+        "search may find others.",
+    ]
+
+
+def _drawings(found: Findings, colour: Mapping[str, str]) -> dict[str, Callable[[Theme], Any]]:
+    drawn: dict[str, Callable[[Theme], Any]] = {}
+    for ranking in found.rankings:
+        end = f"_{ranking.workload}" if len(found.rankings) > 1 else ""
+        drawn[f"ranking{end}"] = partial(figures.draw_ranking, ranking, colour)
+        drawn[f"training{end}"] = partial(figures.draw_curves, ranking, colour)
+        if any(row.sensitivity for row in ranking.rows):
+            drawn[f"learning_rate{end}"] = partial(figures.draw_sensitivity, ranking, colour)
+    if found.profiles:
+        drawn["profiles"] = partial(figures.draw_profiles, found, colour)
+    return drawn

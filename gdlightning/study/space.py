@@ -1,0 +1,218 @@
+"""What is tuned of an optimizer, and between which values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gdlightning.errors import UserError, did_you_mean
+from gdlightning.optimizers.choice import Choice
+from gdlightning.optimizers.options import options
+
+DECADES = 3.0
+"""Width of the range of learning rates at first, the default in its middle."""
+LIMITS = (1e-8, 1e3)
+"""Of learning rates, however a range grows."""
+EDGE = 0.15
+"""Part of a range at each end that counts as its edge."""
+MOMENTA = (0.9, 0.8, 0.95, 0.98)
+BETAS = ((0.9, 0.999), (0.9, 0.99), (0.9, 0.95), (0.95, 0.98))
+WARMUPS = (0.05, 0.0, 0.1, 0.2)
+TUNED = ("lr", "weight_decay", "momentum", "warmup")
+"""Names of what can be tuned; ``momentum`` is ``betas`` where an optimizer has these."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, evenly spread on a logarithmic scale."""
+
+    low: float
+    high: float
+
+    @property
+    def decades(self) -> float:
+        """Its width in powers of ten."""
+        return math.log10(self.high / self.low)
+
+    def at(self, part: float) -> float:
+        """The number at a part of the way, 0 to 1, to four digits."""
+        return float(f"{self.low * 10 ** (part * self.decades):.4g}")
+
+    def edge(self, value: float) -> int:
+        """-1 where a value lies at the lower end, 1 at the upper, 0 within."""
+        part = math.log10(value / self.low) / self.decades
+        return -1 if part <= EDGE else 1 if part >= 1 - EDGE else 0
+
+    def beyond(self, side: int) -> Range:
+        """As much again on one side as half its width."""
+        step = 10 ** (self.decades / 2)
+        low, high = (self.low / step, self.low) if side < 0 else (self.high, self.high * step)
+        return Range(max(low, LIMITS[0]), min(high, LIMITS[1]))
+
+    def around(self, value: float, part: float) -> Range:
+        """A part of its width about a value."""
+        half = 10 ** (part * self.decades / 2)
+        return Range(value / half, value * half)
+
+    def joined(self, other: Range) -> Range:
+        """Both and what lies between."""
+        return Range(min(self.low, other.low), max(self.high, other.high))
+
+
+@dataclass(frozen=True)
+class Values:
+    """A few values, the usual one first."""
+
+    values: tuple[Any, ...]
+
+    def at(self, part: float) -> Any:
+        """The value at a part of the way, 0 to 1."""
+        return self.values[min(int(part * len(self.values)), len(self.values) - 1)]
+
+
+Space = Mapping[str, Range | Values]
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An optimizer that is compared.
+
+    Args:
+        label: its name in the report.
+        optimizer: ``name`` and options that stay.
+        schedule: ``name`` and options, by which every training of it goes to its end.
+        space: option → where it may lie; ``warmup`` is the schedule's.
+    """
+
+    label: str
+    optimizer: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    space: Space
+
+    @property
+    def untuned(self) -> Settings:
+        """The defaults, of what is tuned."""
+        choice = Choice.of(self.optimizer)
+        found: dict[str, Any] = {}
+        for key, place in self.space.items():
+            usual = self.schedule.get("warmup", 0.0) if key == "warmup" else choice.value(key)
+            if isinstance(place, Range) and not (usual and place.low <= usual <= place.high):
+                usual = place.at(0.5)
+            found[key] = list(usual) if isinstance(usual, tuple) else usual
+        return found
+
+    def configured(self, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Optimizer and schedule with some settings.
+
+        A companion's learning rate goes up and down with the optimizer's own.
+        """
+        given = dict(settings)
+        schedule = dict(self.schedule)
+        if "warmup" in given:
+            schedule["warmup"] = given.pop("warmup")
+        optimizer = {**self.optimizer, **given}
+        choice = Choice.of(self.optimizer)
+        usual, lr = choice.value("lr"), given.get("lr")
+        if choice.companion and usual and lr and not self.optimizer.get("companion"):
+            beside = choice.companion
+            own = float(f"{beside.value('lr') * lr / usual:.4g}")
+            optimizer["companion"] = {"name": beside.entry.name, "lr": own}
+        return optimizer, schedule
+
+
+def dimensions(trials: int) -> tuple[str, ...]:
+    """What is worth tuning with a number of trials: each further dimension wants more points."""
+    return TUNED[: 1 if trials < 8 else 2 if trials < 16 else 4]
+
+
+def contender(
+    label: str,
+    optimizer: str | Mapping[str, Any],
+    schedule: str | Mapping[str, Any] | None = None,
+    *,
+    tuned: Sequence[str] = ("lr", "weight_decay"),
+    own: Mapping[str, Any] | None = None,
+) -> Contender:
+    """An optimizer with the space that follows from its registry entry.
+
+    Args:
+        label: its name in the report.
+        optimizer: a name, or a mapping with ``name`` and options, which stay as given.
+        schedule: of its learning rate; a cosine after a warm-up if not given.
+        tuned: any of ``TUNED``.
+        own: option → its space instead: two numbers ``[low, high]`` or ``{values: [...]}``.
+
+    Raises:
+        UserError: the optimizer or an option of ``own`` is not known.
+    """
+    given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
+    choice = Choice.of(given)
+    followed = {"name": schedule} if isinstance(schedule, str) else dict(schedule or {})
+    if not followed:
+        followed = {"name": "cosine", "warmup": WARMUPS[0]}
+    if choice.value("lr") is None:
+        followed = {"name": "constant"}
+    elif "modes" in choice.needs:  # these average instead of decaying
+        followed = {"name": "constant", "warmup": followed.get("warmup", 0)}
+    space: dict[str, Range | Values] = {}
+    for key in tuned if own is None else ():
+        found = _usual(choice, key, given)
+        if found is not None:
+            space[found[0]] = found[1]
+    for key, value in (own or {}).items():
+        space[key] = _own(choice, key, value, label)
+    return Contender(label, given, followed, space)
+
+
+def _usual(choice: Choice, key: str, given: Mapping[str, Any]) -> tuple[str, Range | Values] | None:
+    """Name and space of something tuned, where the optimizer has it and it is not given."""
+    known = options(choice.entry)
+    if key == "warmup":
+        return (key, Values(WARMUPS)) if choice.value("lr") is not None else None
+    if key == "momentum" and "betas" in known:
+        key = "betas"
+    if key not in known or key in given:
+        return None
+    usual = choice.value(key)
+    if key == "lr" and usual:
+        half = 10 ** ((1.0 if choice.entry.lr_free else DECADES) / 2)
+        return key, Range(usual / half, usual * half)
+    if key == "weight_decay":
+        return key, Range(usual / 10, usual * 10) if usual else Range(1e-5, 1e-2)
+    if key == "momentum" and usual:
+        return key, Values((usual, *(m for m in MOMENTA if m != usual)))
+    if key == "betas" and isinstance(usual, tuple) and len(usual) == 2:
+        return key, Values((list(usual), *(list(b) for b in BETAS if b != usual)))
+    return None
+
+
+def _own(choice: Choice, key: str, value: Any, label: str) -> Range | Values:
+    known = [*options(choice.entry), "warmup"]
+    if key not in known:
+        raise UserError(f"{label} has no option {key} to tune.{did_you_mean(key, known)}")
+    if isinstance(value, Mapping) and set(value) == {"values"} and value["values"]:
+        return Values(tuple(value["values"]))
+    numbers = isinstance(value, list | tuple) and len(value) == 2
+    if numbers and all(isinstance(v, int | float) for v in value) and 0 < value[0] < value[1]:
+        return Range(float(value[0]), float(value[1]))
+    raise UserError(
+        f"{label}.{key} is {value}; write two numbers above 0, the smaller first, such as "
+        "[1e-4, 1e-1],\nor {values: [0.9, 0.95]}."
+    )
+
+
+def grown(space: Space, key: str, region: Range) -> Space:
+    """The space with one range that reaches further."""
+    place = space[key]
+    return {**space, key: place.joined(region) if isinstance(place, Range) else place}
+
+
+def narrowed(space: Space, best: Settings, part: float) -> Space:
+    """A part of the space about a setting."""
+    return {
+        k: replace(p.around(best[k], part)) if isinstance(p, Range) else Values((best[k],))
+        for k, p in space.items()
+    }

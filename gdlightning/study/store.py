@@ -1,0 +1,207 @@
+"""Trials and outcomes that outlast the process, shared by all who work on one study.
+
+They stand in one Optuna study, in its journal file or a database. A worker claims a trial by
+adding it; of several claims the first counts. A claim whose worker is gone is free again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from gdlightning.errors import UserError
+from gdlightning.study.journal import opened
+from gdlightning.study.trial import Outcome, Trial
+
+BEAT, SILENCE = 20.0, 300.0
+"""Seconds between signs of life, and after which a worker on another machine counts as gone."""
+
+
+class Store:
+    """The trials of one study.
+
+    Args:
+        where: a folder, whose journal file is used, or the URL of a database.
+        name: of the study.
+        about: what the study is; one that is something else is refused.
+
+    Raises:
+        UserError: the database can't be opened, or holds another study by that name.
+    """
+
+    def __init__(self, where: str | Path, name: str, about: Mapping[str, Any]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._storage = opened(where)
+        self._study = optuna.create_study(
+            storage=self._storage, study_name=name, load_if_exists=True
+        )
+        self._id = self._study._study_id
+        self._me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+        self._outcomes: dict[str, Outcome] = {}
+        known = self._study.user_attrs.get("about")
+        plain = json.loads(json.dumps(about))
+        if known is None:
+            self._study.set_user_attr("about", plain)
+        elif known != plain:
+            changed = sorted(k for k in {*known, *plain} if known.get(k) != plain.get(k))
+            raise UserError(
+                f"{where} holds another comparison: {', '.join(changed)} differ.\n"
+                "Choose another folder with --output, or go on with the same command as before."
+            )
+
+    def kept(self, name: str) -> Any:
+        """What was kept beside the trials; None if nothing was."""
+        return self._study.user_attrs.get(name)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a plain value beside the trials."""
+        self._study.set_user_attr(name, value)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What is known: key of a trial → its outcome; the first that was told counts."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            key = trial.user_attrs["key"]
+            if key not in self._outcomes:
+                self._outcomes[key] = _outcome(trial.user_attrs["outcome"])
+        return self._outcomes
+
+    def claim(self, trials: Sequence[Trial]) -> dict[str, int] | None:
+        """Take trials on, all or none: key → number for ``tell``; None where others are at it."""
+        taken = {t.key: self._add(t) for t in trials}
+        first = self._first_claims(set(taken))
+        if all(first.get(key) == number for key, number in taken.items()):
+            return taken
+        for number in taken.values():
+            self._storage.set_trial_state_values(number, TrialState.FAIL)
+        return None
+
+    def tell(self, number: int, outcome: Outcome, score: float) -> None:
+        """Put an outcome on the disk."""
+        self._storage.set_trial_user_attr(number, "outcome", asdict(outcome))
+        value = min(max(score, -1e300), 1e300)  # a database knows no infinity
+        self._storage.set_trial_state_values(number, TrialState.COMPLETE, [value])
+
+    def taken(self) -> set[str]:
+        """Keys of trials that a living worker is at."""
+        return set(self._first_claims(None))
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Give signs of life meanwhile, for workers on other machines."""
+        ended = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(ended,), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beat.join()
+
+    def _beat(self, ended: threading.Event) -> None:
+        name = f"alive:{self._me['host']}:{self._me['pid']}:{self._me['born']}"
+        while True:
+            with contextlib.suppress(Exception):  # the next sign of life may come through
+                self._study.set_user_attr(name, time.time())
+            if ended.wait(BEAT):
+                return
+
+    def _add(self, trial: Trial) -> int:
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params={k: v for k, v in trial.settings.items() if isinstance(v, float)},
+            distributions={
+                k: optuna.distributions.FloatDistribution(v / 1e9, v * 1e9)
+                for k, v in trial.settings.items()
+                if isinstance(v, float)
+            },
+            user_attrs={"key": trial.key, "trial": asdict(trial), "owner": self._me},
+        )
+        number: int = self._storage.create_new_trial(self._id, template_trial=template)
+        return number
+
+    def _first_claims(self, keys: set[str] | None) -> dict[str, int]:
+        """Key → number of the first trial that is complete, or claimed by the living."""
+        found: dict[str, int] = {}
+        for trial in self._study.get_trials(
+            deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE)
+        ):
+            key = trial.user_attrs.get("key")
+            if key is None or key in found or (keys is not None and key not in keys):
+                continue
+            if trial.state == TrialState.COMPLETE or self._lives(trial):
+                found[key] = trial._trial_id
+        return found
+
+    def _lives(self, trial: FrozenTrial) -> bool:
+        owner = trial.user_attrs["owner"]
+        if owner["host"] == self._me["host"]:
+            return bool(_born(owner["pid"]) == owner["born"])
+        name = f"alive:{owner['host']}:{owner['pid']}:{owner['born']}"
+        return bool(time.time() - self._study.user_attrs.get(name, 0.0) < SILENCE)
+
+
+def work(
+    store: Store,
+    wanted: Sequence[list[Trial]],
+    run: Callable[[list[Trial]], list[Outcome]],
+    score: Callable[[Trial, Outcome], float],
+    told: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """See to it that all trials of some jobs have an outcome, by one's own or others' work.
+
+    A job is always run as a whole, even if some of it is known: a stack of other copies would
+    differ in the last bits.
+
+    Returns:
+        The outcomes, job by job.
+    """
+    while True:
+        known = store.outcomes()
+        left = [j for j in wanted if any(t.key not in known for t in j)]
+        if not left:
+            return [known[t.key] for j in wanted for t in j]
+        busy = store.taken()
+        free = [j for j in left if not any(t.key in busy and t.key not in known for t in j)]
+        job = free[0] if free else None
+        missing = [t for t in job or () if t.key not in known]
+        claimed = store.claim(missing) if missing else None
+        if job is None or claimed is None:
+            time.sleep(0.2)
+        else:
+            for trial, outcome in zip(job, run(job), strict=True):
+                if trial.key in claimed:
+                    store.tell(claimed[trial.key], outcome, score(trial, outcome))
+        told()
+
+
+def _born(pid: int) -> str:
+    """When a process of this machine began, as the system counts; empty where there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]  # a zombie is gone
+    except (OSError, IndexError):
+        pass
+    if os.path.isdir("/proc/self"):
+        return ""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return ""
+    return "unknown"
+
+
+def _outcome(record: Mapping[str, Any]) -> Outcome:
+    curve = [(int(s), float(t), float(v)) for s, t, v in record["curve"]]
+    return Outcome(**{**record, "curve": curve})

@@ -1,0 +1,91 @@
+"""Trials that differ in learning rate, weight decay or seed alone, trained as one stacked model."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+
+from gdlightning.errors import UserError
+from gdlightning.optimizers.choice import Choice
+from gdlightning.study.many import Variation, train_many
+from gdlightning.study.space import Contender
+from gdlightning.study.stacked import accepted
+from gdlightning.study.trial import Outcome, Trial, train
+from gdlightning.study.workload import Workload
+
+VARIED = ("lr", "weight_decay")
+MOST = 32
+"""Copies in a stack."""
+
+
+def jobs(
+    trials: Sequence[Trial],
+    workloads: Mapping[str, Workload],
+    contenders: Mapping[str, Contender],
+) -> list[list[Trial]]:
+    """Trials in lists that are trained at once, in their order; it depends on them alone."""
+    stacks: dict[str, list[Trial]] = {}
+    for trial in trials:
+        key = trial.key
+        if stackable(trial, workloads, contenders):
+            rest = {k: v for k, v in trial.settings.items() if k not in VARIED}
+            key = json.dumps([trial.workload, trial.contender, trial.steps, trial.seed, rest])
+        stacks.setdefault(key, []).append(trial)
+    return [s[k : k + MOST] for s in stacks.values() for k in range(0, len(s), MOST)]
+
+
+def stackable(
+    trial: Trial, workloads: Mapping[str, Workload], contenders: Mapping[str, Contender]
+) -> bool:
+    """Whether a trial may be one of a stack."""
+    if trial.purpose not in ("tuning", "sweep") or not workloads[trial.workload].stacks:
+        return False
+    try:
+        accepted(Choice.of(contenders[trial.contender].optimizer))
+    except UserError:
+        return False
+    return True
+
+
+def run(
+    job: Sequence[Trial],
+    workloads: Mapping[str, Workload],
+    contenders: Mapping[str, Contender],
+) -> list[Outcome]:
+    """The outcomes of a job, in its order."""
+    first = job[0]
+    workload, contender = workloads[first.workload], contenders.get(first.contender)
+    if contender is not None and len(job) > 1:
+        try:
+            return _stacked(job, workload, contender)
+        except UserError:  # an operation that can't be stacked
+            workload.without_stacks()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [train(workload, contender, trial) for trial in job]
+
+
+def _stacked(job: Sequence[Trial], workload: Workload, contender: Contender) -> list[Outcome]:
+    rest = {k: v for k, v in job[0].settings.items() if k not in VARIED}
+    optimizer, schedule = contender.configured(rest)
+    variations = [
+        Variation(t.settings.get("lr"), t.settings.get("weight_decay"), t.seed) for t in job
+    ]
+    began = time.perf_counter()
+    found = train_many(
+        workload.module, workload.data, variations, steps=job[0].steps, optimizer=optimizer,  # type: ignore[arg-type]
+        schedule=schedule, clip=workload.max_norm or None, groups=workload.grouping,
+    )  # fmt: skip
+    seconds = (time.perf_counter() - began) / len(job)
+    return [
+        Outcome(
+            {"val_loss": one.val_loss} if math.isfinite(one.val_loss) else {},
+            seconds=seconds,
+            stacked=len(job),
+            failed="" if math.isfinite(one.val_loss) else "the loss was no number at the end",
+        )
+        for one in found
+    ]

@@ -1,0 +1,209 @@
+"""One training under a budget of steps, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+from gdlightning.callbacks.optimization import Optimization
+from gdlightning.data.module import DataModule
+from gdlightning.errors import UserError
+from gdlightning.loop.epoch import EpochLoop
+from gdlightning.study.space import Contender, Settings
+from gdlightning.study.workload import Workload
+from gdlightning.tasks.task import Task
+
+POINTS = 20
+"""Validations within a training whose course is shown."""
+LOOK = 25
+"""Steps between two looks at whether the loss is a number."""
+Purpose = Literal["start", "baseline", "tuning", "sweep", "verdict"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training that is wanted.
+
+    Args:
+        workload: by name.
+        contender: by label; empty for the untrained model.
+        settings: of what is tuned.
+        steps: optimizer steps, at the end of which its schedule ends.
+        seed: of weights and order of the data.
+        purpose: what for; the course and the test are of verdicts alone.
+    """
+
+    workload: str
+    contender: str
+    settings: Settings
+    steps: int
+    seed: int = 0
+    purpose: Purpose = "tuning"
+
+    @property
+    def key(self) -> str:
+        """The same for the same training."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial.
+
+    Args:
+        metrics: at the end, of validation and test.
+        curve: (steps, seconds of training, metric) of validations under way.
+        seconds: of training, validation left out.
+        state_bytes: of the optimizer's state.
+        memory: peak of allocated bytes on a GPU; 0 on a CPU.
+        failed: why there is no result; empty if there is one.
+        stacked: how many trainings were made at once.
+    """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    state_bytes: int = 0
+    memory: int = 0
+    failed: str = ""
+    stacked: int = 1
+
+
+def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outcome:
+    """Train once, from the seed to the end of the schedule.
+
+    A training that fails, because its loss is no number or its optimizer raises, is an outcome.
+    """
+    L.seed_everything(trial.seed, workers=True, verbose=False)
+    workload.prepare()
+    if isinstance(workload.data, DataModule):
+        workload.data.seed = trial.seed
+    module = workload.module()
+    if isinstance(module, Task):
+        module.shows_training = False
+    course = Course(workload, trial)
+    try:
+        if contender is not None:
+            optimizer, schedule = contender.configured(trial.settings)
+            how = Optimization(optimizer, schedule, workload.clip, workload.grouping)
+            how.check(module)
+            how.attach(module)
+        trainer = _trainer(workload, trial, course)
+        if trial.steps:
+            trainer.fit(module, datamodule=workload.data)
+        metrics = {} if course.failed else _evaluated(trainer, module, workload, trial)
+    except (UserError, RuntimeError, ValueError, ArithmeticError, TypeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Outcome(failed=first, seconds=course.seconds)
+    failed = course.failed
+    if not failed and not math.isfinite(workload.score(metrics)):
+        failed = f"{workload.metric} is no number at the end"
+    if trial.purpose == "verdict" and not failed:
+        course.note(trial.steps, metrics)
+    return Outcome(
+        {} if failed else metrics, course.points, course.seconds, course.state_bytes,
+        course.memory, failed,
+    )  # fmt: skip
+
+
+class Course(L.Callback):
+    """Follows a training: its time, its validations, and whether its loss is a number."""
+
+    def __init__(self, workload: Workload, trial: Trial) -> None:
+        self.workload, self.trial = workload, trial
+        self.points: list[tuple[int, float, float]] = []
+        self.seconds, self.failed, self.state_bytes, self.memory = 0.0, "", 0, 0
+        self._began: float | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to count."""
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, idx: int
+    ) -> None:
+        """End a training whose loss is no number."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        due = trainer.global_step % LOOK == 0
+        if due and isinstance(loss, Tensor) and not math.isfinite(float(loss)):
+            self.failed = f"the loss was no number after {trainer.global_step} steps"
+            trainer.should_stop = True
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave validation out of the time."""
+        self._pause()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A point of the course."""
+        if trainer.state.fn == "fit":
+            metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+            self.note(trainer.global_step, metrics)
+            self._began = time.perf_counter()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count time and memory."""
+        self._pause()
+        held = [v for o in trainer.optimizers for s in o.state.values() for v in _tensors(s)]
+        self.state_bytes = sum(t.numel() * t.element_size() for t in held)
+        if torch.cuda.is_available():
+            self.memory = torch.cuda.max_memory_allocated()
+
+    def note(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep the metric at a step, once."""
+        value = metrics.get(self.workload.metric, math.nan)
+        if math.isfinite(value) and (not self.points or self.points[-1][0] < step):
+            self.points.append((step, round(self.seconds, 4), float(f"{value:.6g}")))
+
+    def _pause(self) -> None:
+        if self._began is not None:
+            self.seconds += time.perf_counter() - self._began
+        self._began = None
+
+
+def _trainer(workload: Workload, trial: Trial, course: Course) -> L.Trainer:
+    options: dict[str, Any] = {"devices": 1, **workload.trainer}
+    data = workload.data
+    if isinstance(data, DataModule) and data.pieces > 1:
+        options["accumulate_grad_batches"] = data.pieces
+    shown = trial.purpose == "verdict"
+    every = max(1, trial.steps // POINTS) * options.get("accumulate_grad_batches", 1)
+    trainer = L.Trainer(
+        **options, max_steps=trial.steps or -1, max_epochs=-1, logger=False, callbacks=[course],
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, limit_val_batches=None if shown or not trial.steps else 0,
+        val_check_interval=every if shown else None,
+        check_val_every_n_epoch=None if shown else 1,
+    )  # fmt: skip
+    EpochLoop.install(trainer)
+    return trainer
+
+
+def _evaluated(
+    trainer: L.Trainer, module: L.LightningModule, workload: Workload, trial: Trial
+) -> dict[str, float]:
+    """Metrics of the validation split and, in a verdict, of the test split."""
+    trainer.limit_val_batches = 1.0
+    rows = trainer.validate(module, datamodule=workload.data, verbose=False)
+    if trial.purpose == "verdict" and workload.test_metric != workload.metric:
+        rows = [*rows, *trainer.test(module, datamodule=workload.data, verbose=False)]
+    return {k: float(v) for row in rows for k, v in row.items()}
+
+
+def _tensors(state: Any) -> list[Tensor]:
+    if isinstance(state, Tensor):
+        return [state]
+    inner = state.values() if isinstance(state, Mapping) else state
+    return [t for v in inner for t in _tensors(v)] if isinstance(inner, list | tuple) or isinstance(
+        state, Mapping) else []  # fmt: skip

@@ -1,0 +1,103 @@
+"""Intervals and tests beside scipy's, and what they promise over many repetitions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from gdlightning.study.statistics import (
+    compare,
+    holm,
+    interval,
+    paired_p,
+    seeds_needed,
+    t_cdf,
+    t_quantile,
+)
+
+FINITE = st.floats(-50, 50, allow_nan=False)
+
+
+@given(FINITE, st.integers(1, 60))
+def test_students_distribution_is_scipys(t: float, freedom: int) -> None:
+    assert t_cdf(t, freedom) == pytest.approx(stats.t.cdf(t, freedom), abs=1e-12)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 7, 29])
+def test_quantiles_are_scipys(freedom: int) -> None:
+    assert t_quantile(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
+
+
+@given(st.lists(st.tuples(FINITE, FINITE), min_size=2, max_size=12))
+def test_the_paired_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
+    first, second = zip(*pairs, strict=True)
+    gaps = np.subtract(second, first)
+    if np.std(gaps) > 1e-3:
+        wanted = stats.ttest_rel(first, second).pvalue
+        assert paired_p(first, second) == pytest.approx(wanted, abs=1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
+def test_holms_correction(values: list[float]) -> None:
+    found, order = holm(values), np.argsort(values, kind="stable")
+    steps = np.minimum(1, np.sort(values) * np.arange(len(values), 0, -1))
+    assert np.array(found)[order] == pytest.approx(np.maximum.accumulate(steps))
+
+
+def test_equal_results_are_the_same_and_not_a_difference() -> None:
+    (found,) = compare({"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2, 0.3]})
+    assert not found.shown
+    assert "the same" in found.words
+
+
+def test_an_exact_shift_is_a_difference() -> None:
+    (found,) = compare({"a": [1.0, 2.0, 3.0], "b": [1.5, 2.5, 3.5]})
+    assert found.shown
+    assert (found.first, found.second) == ("a", "b")
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_intervals_cover_the_mean(count: int) -> None:
+    random = np.random.default_rng(count)
+    hits = 0
+    for k in range(400):
+        found = interval(list(random.normal(size=count)), seed=k)
+        hits += found.low <= 0 <= found.high
+    assert hits / 400 >= 0.90
+
+
+def test_false_claims_stay_below_the_level() -> None:
+    """Four optimizers that are the same, three seeds: six pairs, and any claim counts."""
+    random = np.random.default_rng(0)
+    claims = 0
+    for _ in range(400):
+        scores = {k: list(random.normal(size=3)) for k in "abcd"}
+        claims += any(d.shown for d in compare(scores))
+    assert claims / 400 <= 0.05 + 0.022  # two standard errors
+
+
+def test_the_seeds_that_are_needed_do_show_it() -> None:
+    random = np.random.default_rng(1)
+    gaps = [0.2, 1.4, 0.8]
+    needed = seeds_needed(gaps)
+    assert needed is not None
+    mean, deviation = np.mean(gaps), np.std(gaps, ddof=1)
+    shown = 0
+    for _ in range(400):
+        drawn = random.normal(mean, deviation, needed)
+        shown += paired_p([0.0] * needed, list(drawn)) < 0.05
+    assert 0.72 <= shown / 400 <= 0.97
+
+
+def test_too_few_or_failed_seeds_show_nothing() -> None:
+    (found,) = compare({"a": [1.0, 2.0], "b": [1.0, math.inf]})
+    assert not found.shown
+    assert "failed" in found.words
+    assert paired_p([1.0], [2.0]) == 1
+    assert seeds_needed([1.0]) is None
+    assert seeds_needed([0.0, 0.0, 0.0]) is None

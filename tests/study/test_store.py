@@ -1,0 +1,131 @@
+"""Outcomes outlast kills at any byte, and several workers share them without doing work twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import gdlightning as gdl
+from gdlightning.study.store import Store, work
+from gdlightning.study.trial import Outcome, Trial
+
+TRIALS = [Trial("w", "adamw", {"lr": 0.1 + k, "betas": [0.9, 0.99]}, 10) for k in range(12)]
+
+
+def done(job: list[Trial]) -> list[Outcome]:
+    return [Outcome({"val_loss": float(t.settings["lr"])}, [(1, 0.5, 2.0)]) for t in job]
+
+
+def jobs(size: int = 1) -> list[list[Trial]]:
+    return [TRIALS[k : k + size] for k in range(0, len(TRIALS), size)]
+
+
+def finish(store: Store, size: int = 1) -> tuple[list[Outcome], int]:
+    """All outcomes, and how many trials were run for them."""
+    ran: list[Trial] = []
+
+    def run(job: list[Trial]) -> list[Outcome]:
+        ran.extend(job)
+        return done(job)
+
+    return work(store, jobs(size), run, lambda t, o: o.metrics["val_loss"]), len(ran)
+
+
+def test_nothing_is_done_twice(tmp_path: Path) -> None:
+    first, ran = finish(Store(tmp_path, "s", {}))
+    assert ran == len(TRIALS)
+    again, ran = finish(Store(tmp_path, "s", {}))
+    assert ran == 0
+    assert again == first == done(TRIALS)
+
+
+def _finishes(where: str) -> None:
+    finish(Store(where, "s", {}))
+
+
+def in_another_process(target: Callable[..., None], *arguments: str) -> None:
+    worker = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode is not None
+
+
+def test_a_journal_that_was_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> None:
+    in_another_process(_finishes, str(tmp_path))
+    journal = tmp_path / "journal.log"
+    whole = journal.read_bytes()
+    for cut in range(len(whole) - 1, 400, -(len(whole) // 7)):
+        journal.write_bytes(whole[:cut])
+        in_another_process(_finishes, str(tmp_path))
+        assert finish(Store(tmp_path, "s", {}))[0] == done(TRIALS)
+        assert finish(Store(tmp_path, "s", {}))[1] == 0
+
+
+def test_a_stack_is_run_as_a_whole_and_told_of_once(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s", {})
+    (number,) = (store.claim(TRIALS[:1]) or {}).values()
+    store.tell(number, Outcome({"val_loss": -1.0}), -1.0)
+    found, ran = finish(store, size=4)
+    assert ran == 12
+    assert found[0].metrics == {"val_loss": -1.0}  # what was known stays
+
+
+def test_another_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path, "s", {"optimizers": "adamw", "seeds": 3})
+    with pytest.raises(gdl.UserError, match="another comparison: optimizers"):
+        Store(tmp_path, "s", {"optimizers": "sgd", "seeds": 3})
+
+
+def _worker(where: str, log: str) -> None:
+    def run(job: list[Trial]) -> list[Outcome]:
+        time.sleep(0.05)
+        with open(log, "a") as stream:
+            stream.write(f"{os.getpid()} {job[0].key}\n")
+        return done(job)
+
+    work(Store(where, "s", {}), jobs(), run, lambda t, o: 0.0)
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_two_processes_share_the_work(tmp_path: Path, kind: str) -> None:
+    where = str(tmp_path) if kind == "journal" else f"sqlite:///{tmp_path}/study.db"
+    Store(where, "s", {})
+    spawn = multiprocessing.get_context("fork")
+    log = str(tmp_path / "log")
+    workers = [spawn.Process(target=_worker, args=(where, log)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    lines = [line.split() for line in Path(log).read_text().splitlines()]
+    assert len({pid for pid, _ in lines}) == 2
+    assert sorted(key for _, key in lines) == sorted(t.key for t in TRIALS)
+
+
+def _dies(where: str) -> None:
+    Store(where, "s", {}).claim(TRIALS[:3])
+    os._exit(1)
+
+
+def test_claims_of_the_dead_are_free(tmp_path: Path) -> None:
+    Store(tmp_path, "s", {})
+    in_another_process(_dies, str(tmp_path))
+    assert finish(Store(tmp_path, "s", {}))[1] == len(TRIALS)
+
+
+def test_of_two_claims_the_first_counts(tmp_path: Path) -> None:
+    one, other = Store(tmp_path, "s", {}), Store(tmp_path, "s", {})
+    assert one.claim(TRIALS[:2])
+    assert other.claim(TRIALS[1:3]) is None
+    assert other.claim(TRIALS[2:3])
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(gdl.UserError, match="can't be opened"):
+        Store("nosuch://x", "s", {})
