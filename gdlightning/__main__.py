@@ -16,6 +16,7 @@ VERBS = {
     "export": "weights or computation in one file: gdl export RUN --output FILE.safetensors",
     "test": "metrics of a run on its test split: gdl test RUN",
     "compare": "which optimizer, with evidence: gdl compare --config FILE --optimizers adamw,sgd",
+    "recommend": "optimizer, lr, schedule for a task, with reasons: gdl recommend --config FILE",
     "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
     "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
     "list": "list what can be named in a config: gdl list model|net|data|clip|callback",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gdlightning.cli import profiles
 from gdlightning.cli.compositions import compose
-from gdlightning.cli.glance import check_glance
+from gdlightning.cli.glance import check_glance, is_auto
 from gdlightning.cli.light import import_lightning
 from gdlightning.cli.limits import check_general
 from gdlightning.cli.parse import at, parse, put
@@ -135,6 +135,10 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
         merged["name"] = Setting("name", Path(files[-1]).stem, files[-1])
     check_glance(merged, General)
     import_lightning(merged)
+    if is_auto(merged):
+        from gdlightning.cli.auto import settle
+
+        merged, note = settle(merged)
     config = check(merged)
     config.note = note
     return config, found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gdlightning.cli.parse import placed
 from gdlightning.cli.sources import NAMED, SECTIONS, Setting, shown
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.errors import UserError, did_you_mean, fold
 
 
 def check_glance(merged: Mapping[str, Setting], general: type) -> None:
@@ -35,9 +35,20 @@ def check_glance(merged: Mapping[str, Setting], general: type) -> None:
     _check_optimizer(merged)
 
 
+def is_auto(merged: Mapping[str, Setting]) -> bool:
+    """Whether the optimizer is to be the one that is recommended."""
+    chosen = merged.get("optimizer.name")
+    return chosen is not None and fold(str(chosen.value)) == "auto"
+
+
 def _check_optimizer(merged: Mapping[str, Setting]) -> None:
     chosen = merged.get("optimizer.name")
-    if chosen is None or "imports" in merged or not isinstance(chosen.value, str):
+    if (
+        chosen is None
+        or is_auto(merged)
+        or "imports" in merged
+        or not isinstance(chosen.value, str)
+    ):
         return
     if chosen.value.isprintable() and chosen.value.strip() and "." not in chosen.value:
         from gdlightning.optimizers.registry import find

@@ -10,7 +10,6 @@ little of where it ends.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -136,7 +135,12 @@ def tune(
     untuned = score((yield [baseline])[0])
     settings, best = min([*ranked, (usual, untuned)], key=lambda s: s[1])
     return Tuned(
-        settings, best, untuned, space, _grown(contender.space, space), _edges(space, settings)
+        settings,
+        best,
+        untuned,
+        space,
+        _grown(contender.space, space),
+        _edges(space, settings, [s for s, _ in seen]),
     )
 
 
@@ -175,15 +179,13 @@ def _points(
         return space, [contender.untuned, *_spread(space, count - 1, plan.seed)]
     best, found = min(seen, key=lambda s: s[1])
     region = narrowed(space, best, PARTS[wave - 1])
-    lr = space.get("lr")
-    if isinstance(lr, Range):
-        side = lr.edge(best["lr"]) if math.isfinite(found) else -1  # too large, if nothing learns
-        if side:
-            further = lr.beyond(side)
-            if further.decades > 0.01:
-                space = grown(space, "lr", further)
-                region = {**region, "lr": further}
-                return space, _spread(region, count, plan.seed + wave)
+    side = extreme([s["lr"] for s, _ in seen], best["lr"]) if "lr" in space else 0
+    if not math.isfinite(found):
+        side = -1  # nothing learns: the rates are too large
+    if side and isinstance(space["lr"], Range):
+        further = contender.space["lr"].beyond(best["lr"], side)  # type: ignore[union-attr]
+        space = grown(space, "lr", further)
+        return space, _spread({**region, "lr": further}, count, plan.seed + wave)
     if plan.sampler == "tpe":
         return space, _suggested(space, seen, count, plan.seed + wave)
     return space, _spread(region, count, plan.seed + wave)
@@ -258,14 +260,16 @@ def _grown(first: Space, last: Space) -> dict[str, tuple[Range, Range]]:
     return found
 
 
-def _edges(space: Space, settings: Settings) -> list[str]:
+def _edges(space: Space, chosen: Settings, tried: Sequence[Settings]) -> list[str]:
     """What the search may not have been let far enough of; a weight decay of next to 0 is 0."""
-    edges = {k: p.edge(settings[k]) for k, p in space.items() if isinstance(p, Range)}
+    edges = {k: p.edge(chosen[k]) for k, p in space.items() if isinstance(p, Range)}
+    if "lr" in edges:
+        edges["lr"] = extreme([s["lr"] for s in tried], chosen["lr"])
     return [k for k, side in edges.items() if side and (k, side) != ("weight_decay", -1)]
 
 
-def shuffled(count: int, seed: int) -> list[int]:
-    """An order of one's own, in which a worker looks for what is left to do."""
-    order = list(range(count))
-    random.Random(seed).shuffle(order)
-    return order
+def extreme(tried: Sequence[float], value: float) -> int:
+    """-1 where nothing smaller was tried, 1 where nothing larger was, 0 else."""
+    if min(tried) == max(tried):
+        return 0
+    return -1 if value <= min(tried) else 1 if value >= max(tried) else 0

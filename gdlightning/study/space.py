@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gdlightning.errors import UserError, did_you_mean
@@ -45,11 +45,12 @@ class Range:
         part = math.log10(value / self.low) / self.decades
         return -1 if part <= EDGE else 1 if part >= 1 - EDGE else 0
 
-    def beyond(self, side: int) -> Range:
-        """As much again on one side as half its width."""
+    def beyond(self, value: float, side: int) -> Range:
+        """From a value on, half as far as this range is wide, to one side."""
         step = 10 ** (self.decades / 2)
-        low, high = (self.low / step, self.low) if side < 0 else (self.high, self.high * step)
-        return Range(max(low, LIMITS[0]), min(high, LIMITS[1]))
+        if side < 0:
+            return Range(max(value / step, LIMITS[0]), value)
+        return Range(value, min(value * step, LIMITS[1]))
 
     def around(self, value: float, part: float) -> Range:
         """A part of its width about a value."""
@@ -85,12 +86,14 @@ class Contender:
         optimizer: ``name`` and options that stay.
         schedule: ``name`` and options, by which every training of it goes to its end.
         space: option → where it may lie; ``warmup`` is the schedule's.
+        start: values that count as the defaults instead of the optimizer's own.
     """
 
     label: str
     optimizer: Mapping[str, Any]
     schedule: Mapping[str, Any]
     space: Space
+    start: Settings = field(default_factory=dict)
 
     @property
     def untuned(self) -> Settings:
@@ -99,6 +102,7 @@ class Contender:
         found: dict[str, Any] = {}
         for key, place in self.space.items():
             usual = self.schedule.get("warmup", 0.0) if key == "warmup" else choice.value(key)
+            usual = self.start.get(key, usual)
             if isinstance(place, Range) and not (usual and place.low <= usual <= place.high):
                 usual = place.at(0.5)
             found[key] = list(usual) if isinstance(usual, tuple) else usual
@@ -213,6 +217,6 @@ def grown(space: Space, key: str, region: Range) -> Space:
 def narrowed(space: Space, best: Settings, part: float) -> Space:
     """A part of the space about a setting."""
     return {
-        k: replace(p.around(best[k], part)) if isinstance(p, Range) else Values((best[k],))
+        k: p.around(best[k], part) if isinstance(p, Range) else Values((best[k],))
         for k, p in space.items()
     }
