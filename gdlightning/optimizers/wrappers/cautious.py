@@ -41,30 +41,44 @@ class Cautious(Wrapper):
             raise ValueError(f"floor must be above 0, at most 1, not {floor}")
         super().__init__(base)
         self.floor = floor
-        self._slopes: list[Tensor | None] = []
+        self._moved: list[int] = []
+        self._slopes: list[Tensor] = []
+        self._before: list[Tensor] = []
 
     def see(self) -> None:
         """Keep the signs of the gradients: the base may change them in place."""
-        self._slopes = [None if p.grad is None else _signs(p.grad) for p in self.weights()]
+        found = [(k, p.grad) for k, p in enumerate(self.weights()) if p.grad is not None]
+        self._moved = [k for k, _ in found]
+        self._slopes = _kept(
+            self._slopes, [g.to_dense() if g.is_sparse else g.detach() for _, g in found]
+        )
+        if found:
+            torch._foreach_sign_(self._slopes)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """A step of the base, masked."""
-        before = [p.detach().clone() for p in self.weights()]
+        weights, self._moved = [p.detach() for p in self.weights()], []
+        self._before = _kept(self._before, weights)
         with self._without_decay() as decays:
             loss = super().step(closure)
-        for row in zip(self.weights(), before, self._slopes, decays, strict=True):
-            self._mask(*row)
-        self._slopes = []
+        if self._moved:
+            rows = [(weights[k], self._before[k], 1 - decays[k]) for k in self._moved]
+            self._mask(*(list(column) for column in zip(*rows, strict=True)))
         return loss
 
-    @torch.no_grad()
-    def _mask(self, weight: Tensor, before: Tensor, slope: Tensor | None, decay: float) -> None:
-        if slope is None:
-            return
-        step = weight - before
-        agrees = (step * slope < 0).to(step.dtype)
-        step.mul_(agrees).div_(agrees.mean().clamp_min(self.floor))
-        weight.copy_(before.mul_(1 - decay).add_(step))
+    def _mask(self, weights: list[Tensor], before: list[Tensor], left: list[float]) -> None:
+        """Leave of a step what agrees with the gradient, in place: new memory is slow."""
+        masks, steps = self._slopes, weights
+        torch._foreach_sub_(steps, before)
+        torch._foreach_mul_(masks, steps)
+        torch._foreach_sign_(masks)  # -1 where step and slope differ in sign
+        torch._foreach_clamp_max_(masks, 0)
+        torch._foreach_neg_(masks)
+        shares = torch.stack([m.mean() for m in masks]).clamp_min_(self.floor)
+        torch._foreach_mul_(steps, masks)
+        torch._foreach_div_(steps, list(shares))
+        torch._foreach_mul_(before, left)
+        torch._foreach_add_(steps, before)
 
     @contextlib.contextmanager
     def _without_decay(self) -> Iterator[list[float]]:
@@ -83,9 +97,17 @@ class Cautious(Wrapper):
                     group["weight_decay"] = decay
 
 
-def _signs(gradient: Tensor) -> Tensor:
-    dense = gradient.to_dense() if gradient.is_sparse else gradient
-    return dense.sign().to(torch.int8)
+def _kept(buffers: list[Tensor], values: list[Tensor]) -> list[Tensor]:
+    """Copies of values, in the buffers of the last step where they fit."""
+    fit = len(buffers) == len(values) and all(
+        b.shape == v.shape and b.dtype == v.dtype and b.device == v.device
+        for b, v in zip(buffers, values, strict=True)
+    )
+    if not fit:
+        return [v.clone() for v in values]
+    if values:
+        torch._foreach_copy_(buffers, values)
+    return buffers
 
 
 def _decoupled(group: dict[str, Any]) -> float:
