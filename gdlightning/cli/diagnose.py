@@ -18,14 +18,20 @@ def main(argv: list[str]) -> int:
         "gdl diagnose", description="What is wrong with a training, and what to change."
     )
     parser.add_argument("run", help="a run folder; it may be running still")
+    parser.add_argument(
+        "--curvature", action="store_true",
+        help="measure the Hessian of the last checkpoint first: saddles, sharp minima",
+    )  # fmt: skip
     parser.add_argument("--png", help="draw what was measured to this file")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(argv)
 
     from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
-    from gdlightning.diagnostics.record import Record
+    from gdlightning.diagnostics.record import CURVATURE, Record
 
     folder = run_folder(Path(given.run))
+    if given.curvature:
+        _curvature(folder, folder / CURVATURE)
     record = Record.read(folder)
     verdicts = diagnose(record)
     if not verdicts:
@@ -44,6 +50,17 @@ def main(argv: list[str]) -> int:
     print(f"{folder}: {len(record.losses):,} of {record.planned:,} steps\n")
     print(as_text(verdicts))
     return 0
+
+
+def _curvature(folder: Path, output: Path) -> None:
+    """Run ``gdl curvature`` on a run, for its file alone."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    from gdlightning.cli.curvature import main as curvature
+
+    with redirect_stdout(StringIO()):
+        curvature([str(folder), "--output", str(output), "--bottom", "1", "--top", "1"])
 
 
 def run_folder(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 
 from gdlightning.storage.journal import JOURNAL, rows
 
+CURVATURE = "curvature.json"
+"""What ``gdl diagnose --curvature`` keeps in a run's folder."""
 ROUNDING = 3e-6
 """A promised change of the loss below this share of it drowns in single precision."""
 
@@ -62,6 +65,7 @@ class Record:
         clipped: last step of an interval → share of its steps on which clipping bit.
         spikes: steps whose loss stood far out, with their examples.
         validations: step → metrics.
+        curvature: what ``gdl curvature`` measured of the last checkpoint; empty if it did not.
     """
 
     start: dict[str, Any] = field(default_factory=dict)
@@ -71,11 +75,15 @@ class Record:
     clipped: dict[int, float] = field(default_factory=dict)
     spikes: list[dict[str, Any]] = field(default_factory=list)
     validations: dict[int, dict[str, float]] = field(default_factory=dict)
+    curvature: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Record:
         """Of a run's folder; empty where nothing was measured."""
-        return cls.of(rows(folder / JOURNAL))
+        record = cls.of(rows(folder / JOURNAL))
+        if (folder / CURVATURE).is_file():
+            record.curvature = json.loads((folder / CURVATURE).read_text())
+        return record
 
     @classmethod
     def of(cls, lines: Iterable[Mapping[str, Any]], until: int | None = None) -> Record:

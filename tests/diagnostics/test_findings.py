@@ -124,6 +124,47 @@ def test_noise_that_hides_the_gradient_is_unknown() -> None:
     assert noise_scale(Record.of(rows)) is None
 
 
+def measured(value: float) -> dict[str, Any]:
+    return {"value": value, "bound": 0.0, "sampling": None, "converged": True}
+
+
+@pytest.mark.parametrize(
+    ("bottom", "gradient", "losses", "severity"),
+    [
+        (-1.0, 1e-3, [2.0] * 300, "warning"),
+        (-1.0, 1e-3, FALLING, "note"),
+        (-0.01, 1e-3, [2.0] * 300, ""),
+        (-1.0, 10.0, [2.0] * 300, ""),
+    ],
+)
+def test_a_saddle_is_negative_curvature_with_a_small_gradient(
+    bottom: float, gradient: float, losses: list[float], severity: str
+) -> None:
+    record = Record.of(lines(losses))
+    record.curvature = {
+        "top": [measured(2.0)], "bottom": [measured(bottom)], "gradient_norm": gradient,
+        "loss": losses[-1], "stability": None,
+    }  # fmt: skip
+    found = {v.name: v for v in diagnose(record)}
+    assert (found["saddle"].severity if "saddle" in found else "") == severity
+    if severity == "warning":
+        assert found["plateau"].because == "saddle"
+
+
+@pytest.mark.parametrize(
+    ("product", "name"), [(1.9, "edge-of-stability"), (1.0, ""), (0.02, "flat-minimum")]
+)
+def test_sharpness_is_told_by_the_stability_limit(product: float, name: str) -> None:
+    record = Record.of(lines(FALLING))
+    stands = {"product": measured(product), "limit": 2.0, "formula": "2"}
+    record.curvature = {
+        "top": [measured(20.0)], "bottom": [measured(-0.1)], "gradient_norm": 1.0, "loss": 0.1,
+        "stability": stands, "optimizer": "sgd", "adaptive_sharpness": measured(3.0),
+    }  # fmt: skip
+    names = {v.name for v in diagnose(record)} & {"edge-of-stability", "flat-minimum"}
+    assert names == ({name} if name else set())
+
+
 def test_root_causes_come_first() -> None:
     def verdict(name: str, severity: Any, *symptoms: str) -> Verdict:
         return Verdict(name, severity, "", (), symptoms=symptoms)

@@ -1,0 +1,92 @@
+"""Saddles and sharp minima, where ``gdl diagnose --curvature`` has measured the Hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.verdict import Verdict
+
+NEGATIVE = 0.1
+"""Share of the largest eigenvalue, by which the smallest lies below 0 at a saddle."""
+SMALL = 0.01
+"""Share of the loss that a step along the gradient could gain at most, where it is small."""
+STILL = 0.02
+"""Share of the first loss, by which the last half of a training that stands still falls at most."""
+EDGE, FLAT = 0.8, 0.05
+"""Share of the stability limit, from which a minimum is at its edge, or below which it is flat."""
+CAVEAT = (
+    "Sharpness alone does not predict test accuracy, and rescaling layers changes it without "
+    "changing the function."
+)
+
+
+def find(record: Record) -> Iterator[Verdict]:
+    """What the ends of the spectrum say of the last checkpoint."""
+    if record.curvature:
+        yield from _saddle(record, record.curvature)
+        yield from _sharpness(record.curvature)
+
+
+def _saddle(record: Record, found: dict[str, Any]) -> Iterator[Verdict]:
+    top, bottom = found["top"][0]["value"], found["bottom"][0] if found["bottom"] else None
+    if bottom is None or not top > 0:
+        return
+    surely = bottom["value"] + bottom["bound"] + (bottom["sampling"] or 0.0)
+    gain = found["gradient_norm"] ** 2 / (2 * top)
+    if not surely < -NEGATIVE * top or not gain < SMALL * abs(found["loss"]):
+        return
+    still = record.smooth(0.4, 0.6) - record.smooth(0.9, 1.0) < STILL * record.first_loss
+    stuck = still and record.smooth(0.9, 1.0) > 0.5 * record.first_loss
+    yield Verdict(
+        name="saddle",
+        severity="warning" if stuck else "note",
+        title="The training is at a saddle: the gradient is small, and the loss curves down.",
+        evidence=(
+            f"Smallest eigenvalue {bottom['value']:.3g} (±{bottom['bound']:.1g}), largest "
+            f"{top:.3g}.",
+            f"A step along the gradient could gain {gain:.2g} at most, of a loss of "
+            f"{found['loss']:.4g}.",
+        ),
+        advice=(
+            "momentum or an adaptive optimizer, which leave saddles sooner: --optimizer adamw",
+            "a larger --optimizer.lr, or a smaller --data.batch_size, whose noise helps",
+            "larger initial weights, where it began there",
+        ),
+        symptoms=("plateau", "lr-too-small"),
+        picture="loss",
+    )
+
+
+def _sharpness(found: dict[str, Any]) -> Iterator[Verdict]:
+    stands = found.get("stability")
+    top = found["top"][0]["value"]
+    sharp = found.get("adaptive_sharpness", {}).get("value")
+    told = [
+        f"Largest eigenvalue {top:.3g}" + (f", adaptive sharpness {sharp:.3g}." if sharp else ".")
+    ]
+    if not stands or not stands.get("limit"):
+        return
+    product = stands["product"]["value"]
+    share = product / stands["limit"]
+    told.append(f"λ·lr is {product:.3g}, and {found['optimizer']} is stable below "
+                f"{stands['limit']:.3g} ({stands['formula']}).")  # fmt: skip
+    told.append(CAVEAT)
+    if share > EDGE:
+        yield Verdict(
+            name="edge-of-stability",
+            severity="note",
+            title=f"The minimum is as sharp as the learning rate allows: λ·lr is at {share:.0%} of "
+            "the limit.",
+            evidence=tuple(told),
+            advice=("a learning rate that decays lets it settle in a sharper one",
+                    "--optimizer sam, or smaller batches, for a flatter one"),
+        )  # fmt: skip
+    elif share < FLAT:
+        yield Verdict(
+            name="flat-minimum",
+            severity="fine",
+            title=f"The loss is flat for this learning rate: λ·lr is at {share:.1%} of the limit.",
+            evidence=tuple(told),
+        )
