@@ -106,7 +106,8 @@ FAULTS: dict[str, tuple[set[str], Make]] = {
         {"lr-too-small"}, fixed("--optimizer.lr", "1e-6", "--schedule", "constant")),
     "overfitting: 100 epochs without dropout": (
         {"overfitting"}, fixed("--trainer.max_epochs", "100", "--model.net.dropout", "0",
-                               "--data.val_fraction", "0.3", "--optimizer.weight_decay", "0")),
+                               "--data.val_fraction", "0.3", "--data.test_fraction", "0.5",
+                               "--optimizer.weight_decay", "0")),
     "shuffled targets": (
         {"nothing-carries-over"}, lambda seed, folder: (
             *table(_shuffled)(seed, folder), "--trainer.max_epochs", "100",
@@ -115,7 +116,7 @@ FAULTS: dict[str, tuple[set[str], Make]] = {
     "half of the rows twice": (
         {"leak-between-splits", "repeated-rows"}, table(_repeated)),
     "three targets 30 times as large": (
-        {"loss-spikes"}, lambda seed, folder: (
+        {"bad-examples"}, lambda seed, folder: (
             *table(_outlier, "diabetes")(seed, folder), "--model", "tabular-regression",
             "--clip", "none")),
     "clipping at 0.0001": ({"clip-always"}, fixed("--clip.max_norm", "1e-4")),

@@ -80,7 +80,20 @@ def test_spikes_are_told_with_their_examples() -> None:
     rows[9]["spikes"] = [{"step": 83, "loss": 20.0, "typical": 1.0, "examples": [9, 4]}]
     (found,) = [v for v in diagnose(Record.of(rows)) if v.name == "loss-spikes"]
     assert "step 41" in found.title
-    assert found.evidence[-1] == "In more than one of them: examples 9."
+    assert "examples 9, 4" in found.evidence[1]
+
+
+@pytest.mark.parametrize(("every", "bad"), [(30, True), (97, False)])
+def test_examples_that_spoil_each_of_their_batches_are_named(every: int, bad: bool) -> None:
+    rows = lines(FALLING, data={"examples": {"train": 960}})  # thirty batches of 32
+    for step in range(40, 300, every):
+        spike = {"step": step, "loss": 50.0, "typical": 1.0, "examples": [7, step]}
+        rows[1 + step // 10].setdefault("spikes", []).append(spike)
+    found = {v.name: v for v in diagnose(Record.of(rows))}
+    assert ("bad-examples" in found) == bad
+    if bad:
+        assert found["bad-examples"].title.endswith("again and again: 7.")
+        assert found["loss-spikes"].because == "bad-examples"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ def find(record: Record) -> Iterator[Verdict]:
     """Whether the training diverged, and what came before."""
     broken, last = record.diverged, record.smooth(0.9, 1.0)
     far = FAR if len(record.losses) >= 20 else FEW
-    high = len(record.losses) >= 5 and last > far * record.first_loss
+    begin = max(record.first_loss, record.smooth(0.0, 0.1))
+    high = len(record.losses) >= 5 and last > far * begin
     if broken is None and not high:
         return
     where = broken if broken is not None else _began(record)
