@@ -19,6 +19,8 @@ VERBS = {
     "recommend": "optimizer, lr, schedule for a task, with reasons: gdl recommend --config FILE",
     "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
     "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
+    "landscape": "the loss around a trained network, to be turned: gdl landscape RUN",
+    "paths": "optimizers race on a test function: gdl paths rosenbrock --optimizers adam,sgd",
     "list": "list what can be named in a config: gdl list model|net|data|clip|callback",
     "new": "write a starter of one's own: gdl new task|optimizer|data NAME",
 }

@@ -38,10 +38,12 @@ MAY_IMPORT = {
     "study": BENEATH
     | {"storage", "drawing", "loop", "callbacks"}
     | {"tasks", "data", "schedules", "clipping", "optimizers"},
+    "landscape": BENEATH
+    | {"tasks", "data", "drawing", "storage", "schedules", "optimizers", "curvature"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop", "study", "drawing", "diagnostics"},
+    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape"},
 }
 
 

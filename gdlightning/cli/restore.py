@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.apply_func import move_data_to_device
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_of
 from gdlightning.cli.config import Config, check
@@ -61,7 +62,10 @@ def batches(module: L.LightningModule, data: Any, split: str, limit: int | None)
     if not isinstance(data, DataModule):
         data.prepare_data()
     data.setup({"train": "fit", "val": "fit", "test": "test"}[split])
-    loader = getattr(data, f"{split}_dataloader")()
+    try:
+        loader = getattr(data, f"{split}_dataloader")()
+    except MisconfigurationException:  # a data module of Lightning's that has none
+        loader = None
     found = list(itertools.islice(loader or (), limit))
     if not found:
         raise UserError(f"There is nothing in the {split} split of this run's data.")

@@ -1,0 +1,1 @@
+"""Loss landscapes of trained networks, and races of optimizers on test functions."""

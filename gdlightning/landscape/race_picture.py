@@ -1,0 +1,101 @@
+"""Pictures of a race: the paths on the function's contours, and the values by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gdlightning.drawing import style
+from gdlightning.drawing.style import LIGHT, Theme
+from gdlightning.landscape.functions import Function
+from gdlightning.landscape.picture import heading
+from gdlightning.landscape.race import Track
+
+FINE, BANDS = 241, 18
+"""Points along each side of the contours, and their bands."""
+NAMED = len(style.SERIES)
+"""Optimizers that have a colour of their own; others are grey."""
+FLOOR = 1e-12
+"""Values above the least one, from which on they are drawn as one."""
+
+
+def colours(tracks: Sequence[Track], theme: Theme = LIGHT) -> list[str]:
+    """A colour for each track, in their order."""
+    return [style.SERIES[k] if k < NAMED else theme.rule for k in range(len(tracks))]
+
+
+def picture(function: Function, tracks: Sequence[Track], title: str, theme: Theme = LIGHT) -> Any:
+    """Paths from above, and values by step.
+
+    Args:
+        function: that was raced on.
+        tracks: best first; the first eight have colours.
+        title: what is seen.
+        theme: of colours.
+    """
+    made, (above, curve) = style.figure(1, 2, size=(6.0, 4.7), theme=theme)
+    ground(above, function, theme)
+    above.set(xlabel="x", ylabel="y")
+    shown = list(zip(tracks, colours(tracks, theme), strict=True))[::-1]  # the best on top
+    for track, colour in shown:
+        points = track.points.numpy()
+        above.plot(*points.T, color=theme.paper, lw=3.2, alpha=0.75, solid_joinstyle="round")
+        above.plot(*points.T, color=colour, lw=1.7, solid_joinstyle="round")
+        above.plot(*points[-1], "o", ms=6, mfc=colour, mec=theme.paper, mew=1)
+        curve.plot(_above(function, track), color=colour, lw=1.7,
+                   label=_name(track) if colour != theme.rule else None)  # fmt: skip
+        if track.arrived is not None and track.arrived < len(track.values):
+            curve.plot(track.arrived, _above(function, track)[track.arrived], "o", ms=5,
+                       mfc=theme.paper, mec=colour, mew=1.5, zorder=3)  # fmt: skip
+    above.plot(*function.start, "s", ms=6, mfc=theme.ink, mec=theme.paper, mew=1)
+    style.title(above, f"{function.title}: {function.formula}", theme)
+    style.title(curve, "Value above the least, by step; rings: there for good", theme)
+    curve.set(yscale="log", xlabel="optimizer step", ylabel="f − least f, log scale")
+    curve.set_ylim(bottom=max(FLOOR, curve.get_ylim()[0]))
+    curve.grid(axis="y", color=theme.rule, lw=0.5, alpha=0.6)
+    curve.minorticks_off()
+    lines, names = curve.get_legend_handles_labels()
+    style.legend(curve, theme, handles=lines[::-1], labels=names[::-1], loc="upper left",
+                 bbox_to_anchor=(1.0, 1.02))  # fmt: skip
+    heading(made, title, theme)
+    return made
+
+
+def _name(track: Track) -> str:
+    told = "" if track.lr is None else f", lr {track.lr:g}"
+    return f"{track.optimizer}{told}: " + (
+        "diverged" if track.diverged else "not there" if track.arrived is None
+        else f"{track.arrived:,} steps"
+    )  # fmt: skip
+
+
+def _above(function: Function, track: Track) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (track.values - function.least).clamp(min=FLOOR).numpy()
+    return found
+
+
+def ground(panel: Any, function: Function, theme: Theme) -> None:
+    """Pale contours of a function, evenly spaced in the logarithm of its value, and its minima."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    left, right, low, high = function.domain
+    x, y = torch.linspace(left, right, FINE), torch.linspace(low, high, FINE)
+    value = function.value(*torch.meshgrid(x.double(), y.double(), indexing="xy"))
+    depth = torch.log10(value - function.least + _softening(function, value)).numpy()
+    levels = np.linspace(depth.min(), depth.max() + 1e-9, BANDS)
+    deep = {"light": "#b9cde4", "dark": "#31465e"}[theme.name]
+    pale = LinearSegmentedColormap.from_list("pale", [deep, theme.paper])
+    panel.contourf(x, y, depth, levels=levels, cmap=pale).set_edgecolor("face")
+    panel.contour(x, y, depth, levels=levels, colors=theme.muted, linewidths=0.4, alpha=0.55)
+    panel.plot(*np.array(function.minima).T, "*", ms=14, mfc="#ffd23f", mec=theme.ink, mew=0.9,
+               ls="", zorder=4)  # fmt: skip
+    panel.set(xlim=(left, right), ylim=(low, high))
+
+
+def _softening(function: Function, value: torch.Tensor) -> float:
+    """What is added to a value before its logarithm, so that the least one has one."""
+    return 0.01 * float(torch.quantile(value.flatten(), 0.5) - function.least)

@@ -1,0 +1,132 @@
+"""Pictures of surfaces and races, by what is drawn in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from gdlightning.drawing.style import DARK, LIGHT, Theme, save
+from gdlightning.landscape.functions import find
+from gdlightning.landscape.picture import contours, shades_of, slices, ticks
+from gdlightning.landscape.race import race
+from gdlightning.landscape.race_film import FRAMES, SIZE, film
+from gdlightning.landscape.race_picture import picture
+from gdlightning.landscape.relief import finer, heights, relief, sample
+from gdlightning.landscape.shades import Shades, palette
+from gdlightning.landscape.surface import Mark, Scale, Surface
+
+X, Y = tuple(k / 4 - 1 for k in range(9)), tuple(k / 2 - 1 for k in range(5))
+
+
+def surface(dims: int = 2, marks: tuple[Mark, ...] = ()) -> Surface:
+    axes = (Scale("one", "steps", X), Scale("two", "steps", Y))[:dims]
+    losses = [x * x + 0.1 for x in X] if dims == 1 else [x * x + y + 1.1 for x in X for y in Y]
+    both = {"train": losses, "val": [v + 0.2 for v in losses]}
+    return Surface("Seen", axes, both, {"train": 0.1, "val": 0.3}, marks)
+
+
+@pytest.mark.parametrize(("theme", "suffix"), [(LIGHT, ".png"), (DARK, ".svg")])
+def test_each_layer_has_its_panel(theme: Theme, suffix: str, tmp_path: Path) -> None:
+    path = tuple(Mark(k, (k / 5 - 1, 0.5 - k / 10)) for k in range(6))
+    for draw in (contours, relief):
+        made = draw(surface(marks=path), theme)
+        titles = [a.get_title(loc="left") for a in made.axes]
+        wanted = ["Training loss", "Validation loss", "Validation loss − training loss"]
+        assert [t.removesuffix(", log scale") for t in titles if t] == wanted
+        save(made, tmp_path / f"{draw.__name__}{suffix}", dpi=40)
+        assert (tmp_path / f"{draw.__name__}{suffix}").stat().st_size > 5000
+
+
+def test_a_line_is_drawn_with_its_difference() -> None:
+    made = slices(surface(1, (Mark(3, (1.0,), {"train": 1.1, "val": 1.3}, "the other"),)))
+    losses, gap = made.axes
+    assert losses.get_lines()[0].get_ydata().tolist() == pytest.approx([x * x + 0.1 for x in X])
+    assert gap.get_lines()[1].get_ydata().tolist() == pytest.approx([0.2] * 9)
+    assert any("the other" in t.get_text() for t in losses.texts)
+
+
+def test_contours_lie_where_the_losses_are() -> None:
+    """x along the first axis, y along the second."""
+    made = contours(surface())
+    panel = made.axes[0]
+    assert panel.get_xlim() == (-1, 1)
+    assert "one" in panel.get_xlabel()
+    assert "two" in panel.get_ylabel()
+    levels = panel.collections[0]
+    low, high = levels.get_array().min(), levels.get_array().max()
+    assert low < 0.2
+    assert high > 2.8
+
+
+def test_training_and_validation_share_their_scale() -> None:
+    shown = shades_of(surface())
+    assert (shown["train"].low, shown["train"].high) == (shown["val"].low, shown["val"].high)
+    assert shown["difference"].low == -shown["difference"].high
+
+
+def test_wide_losses_are_shown_by_their_logarithm() -> None:
+    wide = torch.tensor([0.01, 0.1, 10.0, torch.nan])
+    assert Shades.of("train", wide).log
+    assert not Shades.of("train", wide - 1).log  # not all above 0
+    assert not Shades.of("train", torch.tensor([1.0, 2.0])).log
+    assert Shades.of("train", torch.full((3,), torch.nan)).low == 0.0  # nothing to show
+
+
+def test_heights_run_from_0_to_1() -> None:
+    layer = np.array([[0.01, 0.1], [1.0, np.nan]])
+    found = heights(layer, Shades("", 0.01, 1.0, True, "viridis"))
+    assert found[0].tolist() == pytest.approx([0.0, 0.5])
+    assert found[1, 0] == 1.0
+    assert np.isnan(found[1, 1])
+
+
+def test_a_finer_layer_keeps_the_measured_points() -> None:
+    layer = np.random.default_rng(0).random((5, 4))
+    found = finer(layer, 12)
+    assert found.shape == (17, 13)
+    np.testing.assert_allclose(found[::4, ::4], layer, atol=1e-12)
+
+
+def test_a_sample_is_bilinear() -> None:
+    layer = np.add.outer(2 * np.array(X), 3 * np.array(Y))  # linear: bilinear is exact
+    points = np.array([[0.0, 0.0], [0.3, -0.7], [1.0, 1.0], [-1.0, 0.2]])
+    found = sample(surface(), layer, points)
+    np.testing.assert_allclose(found, 2 * points[:, 0] + 3 * points[:, 1])
+
+
+@given(low=st.floats(1e-6, 1e3), ratio=st.floats(1.5, 1e8), log=st.booleans())
+def test_ticks_are_few_and_within(low: float, ratio: float, log: bool) -> None:
+    found = ticks(low, low * ratio, log)
+    assert 1 <= len(found) <= 13
+    assert found == sorted(found)
+    assert all(low * (1 - 1e-6) <= v <= low * ratio * (1 + 1e-6) for v in found)
+
+
+def test_a_palette_is_as_html_writes_it() -> None:
+    assert palette("viridis", 3) == ["#440154", "#21918c", "#fde725"]
+
+
+def test_a_race_is_drawn_and_filmed(tmp_path: Path) -> None:
+    saddle = find("saddle")
+    tracks = [race(saddle, name, steps=40, lr=0.1) for name in ("gd", "adam")]
+    made = picture(saddle, tracks, "A race", DARK)
+    above, curve = made.axes
+    assert "x²/2" in above.get_title(loc="left")
+    labels = [t.get_text() for t in curve.get_legend().get_texts()]
+    assert labels[0].startswith("gd, lr 0.1: ")
+    film(saddle, tracks, tmp_path / "race.gif")
+    moving: Any
+    with Image.open(tmp_path / "race.gif") as moving:
+        assert moving.size == SIZE
+        assert 20 < moving.n_frames <= FRAMES
+        first = np.asarray(moving.convert("RGB")).astype(int)
+        moving.seek(moving.n_frames - 1)
+        last = np.asarray(moving.convert("RGB")).astype(int)
+    assert (abs(first - last) > 60).any(axis=2).mean() > 1e-3
