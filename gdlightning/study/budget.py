@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gdlightning.errors import UserError
-from gdlightning.study.search import SHORTEST, SWEEP, Plan
+from gdlightning.study.search import SWEEP, Plan
 from gdlightning.study.space import Contender
 from gdlightning.study.together import run
 from gdlightning.study.trial import Trial
 from gdlightning.study.workload import Workload
 
 TRIALS = (32, 24, 16, 12, 8, 6, 4)
+SHORTEST = 30
+"""Steps of the shortest training that is worth comparing."""
 PROBES = (10, 40)
 """Steps of the two trainings whose difference tells what a step costs."""
 

@@ -22,8 +22,8 @@ from gdlightning.study.workload import Workload
 
 FACTOR = 3
 """Between the lengths of the rungs, and the numbers of trials on them."""
-SHORTEST = 30
-"""Steps of a training that tells anything."""
+SHORTEST = 100
+"""Steps of a training on a shorter rung: below that, the best rate is another than at the end."""
 PARTS = (0.5, 0.25)
 """Of the width of ranges, in the second and the third wave."""
 SWEEP = tuple(10 ** (k / 2) for k in range(-3, 4))

@@ -77,8 +77,8 @@ def test_the_same_questions_are_asked_again() -> None:
 
 def test_a_shorter_training_has_fewer_rungs() -> None:
     assert Plan(trials=9).rungs(900) == [(9, 100), (3, 300), (1, 900)]
-    assert Plan(trials=9).rungs(100) == [(9, 33), (3, 100)]
-    assert Plan(trials=9).rungs(50) == [(9, 50)]
+    assert Plan(trials=9).rungs(300) == [(9, 100), (3, 300)]
+    assert Plan(trials=9).rungs(250) == [(9, 250)]
     assert Plan(trials=9, halving=False).rungs(900) == [(9, 900)]
 
 

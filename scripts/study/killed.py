@@ -1,0 +1,85 @@
+"""A comparison that is killed ten times ends with the result of one that is not.
+
+Each time the process is killed (SIGKILL) once the journal has grown by a random number of bytes,
+then the same command goes on. Prints whether all trials are the same but for their times.
+
+    python scripts/study/killed.py            # 10 kills
+    python scripts/study/killed.py --quick    # 3 kills
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+FLAGS = (
+    "--config", "configs/tabular.yaml", "--optimizers", "adamw,sgd,schedule-free-adamw",
+    "--trials", "6", "--steps", "200", "--trainer.accelerator", "cpu",
+)  # fmt: skip
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """The comparison in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gdlightning", "compare", *FLAGS, "--output", str(folder)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def results(folder: Path) -> list[Any]:
+    """All trials but for their times."""
+    record = json.loads((folder / "report.json").read_text())
+    assert record["done"]
+    timed = ("seconds", "curve")
+    return [{k: v for k, v in t.items() if k not in timed} for t in record["trials"]]
+
+
+def killed(folder: Path, kills: int, seed: int) -> int:
+    """Run to the end through kills; returns how many struck before it."""
+    chance, struck = random.Random(seed), 0
+    journal = folder / "journal.log"
+    while struck < kills:
+        process = start(folder)
+        before = journal.stat().st_size if journal.exists() else 0
+        limit = before + chance.randint(200, 12_000)
+        while process.poll() is None and (not journal.exists() or journal.stat().st_size < limit):
+            time.sleep(0.002)
+        if process.poll() is not None:
+            return struck
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        struck += 1
+    start(folder).wait()
+    return struck
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        whole, broken = Path(name) / "whole", Path(name) / "broken"
+        start(whole).wait()
+        struck = killed(broken, 3 if given.quick else given.kills, given.seed)
+        lines = (broken / "journal.log").read_text().splitlines()
+        told = sum('"op_code":6' in line and '"state":1' in line for line in lines)
+        same = results(whole) == results(broken)
+        print(f"{struck} kills; {len(results(whole))} trials, {told} told; the same: {same}")
+        sys.exit(0 if same else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Six small tasks: what a comparison finds there, and what ``gdl recommend`` is worth.
+
+With ``compare``, each optimizer is tuned on each task and judged on fresh seeds, and the words of
+the report are printed. With ``recommend``, the recommended settings, with and without short
+trainings, are held beside fixed defaults at the same number of steps and seeds; figures are
+validation losses.
+
+    python scripts/study/tasks.py recommend [--quick]
+    python scripts/study/tasks.py compare [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from statistics import fmean, stdev
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+from gdlightning.cli.config import load
+from gdlightning.cli.fit import quiet
+from gdlightning.cli.workloads import workload
+from gdlightning.study.comparison import compare
+from gdlightning.study.facts import facts_of
+from gdlightning.study.findings import findings
+from gdlightning.study.measure import measure
+from gdlightning.study.recommend import recommend
+from gdlightning.study.search import Plan
+from gdlightning.study.space import Contender, contender
+from gdlightning.study.together import jobs, run
+from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.workload import Workload
+
+TASKS = {
+    "sparse text": ("text", ["--data.val_fraction", "0.2"], 400,
+                    ("adam", "adagrad", "gd", "sgd")),
+    "tabular": ("tabular", ["--data.val_fraction", "0.2"], 260,
+                ("adamw", "adam", "momentum", "gd")),
+    "regression": ("tabular_regression", ["--data.val_fraction", "0.2"], 300,
+                   ("adamw", "momentum", "gd")),
+    "digits": ("vision", ["--model.net.width", "8", "--data.val_fraction", "0.2"], 300,
+               ("adamw", "sgd")),
+    "sequence": ("sequence", ["--model.net.width", "32", "--data.val_fraction", "0.2"], 300,
+                 ("adamw", "sgd")),
+    "forecast": ("forecast", [], 200, ("adamw", "sgd")),
+}  # fmt: skip
+"""Name → config, flags, steps, the optimizers that are compared there."""
+COSINE = {"name": "cosine", "warmup": 0.05}
+DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "AdamW 1e-3": ({"name": "adamw", "lr": 1e-3}, {"name": "constant"}),
+    "Adam 1e-3": ({"name": "adam", "lr": 1e-3}, {"name": "constant"}),
+    "SGD 0.1, momentum": ({"name": "momentum", "lr": 0.1}, {"name": "constant"}),
+    "HF Trainer": ({"name": "adamw", "lr": 5e-5, "weight_decay": 0.0}, {"name": "linear"}),
+    "skorch": ({"name": "gd", "lr": 0.01}, {"name": "constant"}),
+    "one-cycle, fastai": ({"name": "adamw", "lr": 1e-3, "betas": [0.95, 0.99]},
+                          {"name": "one_cycle"}),
+}  # fmt: skip
+"""Optimizer and schedule that others take where nothing is said."""
+
+
+def task(name: str, quick: bool) -> Workload:
+    """A task of the embedded data."""
+    path, flags, steps, _ = TASKS[name]
+    config, _ = load(["--config", f"configs/{path}.yaml", "--trainer.accelerator", "cpu", *flags])
+    made = workload(config, 60 if quick else steps)
+    made.name = name
+    return made
+
+
+def outcomes(made: Workload, rivals: Mapping[str, Contender], trials: list[Trial]) -> list[Outcome]:
+    """Of trials on one task, in their order."""
+    named = {made.name: made}
+    found = {
+        t.key: o
+        for job in jobs(trials, named, rivals)
+        for t, o in zip(job, run(job, named, rivals), strict=True)
+    }
+    return [found[t.key] for t in trials]
+
+
+def losses(made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any],
+           seeds: int) -> list[float]:  # fmt: skip
+    """Validation losses at the end, one a seed; capped where a training failed."""
+    own = Contender("own", optimizer, schedule, {})
+    trials = [Trial(made.name, "own", {}, made.steps, 10 + k, "baseline") for k in range(seeds)]
+    scores = [made.score(o.metrics) for o in outcomes(made, {"own": own}, trials)]
+    return [min(s, 1e3) for s in scores]
+
+
+def recommended(seeds: int, quick: bool) -> None:
+    """The table of recommendations beside fixed defaults."""
+    rows: dict[str, dict[str, list[float]]] = {}
+    for name in TASKS:
+        made = task(name, quick)
+        found = recommend(facts_of(made.module(), made.data, made.steps, accelerator="cpu"))
+        schedule = found.sections.get("schedule", {"name": "constant"})
+        clipped = replace(made, clip=found.sections.get("clip"))
+        plain = replace(made, clip=None)
+        rows[name] = {label: losses(plain, *how, seeds) for label, how in DEFAULTS.items()} | {
+            "gdl recommend": losses(clipped, found.sections["optimizer"], schedule, seeds)
+        }
+        candidates = [found.sections["optimizer"], *found.others]
+        refined = measure(clipped, candidates, schedule)
+        followed = schedule if refined.optimizer["name"] == "adagrad" else COSINE
+        followed = schedule if schedule["name"] != "constant" else followed
+        rows[name]["with --measure"] = losses(clipped, refined.optimizer, followed, seeds)
+        print(name, refined.words, file=sys.stderr, flush=True)
+    labels = list(next(iter(rows.values())))
+    print("| validation loss | " + " | ".join(labels) + " |\n|---|" + "---|" * len(labels))
+    for name, row in rows.items():
+        cells = [f"{fmean(v):.4f} ± {stdev(v):.4f}" for v in row.values()]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    ranks = {k: fmean(sorted(map(fmean, r.values())).index(fmean(r[k])) + 1 for r in rows.values())
+             for k in labels}  # fmt: skip
+    ratio = {k: fmean(fmean(r[k]) / min(map(fmean, r.values())) for r in rows.values())
+             for k in labels}  # fmt: skip
+    print("| mean rank | " + " | ".join(f"{ranks[k]:.2f}" for k in labels) + " |")
+    print("| mean ratio to the best | " + " | ".join(f"{ratio[k]:.2f}" for k in labels) + " |")
+
+
+def compared(seeds: int, quick: bool) -> None:
+    """What comparisons say."""
+    for name, (_, _, _, optimizers) in TASKS.items():
+        made = task(name, quick)
+        rivals = {n: contender(n, n, tuned=("lr",)) for n in optimizers}
+        plan = Plan(trials=4 if quick else 9, seeds=seeds, sweep=False)
+        evaluate = partial(outcomes, made, rivals)
+        found = findings(compare([made], list(rivals.values()), plan, evaluate))
+        (ranking,) = found.rankings
+        print(f"\n{name}, {made.steps} steps, {ranking.metric}:")
+        for row in ranking.rows:
+            print(f"  {row.label}: {row.value.mean:.4f}, lr {row.settings['lr']:.3g}")
+        print("  " + "\n  ".join(ranking.words), flush=True)
+
+
+def main() -> None:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("what", choices=("recommend", "compare"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    seeds = 2 if given.quick else given.seeds
+    (recommended if given.what == "recommend" else compared)(seeds, given.quick)
+
+
+if __name__ == "__main__":
+    main()
