@@ -4,7 +4,7 @@ Half of the trials are spread over the space; the others follow in two waves, ab
 or, where that lies at the edge of its range, beyond it. Then successive halving (Jamieson and
 Talwalkar 2016; Li et al. 2018): of short trainings the best third goes on to longer ones. Each
 training goes through its whole schedule, since a loss on the way to the end of a longer one says
-little of where it ends.
+little of where it ends. Last come a few whole trainings at learning rates beside the best.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Plan:
         seeds: fresh ones, for the verdict.
         sampler: ``quasi-random`` (Sobol) or ``tpe`` (Bergstra et al. 2011, by Optuna), for the
             waves after the first.
-        halving: only the best third goes on from short trainings to longer ones.
+        halving: only the best go on from short trainings to longer ones.
         sweep: show how much depends on the learning rate.
         seed: of the search.
         level: of significance, and of the intervals (1 - level).
@@ -57,8 +57,13 @@ class Plan:
         """(trials, steps of each) from the first rung to the last."""
         if not self.halving:
             return [(self.trials, steps)]
-        lengths = [s for s in (steps // FACTOR**2, steps // FACTOR) if s >= SHORTEST] + [steps]
-        return [(math.ceil(self.trials / FACTOR**k), s) for k, s in enumerate(lengths)]
+        lengths = [s for s in (steps // FACTOR**2, steps // FACTOR) if s >= SHORTEST]
+        short = [(math.ceil(self.trials / FACTOR**k), s) for k, s in enumerate(lengths)]
+        return [*short, (1 if short else self.trials, steps)]
+
+    def refinements(self, steps: int) -> int:
+        """Whole trainings after the last rung, each at a learning rate beside the best."""
+        return max(1, round(self.trials / 6) - 1) if len(self.rungs(steps)) > 1 else 0
 
     def waves(self) -> list[int]:
         """Trials of each wave of the first rung."""
@@ -68,7 +73,7 @@ class Plan:
 
     def cost(self, steps: int, lr: bool = True) -> int:
         """Optimizer steps for one optimizer on one workload, at most."""
-        tuning = sum(n * s for n, s in self.rungs(steps))
+        tuning = sum(n * s for n, s in self.rungs(steps)) + steps * self.refinements(steps)
         sweep = len(SWEEP) * self.sweep_steps(steps) if self.sweep and lr else 0
         return tuning + steps + sweep + self.seeds * steps
 
@@ -133,7 +138,12 @@ def tune(
     usual = contender.untuned
     baseline = Trial(workload.name, contender.label, usual, workload.steps, purpose="baseline")
     untuned = score((yield [baseline])[0])
-    settings, best = min([*ranked, (usual, untuned)], key=lambda s: s[1])
+    full = [*ranked, (usual, untuned)]
+    for _ in range(plan.refinements(workload.steps) if "lr" in space else 0):
+        beside = _beside(full)
+        full.append((beside, score((yield wanted([beside], workload.steps))[0])))
+    seen += full
+    settings, best = min(full, key=lambda s: s[1])
     return Tuned(
         settings,
         best,
@@ -189,6 +199,27 @@ def _points(
     if plan.sampler == "tpe":
         return space, _suggested(space, seen, count, plan.seed + wave)
     return space, _spread(region, count, plan.seed + wave)
+
+
+def _beside(full: Sequence[tuple[Settings, float]]) -> Settings:
+    """The best of whole trainings with another learning rate.
+
+    Longer trainings want smaller rates, mostly, so the best of the short ones is not yet it. Half
+    a decade beyond the best, where it is the largest or smallest that was trained in full; else
+    half-way to its better neighbour.
+    """
+    best, _ = min(full, key=lambda s: s[1])
+    by_rate = sorted({s["lr"]: v for s, v in full}.items())
+    rates = [lr for lr, _ in by_rate]
+    place = rates.index(best["lr"])
+    if place == 0:
+        lr = best["lr"] / math.sqrt(10)
+    elif place == len(rates) - 1:
+        lr = best["lr"] * math.sqrt(10)
+    else:
+        near, _ = min((by_rate[place - 1], by_rate[place + 1]), key=lambda point: point[1])
+        lr = math.sqrt(best["lr"] * near)
+    return {**best, "lr": float(f"{lr:.4g}")}
 
 
 def _spread(space: Space, count: int, seed: int) -> list[Settings]:
