@@ -26,6 +26,8 @@ SHORTEST = 100
 """Steps of a training on a shorter rung: below that, the best rate is another than at the end."""
 PARTS = (0.5, 0.25)
 """Of the width of ranges, in the second and the third wave."""
+APART = 1.3
+"""Factor by which learning rates differ that are not nearly the same."""
 SWEEP = tuple(10 ** (k / 2) for k in range(-3, 4))
 """Factors of the chosen learning rate that show how much depends on it."""
 
@@ -205,21 +207,20 @@ def _beside(full: Sequence[tuple[Settings, float]]) -> Settings:
     """The best of whole trainings with another learning rate.
 
     Longer trainings want smaller rates, mostly, so the best of the short ones is not yet it. Half
-    a decade beyond the best, where it is the largest or smallest that was trained in full; else
-    half-way to its better neighbour.
+    a decade below the best, where nothing much smaller was trained in full, or above it, where
+    nothing much larger was; else half-way to the better neighbour.
     """
     best, _ = min(full, key=lambda s: s[1])
-    by_rate = sorted({s["lr"]: v for s, v in full}.items())
-    rates = [lr for lr, _ in by_rate]
-    place = rates.index(best["lr"])
-    if place == 0:
-        lr = best["lr"] / math.sqrt(10)
-    elif place == len(rates) - 1:
-        lr = best["lr"] * math.sqrt(10)
+    lr = best["lr"]
+    below = [(s["lr"], v) for s, v in full if s["lr"] < lr / APART]
+    above = [(s["lr"], v) for s, v in full if s["lr"] > lr * APART]
+    if not below:
+        near = lr / 10
+    elif not above:
+        near = lr * 10
     else:
-        near, _ = min((by_rate[place - 1], by_rate[place + 1]), key=lambda point: point[1])
-        lr = math.sqrt(best["lr"] * near)
-    return {**best, "lr": float(f"{lr:.4g}")}
+        near, _ = min((max(below), min(above)), key=lambda point: point[1])
+    return {**best, "lr": float(f"{math.sqrt(lr * near):.4g}")}
 
 
 def _spread(space: Space, count: int, seed: int) -> list[Settings]:
