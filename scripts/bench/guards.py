@@ -1,9 +1,10 @@
-"""What exact checkpoints, stops and the guard cost on a small CNN, as a ratio in one run.
+"""What exact checkpoints, stops and the guard cost on a small CNN, or the monitor, as a ratio.
 
-The same training, with all of them and with none, in turn; each round gives the ratio of the mean
-time of a step, the saves of the round included. Prints a Markdown row.
+The same training, with them and without, in turn; each round gives the ratio of the mean time of a
+step, the saves of the round included. Prints a Markdown row.
 
     python scripts/bench/guards.py --rounds 7
+    python scripts/bench/guards.py --of monitor --steps 600
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ COMMON = (
     "--watch.graph", "false", "--watch.samples", "false", "--trainer.num_sanity_val_steps", "0",
     "--threads", "1", "--data.batch_size", "32", "--data.val_fraction", "0.02",
 )  # fmt: skip
-NONE = ("--guard.policy", "off", "--trainer.enable_checkpointing", "false")
+MONITOR = ("--monitor.every", "0")
+NONE = {
+    "guards": ("--guard.policy", "off", "--trainer.enable_checkpointing", "false"),
+    "monitor": MONITOR,
+}
+"""What is measured → flags that leave it out."""
 
 
 class Clock(L.Callback):
@@ -74,13 +80,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--of", choices=tuple(NONE), default="guards")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     step_time(20)  # warm
     ratios, count, times = [], 0, []
     for _ in range(given.rounds):
-        guarded, count = step_time(given.steps)
-        bare, _ = step_time(given.steps, *NONE)
+        more = MONITOR if given.of == "guards" else ()
+        guarded, count = step_time(given.steps, *more)
+        bare, _ = step_time(given.steps, *more, *NONE[given.of])
         ratios.append(guarded / bare)
         times.append(bare)
     print(
