@@ -17,6 +17,7 @@ VERBS = {
     "test": "metrics of a run on its test split: gdl test RUN",
     "compare": "which optimizer, with evidence: gdl compare --config FILE --optimizers adamw,sgd",
     "recommend": "optimizer, lr, schedule for a task, with reasons: gdl recommend --config FILE",
+    "curvature": "spectrum of a run's Hessian, λ·lr beside the stability limit: gdl curvature RUN",
     "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
     "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
     "landscape": "the loss around a trained network, to be turned: gdl landscape RUN",

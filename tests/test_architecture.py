@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "schedules": BENEATH | {"drawing"},
     "clipping": BENEATH,
     "nets": BENEATH,
+    "curvature": BENEATH,
     "data": BENEATH,
     "tasks": BENEATH | {"data", "nets"},
     "monitor": BENEATH,
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape"},
+    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape", "curvature"},
 }
 
 

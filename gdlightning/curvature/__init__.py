@@ -1,0 +1,1 @@
+"""Curvature of a loss: Hessian products, extreme eigenvalues, spectral density, stability."""

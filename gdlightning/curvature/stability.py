@@ -1,0 +1,83 @@
+"""The largest curvature times learning rate at which an optimizer's steps do not grow.
+
+On a quadratic of curvature λ, gradient descent at learning rate η multiplies the distance to the
+minimum by 1 - ηλ in each step: it is stable up to ηλ = 2. Averages of gradients change that limit.
+Where each coordinate's step is divided by P, the curvature that counts is that of P^-½ H P^-½
+(Cohen et al. 2022, arXiv:2207.14484).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gdlightning.curvature.rules import RULES, Rule
+
+
+def rule_of(optimizers: Sequence[Optimizer]) -> Rule | None:
+    """The rule that all groups of some optimizers share; None where one is not known or differs.
+
+    Args:
+        optimizers: in the state that is meant.
+    """
+    found: set[Rule] = set()
+    for optimizer in optimizers:
+        known = RULES.get(type(optimizer))
+        if known is None:
+            return None
+        found |= {known.rule(g, _first_state(optimizer, g)) for g in optimizer.param_groups}
+    return found.pop() if len(found) == 1 else None
+
+
+def rates_of(
+    optimizers: Sequence[Optimizer], parameters: Mapping[str, Tensor], lr: str = "lr"
+) -> Tensor:
+    """lr of each coordinate, float64 [N], in the order of the parameters; 0 for those not stepped.
+
+    Args:
+        optimizers: over some or all of them.
+        parameters: those of the Hessian.
+        lr: key of the groups: ``lr``, or ``initial_lr`` for the peak of a schedule.
+    """
+    groups = [g for o in optimizers for g in o.param_groups]
+    rate = {id(p): float(g.get(lr, g["lr"])) for g in groups for p in g["params"]}
+    return torch.cat([_filled(p, rate.get(id(p), 0.0)) for p in parameters.values()])
+
+
+def roots_of(optimizers: Sequence[Optimizer], parameters: Mapping[str, Tensor]) -> Tensor | None:
+    """P of each coordinate, float64 [N]: 1 where nothing is divided, infinite where no step was.
+
+    Args:
+        optimizers: in the state that is meant.
+        parameters: those of the Hessian.
+
+    Returns:
+        None where an optimizer is not known, or has no state to divide by yet.
+    """
+    pieces: dict[int, Tensor] = {}
+    for optimizer in optimizers:
+        known = RULES.get(type(optimizer))
+        if known is None or (known.root is not None and not optimizer.state):
+            return None
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                root = _filled(parameter, 1.0 if known.root is None else math.inf)
+                state = optimizer.state.get(parameter)
+                if known.root is not None and state:
+                    root = known.root(group, state).detach().cpu().double().flatten()
+                pieces[id(parameter)] = root
+    return torch.cat([pieces.get(id(p), _filled(p, math.inf)) for p in parameters.values()])
+
+
+def _filled(parameter: Tensor, value: float) -> Tensor:
+    return torch.full((parameter.numel(),), value, dtype=torch.float64)
+
+
+def _first_state(optimizer: Optimizer, group: Mapping[str, object]) -> Mapping[str, object]:
+    params = group["params"]
+    states = (optimizer.state.get(p) for p in params) if isinstance(params, list) else ()
+    return next((s for s in states if s), {})
