@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
         write_json(Path(given.output), record)
     if given.png:
-        from gdlightning.cli.spectrum import draw
+        from gdlightning.cli.spectrum_picture import draw
 
         draw(record, density, Path(given.png))
     if given.format == "json":

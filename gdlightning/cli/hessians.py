@@ -81,6 +81,7 @@ def subject(
     """
     path = find_checkpoint(where)
     module, data = restore(str(path))
+    data = module if data is None else data  # it may have loaders of its own
     checkpoint = read_checkpoint(path)
     L.seed_everything(seed, verbose=False)
     found = batches(module, data, split, limit)
@@ -138,17 +139,20 @@ def _parts(optimizer: Optimizer) -> list[Optimizer]:
 
 
 def _loss(module: L.LightningModule, kind: torch.dtype, batch: Any) -> Tensor:
+    name = type(module).__name__
     try:
         loss = loss_of(module, batch)
-    except RuntimeError as error:
-        if kind != torch.float64 or "dtype" not in str(error):
-            raise
-        raise UserError(
-            f"{type(module).__name__} can't be evaluated in float64: {error}\n"
-            "Leave out --precision 64."
-        ) from error
     except TypeError as error:
-        raise UserError(f"{type(module).__name__} has no curvature: {error}") from error
+        raise UserError(f"{name} has no curvature: {error}") from error
+    except RuntimeError as error:
+        first = str(error).strip().split("\n")[0]
+        if "attached to a `Trainer`" in first:
+            raise UserError(f"The loss of {name} can't be had without a Trainer.") from error
+        if kind == torch.float64 and "dtype" in first:
+            raise UserError(
+                f"{name} can't be evaluated in float64: {first}\nLeave out --precision 64."
+            ) from error
+        raise
     if not math.isfinite(float(loss.detach())):
         raise UserError("The loss of this checkpoint is not finite: there is no curvature.")
     return loss

@@ -50,7 +50,7 @@ def batches(module: L.LightningModule, data: Any, split: str, limit: int | None)
 
     Args:
         module: that they are for.
-        data: a data module of gdlightning or of Lightning.
+        data: a data module of gdlightning or of Lightning, or a module with loaders of its own.
         split: ``train``, ``val`` or ``test``.
         limit: at most so many; None for all.
 

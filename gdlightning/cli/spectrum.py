@@ -1,27 +1,19 @@
-"""What ``gdl curvature`` found, as plain values, as text and as a picture."""
+"""What ``gdl curvature`` found, as plain values and as text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from gdlightning.cli.hessians import Subject
-from gdlightning.curvature.density import Density
 from gdlightning.curvature.report import Report
 from gdlightning.curvature.standing import Standing
-from gdlightning.drawing import style
 
 CAVEAT = (
-    "Sharpness alone does not predict test accuracy. Rescaling the layers of a ReLU net changes "
-    "its eigenvalues\nmany-fold and its function not at all; the relative sharpness stays."
+    "Sharpness alone does not predict test accuracy: rescaling the layers of a ReLU net changes\n"
+    "its eigenvalues many-fold and its function not at all. The adaptive sharpness stays."
 )
-POINTS = 2000
-"""Of the curve."""
 
 
 def as_record(
@@ -44,7 +36,7 @@ def as_record(
         "top": [asdict(m) for m in report.top],
         "bottom": [asdict(m) for m in report.bottom],
         "trace": asdict(report.trace),
-        "relative_sharpness": asdict(report.relative),
+        "adaptive_sharpness": asdict(report.adaptive),
         "optimizer": found.config.chosen("optimizer")["name"],
         "stability": None if stands is None else asdict(stands),
         "caveat": CAVEAT.replace("\n", " "),
@@ -54,14 +46,13 @@ def as_record(
 def as_text(record: dict[str, Any]) -> str:
     """The figures as a table, with what they mean."""
     split = {"train": "training", "val": "validation"}[record["split"]]
-    of = "" if record["of"] is None else f" of {record['of']:,}"
+    count, of = record["batches"], "" if record["of"] is None else f" of {record['of']:,}"
     return "\n".join(
         [
-            f"{record['checkpoint']} after step {record['step']:,}: "
-            f"{record['parameters']:,} parameters,",
-            f"{record['examples']:,}{of} {split} examples in batches of "
-            f"{-(-record['examples'] // record['batches'])}; "
-            f"loss {record['loss']:.4g}, gradient norm {record['gradient_norm']:.3g}",
+            f"{record['checkpoint']}, step {record['step']:,}: {record['parameters']:,} parameters",
+            f"{record['examples']:,}{of} {split} examples in {count:,} batch"
+            f"{'es' * (count > 1)}: loss {record['loss']:.4g}, "
+            f"gradient norm {record['gradient_norm']:.3g}",
             "",
             *_table(record),
             "",
@@ -72,21 +63,27 @@ def as_text(record: dict[str, Any]) -> str:
 
 
 def _table(record: dict[str, Any]) -> Iterator[str]:
-    names = {"top": "largest eigenvalues", "bottom": "smallest eigenvalues"}
-    yield f"{'':22}{'value':>10}  {'method':>9}  {'examples':>9}"
-    for key, name in names.items():
+    yield _line("", "value", "method", "examples")
+    for key, name in {"top": "largest eigenvalues", "bottom": "smallest eigenvalues"}.items():
         for number, measured in enumerate(record[key]):
             yield _row("" if number else name, measured)
     yield _row("trace", record["trace"])
-    yield _row("relative sharpness", record["relative_sharpness"])
+    yield _row("adaptive sharpness", record["adaptive_sharpness"])
 
 
 def _row(name: str, measured: dict[str, Any]) -> str:
     sampling = measured["sampling"]
-    known = "unknown" if sampling is None else f"± {sampling:.2g}" if sampling else "all seen"
-    note = "" if measured["converged"] else "  not converged: more --steps"
-    method = f"± {measured['bound']:.1g}"
-    return f"{name:22}{measured['value']:>10.4g}  {method:>9}  {known:>9}{note}"
+    apart = "all seen" if sampling == 0 else "?" if sampling is None else f"± {_short(sampling)}"
+    line = _line(name, f"{measured['value']:.4g}", f"± {_short(measured['bound'])}", apart)
+    return line if measured["converged"] else f"{line}  not converged: more --steps"
+
+
+def _line(*cells: str) -> str:
+    return f"{cells[0]:22}{cells[1]:>10}  {cells[2]:>9}  {cells[3]:>9}".rstrip()
+
+
+def _short(error: float) -> str:
+    return f"{error:,.0f}" if 10 <= error < 1e6 else f"{error:.2g}"
 
 
 def _stability(record: dict[str, Any]) -> Iterator[str]:
@@ -94,87 +91,14 @@ def _stability(record: dict[str, Any]) -> Iterator[str]:
     if record["split"] != "train":
         return
     if stands is None:
-        yield f"λ·lr is not known: the checkpoint holds no learning rate of {name}."
+        yield f"λ·lr is not known: there is no learning rate, or no state of {name} in the file."
         return
     now = f"λ·lr is {stands['product']['value']:.4g} at lr {stands['lr']:.3g}"
     peak = f"{stands['at_peak']['value']:.4g} at the peak of the schedule, {stands['peak']:.3g}"
     yield now if stands["lr"] == stands["peak"] else f"{now}, and would be {peak}"
     if stands["limit"] is None:
-        yield f"How much of it {name} bears is not known: its steps are not linear in the gradient."
+        yield f"What {name} bears is not known: its steps are not linear in gradients, or differ."
         return
-    how = "as measured" if stands["formula"] == "measured" else f"= {stands['formula']}"
+    how = {"measured": " as measured", "2": ""}.get(stands["formula"], f" = {stands['formula']}")
     of = ", for λ of P^-½ H P^-½, where P is what it divides by" if stands["divided"] else ""
-    yield f"{name} is stable up to {stands['limit']:.4g} {how}{of}."
-
-
-def draw(record: dict[str, Any], density: Density, path: Path) -> None:
-    """The spectrum and its ends, and λ·lr beside its limit.
-
-    Raises:
-        UserError: matplotlib is missing, or the file can't be written.
-    """
-    stands = record["stability"]
-    known = stands is not None and stands["limit"] is not None
-    made, panels = style.figure(
-        2 if known else 1, size=(8.4, 2.6 if known else 4.0), what="Drawing a spectrum"
-    )
-    _draw_spectrum(panels[0], record, density)
-    if known:
-        panels[0].get_gridspec().set_height_ratios([6, 1])
-        _draw_standing(panels[1], record)
-    style.save(made, path)
-
-
-def _draw_spectrum(panel: Any, record: dict[str, Any], density: Density) -> None:
-    ends = [m["value"] for m in record["top"] + record["bottom"]]
-    low = min(*ends, float(density.nodes.min()), 0.0)
-    high = max(*ends, float(density.nodes.max()), 0.0)
-    width = max(high - low, 1e-12) / 250
-    grid = torch.linspace(low - 8 * width, high + 12 * width, POINTS).double()
-    counts = density.counts(grid, width) * width * math.sqrt(2 * math.pi)
-    panel.fill_between(grid, counts, 1e-3, color=style.SERIES[0], alpha=0.15, linewidth=0)
-    panel.plot(grid, counts, color=style.SERIES[0], linewidth=1.5, label="density")
-    panel.vlines(ends, 1e-3, 1, color=style.SERIES[1], linewidth=1.2)
-    panel.plot(ends, [1] * len(ends), "o", color=style.SERIES[1], markersize=4.5,
-               label="largest and smallest")  # fmt: skip
-    panel.set(yscale="log", ylim=(0.05, 3 * float(counts.max())), xlim=(grid[0], grid[-1]),
-              xlabel="eigenvalue", ylabel=f"eigenvalues within ± {1.25 * width:.2g}")  # fmt: skip
-    _draw_limit(panel, record["stability"], float(grid[-1]))
-    name = f"{record['run']}, step {record['step']:,}"
-    style.title(panel, f"Spectrum of the Hessian: {name}")
-    style.legend(panel, loc="upper right")
-
-
-def _draw_limit(panel: Any, stands: dict[str, Any] | None, right: float) -> None:
-    """Where λ·lr reaches the limit, if λ is the Hessian's own."""
-    if stands is None or stands["limit"] is None or stands["divided"] or not stands["lr"]:
-        return
-    at = stands["limit"] / stands["lr"]
-    label = f"stable up to {at:.4g} = {stands['limit']:.4g} / lr"
-    if at <= 3 * right:
-        panel.axvline(at, color=style.BAD, linewidth=1.4, linestyle="--", label=label)
-        panel.set_xlim(right=max(right, at * 1.05))
-    else:  # far to the right
-        panel.plot([], [], color=style.BAD, linewidth=1.4, linestyle="--", label=label)
-
-
-def _draw_standing(panel: Any, record: dict[str, Any]) -> None:
-    """A scale from 0 past the limit, with λ·lr now and at the peak."""
-    stands, colour = record["stability"], style.SERIES[4]
-    limit = stands["limit"]
-    points = {f"at lr {stands['lr']:.3g}": (stands["product"], colour)}
-    if stands["lr"] != stands["peak"]:
-        points[f"at the peak, {stands['peak']:.3g}"] = (stands["at_peak"], style.LIGHT.paper)
-    last = 1.25 * max(limit, *(m["value"] for m, _ in points.values()))
-    panel.axvspan(0, limit, color=style.GOOD, alpha=0.12, linewidth=0)
-    panel.axvspan(limit, last, color=style.BAD, alpha=0.12, linewidth=0)
-    panel.axvline(limit, color=style.BAD, linewidth=1.4, linestyle="--")
-    for height, (label, (measured, fill)) in zip((0.45, -0.45), points.items(), strict=False):
-        value, error = measured["value"], measured["sampling"] or 0.0
-        panel.errorbar(value, height, xerr=error, fmt="o", color=colour, markersize=7, capsize=3,
-                       markerfacecolor=fill, clip_on=False)  # fmt: skip
-        panel.annotate(label, (value + error, height), xytext=(9, 0), textcoords="offset points",
-                       va="center", fontsize=8.5, color=style.LIGHT.ink)  # fmt: skip
-    of = r", for λ of $P^{-1/2} H P^{-1/2}$" if stands["divided"] else ""
-    panel.set(xlim=(0, last), ylim=(-1, 1), yticks=[], xlabel=f"λ·lr{of}")
-    style.title(panel, f"{record['optimizer']} is stable up to {limit:.4g}")
+    yield f"{name} is stable up to {stands['limit']:.4g}{how}{of}."

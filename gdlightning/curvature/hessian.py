@@ -149,8 +149,6 @@ class Hessian:
 
     def _fitting(self, sizes: Tensor, memory: int) -> int:
         """How many graphs may be kept, by what the first one holds and the batches' sizes."""
-        if memory <= 0:
-            return 0
         held: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -159,7 +157,7 @@ class Hessian:
             return tensor
 
         with saved_tensors_hooks(note, lambda tensor: tensor):
-            self._built(0)
+            _check(self._built(0).gradients)
         each = sum(held.values()) * sizes / sizes[0]
         return int((each.cumsum(0) <= memory).sum())
 
@@ -170,6 +168,25 @@ class Hessian:
         return torch.cat([t.detach().reshape(-1).to(self.dtype) for t in whole])
 
 
+def _check(gradients: Sequence[Tensor | None]) -> None:
+    """Refuse functions that are marked as differentiable once; torch would take them for constants.
+
+    Raises:
+        UserError: there is one.
+    """
+    nodes = [g.grad_fn for g in gradients if g is not None]
+    seen = set(nodes)
+    while nodes:
+        node = nodes.pop()
+        if node is None:
+            continue
+        if node.name().endswith("::Error"):
+            raise UserError("This loss has no second derivative: a function in it forbids it.")
+        fresh = {n for n, _ in node.next_functions} - seen
+        seen |= fresh
+        nodes += fresh
+
+
 @contextmanager
 def _telling() -> Iterator[None]:
     """Say in words that an operation has no second derivative."""
@@ -177,6 +194,6 @@ def _telling() -> Iterator[None]:
         yield
     except RuntimeError as error:
         first = str(error).strip().split("\n")[0]
-        if "derivative" not in first and "backward" not in first:
+        if not any(word in first for word in ("derivative", "backward")):
             raise
         raise UserError(f"This loss has no second derivative in torch: {first}") from error

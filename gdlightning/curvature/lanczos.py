@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gdlightning.curvature.operator import Operator, signs
+from gdlightning.curvature.operator import Operator, normal, signs
 from gdlightning.errors import UserError
 
 TOLERANCE = 1e-3
@@ -37,7 +37,7 @@ class Krylov:
         of the products may add is part of it.
         """
         values, vectors = torch.linalg.eigh(self.matrix)
-        rounding = torch.finfo(self.basis.dtype).eps * self.norm * math.sqrt(len(values))
+        rounding = 4 * torch.finfo(self.basis.dtype).eps * self.norm * math.sqrt(len(values))
         return values, vectors, self.beside[-1] * vectors[-1].abs() + rounding
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
@@ -169,7 +169,7 @@ def lanczos(
         if step + 1 == limit or until(found):
             break
         if invariant:
-            rest = _outside(signs(operator, 1, step)[0], rows)
+            rest = _outside(normal(operator, step), rows)
         basis[step + 1] = rest / torch.linalg.vector_norm(rest)
     return found
 

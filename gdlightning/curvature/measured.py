@@ -15,6 +15,8 @@ Make = Callable[[Sequence[nn.Parameter]], Optimizer]
 STEPS = 2000
 """Of a trial; averages that remember more than a part of it are not judged rightly."""
 POINTS, ROUNDS = 64, 3
+FAR = 1e60
+"""Times the start, from where nothing that is stable comes back."""
 LOWEST, HIGHEST = 0.02, 500.0
 """lr times curvature that is tried."""
 
@@ -54,7 +56,7 @@ def _growing(make: Make, curvature: Tensor) -> Tensor:
     size = torch.stack(path).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     half, quarter = STEPS // 2, STEPS // 4
     before, after = size[half:-quarter].amax(0), size[-quarter:].amax(0)
-    return (after > before) | after.isinf()
+    return (after > before) | (size.amax(0) > FAR)
 
 
 def _linear(make: Make, lr: float) -> bool:

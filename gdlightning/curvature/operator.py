@@ -53,3 +53,9 @@ def signs(operator: Operator, count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(0, 2, (count, operator.size), generator=generator) * 2 - 1
     return drawn.to(operator.device, operator.dtype)
+
+
+def normal(operator: Operator, seed: int) -> Tensor:
+    """A random vector of normal numbers, [N], the same on every device."""
+    drawn = torch.randn(operator.size, generator=torch.Generator().manual_seed(seed))
+    return drawn.to(operator.device, operator.dtype)

@@ -1,4 +1,4 @@
-"""What curvature says of a point: ends of the spectrum, trace, scale-invariant sharpness."""
+"""What curvature says of a point: ends of the spectrum, trace, adaptive sharpness."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.lanczos import Eigenpair, Extremes, extremes
-from gdlightning.curvature.operator import Scaled
+from gdlightning.curvature.operator import Scaled, signs
 from gdlightning.curvature.trace import trace
 
 
@@ -47,7 +47,7 @@ class Report:
         top: the largest eigenvalues, largest first.
         bottom: the smallest, smallest first.
         trace: the sum of all.
-        relative: the largest eigenvalue of \\|w\\| H \\|w\\|, elementwise.
+        adaptive: the largest eigenvalue of \\|w\\| H \\|w\\|, elementwise.
         krylov: what Lanczos' method found, one random vector's view of the whole spectrum.
     """
 
@@ -56,7 +56,7 @@ class Report:
     top: list[Measured]
     bottom: list[Measured]
     trace: Measured
-    relative: Measured
+    adaptive: Measured
     ends: Extremes
 
 
@@ -92,12 +92,12 @@ def examine(
         [measured(hessian, pair, seen) for pair in found.top],
         [measured(hessian, pair, seen) for pair in found.bottom],
         _trace(hessian, found, probes, seed + 1, seen),
-        relative_sharpness(hessian, steps=steps, seed=seed, seen=seen),
+        adaptive_sharpness(hessian, steps=steps, seed=seed, seen=seen),
         found,
     )
 
 
-def relative_sharpness(
+def adaptive_sharpness(
     hessian: Hessian, *, steps: int = 40, seed: int = 0, seen: float = 0.0
 ) -> Measured:
     """The largest eigenvalue of \\|w\\| H \\|w\\|: curvature along relative changes of the weights.
@@ -175,7 +175,7 @@ class _Noting:
 def _trace(hessian: Hessian, known: Extremes, probes: int, seed: int, seen: float) -> Measured:
     noting = _Noting(hessian)
     found = trace(noting, probes, seed=seed, known=known.krylov)
-    if not noting.noted:  # the whole spectrum is known
-        return Measured(found.value, 0.0, 0.0 if seen >= 1 else None)
-    by_batch = torch.stack(noting.noted).mean(0)
-    return Measured(found.value, found.error, sampling_error(hessian, by_batch, seen))
+    if not noting.noted and seen < 1:  # the whole spectrum is known
+        noting.noted += [hessian.product(v)[1] for v in signs(hessian, probes, seed)]
+    error = sampling_error(hessian, torch.stack(noting.noted).mean(0), seen) if seen < 1 else 0.0
+    return Measured(found.value, found.error, error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,16 +62,22 @@ def roots_of(optimizers: Sequence[Optimizer], parameters: Mapping[str, Tensor]) 
     pieces: dict[int, Tensor] = {}
     for optimizer in optimizers:
         known = RULES.get(type(optimizer))
-        if known is None or (known.root is not None and not optimizer.state):
+        if known is None:
+            return None
+        if known.root is not None and not any(map(_stepped, optimizer.state.values())):
             return None
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 root = _filled(parameter, 1.0 if known.root is None else math.inf)
-                state = optimizer.state.get(parameter)
-                if known.root is not None and state:
+                state = optimizer.state.get(parameter, {})
+                if known.root is not None and _stepped(state):
                     root = known.root(group, state).detach().cpu().double().flatten()
                 pieces[id(parameter)] = root
     return torch.cat([pieces.get(id(p), _filled(p, math.inf)) for p in parameters.values()])
+
+
+def _stepped(state: Mapping[str, Any]) -> bool:
+    return bool(state) and float(state.get("step", 1)) > 0
 
 
 def _filled(parameter: Tensor, value: float) -> Tensor:
