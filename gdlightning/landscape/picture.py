@@ -35,14 +35,32 @@ def contours(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
     for panel, (split, shades) in zip(panels, shown.items(), strict=False):
-        _fill(made, panel, surface, surface.layers()[split].numpy(), shades, theme)
-        _marks(panel, surface)
-        style.title(panel, capital(shades.name), theme)
-        panel.set(xlabel=_label(surface, 0), ylabel=_label(surface, 1))
-    style.legend(panels[0], theme, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=3,
-                 handletextpad=0.3)  # fmt: skip
+        contour(panel, surface, surface.layers()[split].numpy(), shades, theme)
+    explain(panels[0], theme)
     heading(made, surface.title, theme)
     return made
+
+
+def contour(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme) -> None:
+    """Filled contours of one layer with the path and a scale of colours.
+
+    Args:
+        panel: of a figure.
+        surface: that the layer is of.
+        layer: losses, shape [x, y].
+        shades: its scale and colours.
+        theme: of colours.
+    """
+    _fill(panel, surface, layer, shades, theme)
+    _marks(panel, surface)
+    style.title(panel, capital(shades.name), theme)
+    panel.set(xlabel=_label(surface, 0), ylabel=_label(surface, 1))
+
+
+def explain(panel: Any, theme: Theme) -> None:
+    """Say below a panel of contours what its marks are."""
+    style.legend(panel, theme, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=3,
+                 handletextpad=0.3)  # fmt: skip
 
 
 def shades_of(surface: Surface, whole: bool = False) -> dict[str, Shades]:
@@ -65,9 +83,7 @@ def heading(made: Any, text: str, theme: Theme) -> None:
     made.suptitle(text, fontsize=11.5, color=theme.ink, x=0.012, ha="left", weight="bold")
 
 
-def _fill(
-    made: Any, panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme
-) -> None:
+def _fill(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme) -> None:
     from matplotlib.colors import LogNorm, Normalize
 
     between = np.geomspace if shades.log else np.linspace
@@ -79,14 +95,14 @@ def _fill(
     drawn.set_edgecolor("face")  # no seams between the bands in SVG
     dark = "#ffffff" if shades.cmap == style.SURFACE else "#3b424b"
     panel.contour(x, y, layer.T, levels=levels[1:-1:2], colors=dark, linewidths=0.5, alpha=0.45)
-    _scale(made, panel, drawn, shades, theme)
+    _scale(panel, drawn, shades, theme)
 
 
-def _scale(made: Any, panel: Any, drawn: Any, shades: Shades, theme: Theme) -> None:
+def _scale(panel: Any, drawn: Any, shades: Shades, theme: Theme) -> None:
     """The scale of colours beside a panel, with few round numbers."""
     from matplotlib.ticker import FuncFormatter
 
-    bar = made.colorbar(drawn, ax=panel, pad=0.02, aspect=28)
+    bar = panel.figure.colorbar(drawn, ax=panel, pad=0.02, aspect=28)
     bar.set_ticks(ticks(shades.low, shades.high, shades.log))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.4g}"))
     bar.ax.minorticks_off()

@@ -1,4 +1,4 @@
-"""A surface of losses in three dimensions, with the path of the optimizer on it."""
+"""A surface of losses seen from the side, with the path of the optimizer on it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import torch
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import LIGHT, Theme
-from gdlightning.landscape.picture import STAR, Grid, capital, heading, shades_of, ticks
+from gdlightning.landscape.camera import HEIGHT, Camera, box
+from gdlightning.landscape.picture import HALO, PATH, STAR, Grid, capital, heading, shades_of
 from gdlightning.landscape.shades import Shades
 from gdlightning.landscape.surface import Surface
 
-ELEVATION, AZIMUTH = 36, -52
-FINE, MESH = 100, 21
-"""Facets along each side at least, and lines of the mesh."""
+FINE, MESH = 100, 20
+"""Facets along each side at least, and cells of the mesh."""
 LIFT = 0.012
-"""Of the height of the picture: how far the path lies above the surface."""
+"""How far the path lies above the surface."""
+NEARER = {"mesh": 0.02, "outline": 0.05, "path": 0.09}
+"""What is drawn on the surface is sorted as if it were nearer by so much."""
 
 
-def relief(surface: Surface, theme: Theme = LIGHT) -> Any:
+def relief(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
     """The layers of the loss as lit surfaces, side by side.
 
     Between the measured points the surface is drawn smoothly (bicubic).
@@ -30,53 +32,138 @@ def relief(surface: Surface, theme: Theme = LIGHT) -> Any:
     Args:
         surface: of two axes.
         theme: of colours.
+        columns: of panels, at most.
     """
     shown = shades_of(surface, whole=True)
-    made, panels = style.figure(1, len(shown), size=(6.2, 5.0), theme=theme)
-    for k, (panel, (split, shades)) in enumerate(zip(panels, shown.items(), strict=True)):
-        panel.remove()
-        solid = made.add_subplot(1, len(shown), k + 1, projection="3d", computed_zorder=False)
-        draw(solid, surface, surface.layers()[split].numpy(), shades, theme)
-        style.title(solid, capital(shades.label), theme)
+    columns = min(columns, len(shown))
+    rows = -(-len(shown) // columns)
+    made, panels = style.figure(rows, columns, size=(5.9, 4.5), theme=theme)
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    for panel, (split, shades) in zip(panels, shown.items(), strict=False):
+        draw(panel, surface, surface.layers()[split].numpy(), shades, theme)
+        style.title(panel, capital(shades.label), theme)
     heading(made, surface.title, theme)
     return made
 
 
 def draw(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme = LIGHT) -> None:
-    """One lit surface with its path, on 3-D axes.
+    """One lit surface with its axes and its path.
 
     Args:
-        panel: axes with matplotlib's projection ``3d``.
+        panel: of a figure.
         surface: that the layer is of.
         layer: losses, shape [x, y].
         shades: its scale and colours.
         theme: of colours.
     """
+    from matplotlib.collections import PolyCollection
+
+    camera, coarse = Camera(), heights(layer, shades)
+    box(panel, camera, surface, shades, theme)
+    pieces = _facets(camera, finer(coarse, FINE), shades.cmap)
+    path = _path(surface, coarse)
+    for kind, colour, width in (("outline", HALO, 3.4), ("path", PATH, 1.7)):
+        pieces += _strokes(camera, path, kind, colour, width)
+    pieces.sort(key=lambda piece: -piece[0])
+    _, corners, faces, edges, widths = zip(*pieces, strict=True)
+    panel.add_collection(PolyCollection(
+        corners, facecolors=faces, edgecolors=edges, linewidths=widths, capstyle="round",
+        joinstyle="round", rasterized=True,
+    ))  # fmt: skip
+    _stops(panel, camera, surface, coarse, path)
+
+
+Piece = tuple[float, Grid, Any, Any, float]
+"""Depth, corners [n, 2], colour, colour of the edge, width of the edge."""
+
+
+def _facets(camera: Camera, height: Grid, cmap: str) -> list[Piece]:
+    """The facets of a surface, and the lines that show its form where colour alone does not."""
     import matplotlib
 
-    coarse = heights(layer, shades)
-    height = finer(coarse, FINE)
-    x, y = (np.linspace(axis.values[0], axis.values[-1], n)
-            for axis, n in zip(surface.axes, height.shape, strict=True))  # fmt: skip
-    colours = matplotlib.colormaps[shades.cmap](height)[..., :3] * lit(height)[..., None]
-    grid = np.meshgrid(x, y, indexing="ij")
-    panel.plot_surface(*grid, height, facecolors=np.clip(colours, 0, 1), rcount=len(x),
-                       ccount=len(y), linewidth=0, antialiased=False, shade=False,
-                       rasterized=True)  # fmt: skip
-    _mesh(panel, surface, height, x, y)
-    _path(panel, surface, coarse)
-    _axes(panel, surface, shades, theme)
+    x, y = (np.linspace(-1, 1, n) for n in height.shape)
+    solid = np.stack([*np.meshgrid(x, y, indexing="ij"), height * HEIGHT], axis=-1)
+    flat, depth = camera.see(solid)
+    mean = _middle(height)
+    colours = matplotlib.colormaps[cmap](mean)
+    colours[..., :3] = np.clip(colours[..., :3] * lit(height)[..., None], 0, 1)
+    corners = np.stack([flat[:-1, :-1], flat[1:, :-1], flat[1:, 1:], flat[:-1, 1:]], axis=2)
+    far, seen = _middle(depth), np.argwhere(np.isfinite(mean))
+    found: list[Piece] = [
+        (far[i, j], corners[i, j], colours[i, j], colours[i, j], 0.4) for i, j in seen
+    ]
+    every = max(1, min(mean.shape) // MESH)
+    for i, j in seen:
+        for place, end in ((i, 3), (j, 1)):
+            if place % every == 0:
+                edge = corners[i, j][[0, end]]
+                found.append((far[i, j] - NEARER["mesh"], edge, CLEAR, (1, 1, 1, 0.35), 0.45))
+    return found
+
+
+CLEAR = (0.0, 0.0, 0.0, 0.0)
+
+
+def _middle(grid: Grid) -> Grid:
+    """The mean of the four corners of each cell."""
+    found: Grid = (grid[:-1, :-1] + grid[1:, :-1] + grid[1:, 1:] + grid[:-1, 1:]) / 4
+    return found
 
 
 def lit(height: Grid) -> Grid:
-    """How bright each point of a surface is: a lamp from the upper left, and some gloss."""
-    slope = np.gradient(height, 1 / (height.shape[0] - 1), 1 / (height.shape[1] - 1))
-    normal = np.stack([-slope[0], -slope[1], np.full_like(height, 1.6)])
-    normal /= np.linalg.norm(normal, axis=0)
-    lamp = np.array([-0.45, -0.55, 0.7])
-    share = np.einsum("k,kij->ij", lamp / np.linalg.norm(lamp), normal)
-    found: Grid = 0.62 + 0.42 * np.clip(share, 0, 1) + 0.28 * np.clip(share, 0, 1) ** 24
+    """How bright each facet of a surface is: a lamp from the upper left, and some gloss."""
+    a, b, c, d = height[:-1, :-1], height[1:, :-1], height[1:, 1:], height[:-1, 1:]
+    dx = (b + c - a - d) / 2 * (height.shape[0] - 1)
+    dy = (c + d - a - b) / 2 * (height.shape[1] - 1)
+    lamp = np.array([0.45, 0.55, 0.7]) / np.linalg.norm([0.45, 0.55, 0.7])
+    share = np.clip((lamp[0] * dx + lamp[1] * dy + lamp[2] * 1.6) / np.hypot(np.hypot(dx, dy), 1.6),
+                    0, 1)  # fmt: skip
+    found: Grid = 0.62 + 0.42 * share + 0.28 * share**24
     return found
+
+
+def _path(surface: Surface, height: Grid) -> Grid:
+    """The path as points of the box, so close that it keeps to the surface: shape [n, 3]."""
+    points = np.array([mark.point for mark in surface.marks if not mark.name]).reshape(-1, 2)
+    if len(points) < 3:
+        return np.zeros((0, 3))
+    fine = np.concatenate([points[:1], *(np.linspace(a, b, 9)[1:] for a, b in pairwise(points))])
+    return on_surface(surface, height, fine)
+
+
+def on_surface(surface: Surface, height: Grid, points: Grid) -> Grid:
+    """Points of the plane [n, 2] as points of the box, just above the surface: [n, 3]."""
+    axes = [np.asarray(axis.values) for axis in surface.axes]
+    share = [2 * (p - a[0]) / (a[-1] - a[0]) - 1 for p, a in zip(points.T, axes, strict=True)]
+    return np.stack([*share, sample(surface, height, points) * HEIGHT + LIFT], axis=1)
+
+
+def _strokes(camera: Camera, path: Grid, kind: str, colour: str, width: float) -> list[Piece]:
+    flat, depth = camera.see(path)
+    return [
+        ((depth[k] + depth[k + 1]) / 2 - NEARER[kind], flat[k : k + 2], CLEAR, colour, width)
+        for k in range(len(path) - 1)
+        if np.isfinite(depth[k : k + 2]).all()
+    ]
+
+
+def _stops(panel: Any, camera: Camera, surface: Surface, height: Grid, path: Grid) -> None:
+    """Where the path begins, and the checkpoints."""
+    if len(path):
+        panel.plot(*camera.see(path[:1])[0].T, "o", ms=7, mfc=PATH, mec=HALO, mew=1.3, zorder=7)
+    ends = np.array([m.point for m in surface.marks if m.name] or [(0.0, 0.0)])
+    panel.plot(*camera.see(on_surface(surface, height, ends))[0].T, **STAR, zorder=8)
+
+
+def heights(layer: Grid, shades: Shades) -> Grid:
+    """Losses as heights from 0 to 1; NaN stays."""
+    low, high = shades.low, shades.high
+    kept = np.clip(layer, low, high)
+    if shades.log:
+        found: Grid = np.log(kept / low) / math.log(high / low)
+        return found
+    return (kept - low) / (high - low)
 
 
 def finer(layer: Grid, least: int) -> Grid:
@@ -88,40 +175,6 @@ def finer(layer: Grid, least: int) -> Grid:
     gaps = torch.from_numpy(np.isnan(layer).astype(float))[None, None]
     near = torch.nn.functional.interpolate(gaps, size, mode="nearest")
     return torch.where(near > 0, torch.nan, found)[0, 0].numpy()
-
-
-def _mesh(panel: Any, surface: Surface, height: Grid, x: Grid, y: Grid) -> None:
-    """Lines along both axes, which show the form where colour alone does not."""
-    for k in np.linspace(0, len(x) - 1, MESH).round().astype(int):
-        panel.plot(np.full_like(y, x[k]), y, height[k] + 0.002, color="#ffffff", lw=0.35, alpha=0.4)
-    for k in np.linspace(0, len(y) - 1, MESH).round().astype(int):
-        panel.plot(x, np.full_like(x, y[k]), height[:, k] + 0.002, color="#ffffff", lw=0.35,
-                   alpha=0.4)  # fmt: skip
-
-
-def heights(layer: Grid, shades: Shades) -> Grid:
-    """Losses as heights from 0 to 1; NaN stays."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = shades.low, shades.high
-        kept = np.clip(layer, low, high)
-        if shades.log:
-            found: Grid = np.log(kept / low) / math.log(high / low)
-            return found
-        return (kept - low) / (high - low)
-
-
-def _path(panel: Any, surface: Surface, height: Grid) -> None:
-    points = np.array([mark.point for mark in surface.marks])
-    if len(points) > 2:
-        fine = np.concatenate([
-            np.linspace(a, b, 12) for a, b in pairwise(points)
-        ])  # fmt: skip
-        z = sample(surface, height, fine) + LIFT
-        panel.plot(*fine.T, z, color="#14171c", lw=3.2, zorder=5, solid_capstyle="round")
-        panel.plot(*fine.T, z, color="#ffffff", lw=1.6, zorder=6, solid_capstyle="round")
-        panel.plot(*points[:1].T, z[:1], "o", ms=7, mfc="#ffffff", mec="#14171c", zorder=7)
-    ends = np.array([m.point for m in surface.marks if m.name] or [(0.0, 0.0)])
-    panel.plot(*ends.T, sample(surface, height, ends) + LIFT, **STAR, zorder=8)
 
 
 def sample(surface: Surface, layer: Grid, points: Grid) -> Grid:
@@ -139,26 +192,3 @@ def sample(surface: Surface, layer: Grid, points: Grid) -> Grid:
         + layer[i, j + 1] * (1 - s) * t + layer[i + 1, j + 1] * s * t
     )  # fmt: skip
     return found
-
-
-def _axes(panel: Any, surface: Surface, shades: Shades, theme: Theme) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    panel.view_init(ELEVATION, AZIMUTH)
-    panel.set_box_aspect((1, 1, 0.62), zoom=0.98)
-    panel.set_facecolor(theme.paper)
-    for axis in (panel.xaxis, panel.yaxis, panel.zaxis):
-        axis.set_pane_color((0, 0, 0, 0))
-        axis.line.set_color(theme.rule)
-        axis._axinfo["grid"].update(color=theme.rule, linewidth=0.5)
-        axis._axinfo["tick"].update(inward_factor=0, outward_factor=0)
-    panel.tick_params(labelsize=7.5, colors=theme.muted, pad=0)
-    for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-    values = ticks(shades.low, shades.high, shades.log, 5)
-    panel.set_zticks(heights(np.array(values), shades), [f"{v:g}" for v in values])
-    names = [axis.label.split(" (")[0] for axis in surface.axes]
-    panel.set_xlabel(names[0], color=theme.muted, fontsize=8.5, labelpad=4)
-    panel.set_ylabel(names[1], color=theme.muted, fontsize=8.5, labelpad=4)
-    panel.set_zlabel(shades.label, color=theme.muted, fontsize=8.5, labelpad=4)
-    panel.set_zlim(0, 1.02)

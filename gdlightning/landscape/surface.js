@@ -110,7 +110,8 @@
       ? 1 : -1;
     const back = [far(0), far(1)], layer = data.layers[view.layer], scale = scaleOf(layer);
     const marks = data.axes.map((a) => ticks(a.low, a.high, false, 5)
-      .map((v) => [v, 2 * (v - a.low) / (a.high - a.low) - 1]));
+      .map((v) => [v, 2 * (v - a.low) / (a.high - a.low) - 1])
+      .filter(([, at]) => Math.abs(at) < 0.97)); // the corners belong to two axes
     for (const k of [0, 1]) for (const [v, at] of marks[k]) {
       const on = (other, z) => (k ? [other, at, z] : [at, other, z]);
       line(on(-1, 0), on(1, 0), rule, 1);

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
+from gdlightning.errors import UserError
 from gdlightning.landscape.mean_loss import MeanLoss
 from gdlightning.landscape.plane import Plane
 from gdlightning.storage.write import write_json
@@ -91,6 +92,27 @@ class Surface:
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def read(cls, file: Path) -> Surface:
+        """What ``measure`` has written to a file, whole.
+
+        Raises:
+            UserError: it is no such file, or was cut short.
+        """
+        try:
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            axes = tuple(Scale(a["label"], a["unit"], tuple(a["values"])) for a in kept["axes"])
+            marks = tuple(
+                Mark(m["step"], tuple(m["point"]), m["losses"], m["name"]) for m in kept["marks"]
+            )
+            losses = {split: _numbers(values) for split, values in kept["losses"].items()}
+            return cls(kept["title"], axes, losses, kept["centre"], marks, kept["facts"],
+                       kept["digest"])  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{file} holds no whole landscape; gdl landscape RUN writes it."
+            ) from error
 
 
 def measure(
@@ -178,10 +200,12 @@ def _former(file: Path, digest: str, splits: list[str]) -> dict[str, list[float]
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["digest"] != digest:
             return fresh
-        found = {
-            s: [math.nan if x is None else float(x) for x in kept["losses"][s]] for s in splits
-        }
+        found = {split: _numbers(kept["losses"][split]) for split in splits}
     except (OSError, ValueError, KeyError, TypeError):
         return fresh
     least = min(map(len, found.values()))
     return {split: losses[:least] for split, losses in found.items()}
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else float(value) for value in values]

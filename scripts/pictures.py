@@ -1,0 +1,91 @@
+"""The pictures of README and docs/landscape.md, from trainings and races that this makes.
+
+python scripts/pictures.py [--output docs/pictures]: some minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gdlightning.__main__ import main as gdl
+from gdlightning.drawing import style
+from gdlightning.drawing.style import DARK, LIGHT, Theme, save
+from gdlightning.landscape.picture import capital, contour, heading, shades_of, slices
+from gdlightning.landscape.relief import draw, relief
+from gdlightning.landscape.surface import Surface
+
+CONFIG = str(Path(__file__).resolve().parent.parent / "configs" / "tabular.yaml")
+QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")
+TRAINED = (
+    "--model.net.hidden", "[32,32,32,32]", "--model.net.activation", "tanh",
+    "--model.net.dropout", "0", "--optimizer", "sgd", "--optimizer.lr", "0.2",
+    "--schedule", "constant", "--clip", "none", "--trainer.max_epochs", "20",
+)  # fmt: skip
+"""Without normalisation, at a large learning rate: the path bends, the surface has a ridge."""
+RACE = "gd,momentum,sgd,rmsprop,adam,lion,lbfgs"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
+    output = parser.parse_args().output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        landscapes(output)
+        run("paths", "rosenbrock", "--optimizers", RACE, "--steps", "1000", "--output", "race")
+        for suffix in (".png", ".gif"):
+            shutil.copy(f"race/rosenbrock{suffix}", output / f"race{suffix}")
+        os.chdir(output)
+
+
+def landscapes(output: Path) -> None:
+    """A net's training seen in the plane of its path, at random, and on the way to another."""
+    fit = ("fit", "--config", CONFIG, *QUIET, *TRAINED)
+    run(*fit, "--name", "tanh", "--checkpoint.every_n_steps", "2", "--checkpoint.keep", "2000")
+    run(*fit, "--name", "other", "--seed", "1")
+    trained = "runs/tanh/version_0"
+    path = measured(trained, "--directions", "path", "--size", "81", "--extent", "0.6")
+    around = measured(trained, "--size", "61")
+    between = measured(trained, "--directions", "between", "--dims", "1", "--size", "101", "--to",
+                       "runs/other/version_0")  # fmt: skip
+    for theme, mark in ((LIGHT, ""), (DARK, "-dark")):
+        save(banner(path, theme), output / f"landscape{mark}.png", dpi=140)
+        save(relief(around, theme), output / f"landscape-random{mark}.png", dpi=110)
+        save(slices(between, theme), output / f"landscape-between{mark}.png", dpi=110)
+
+
+def banner(surface: Surface, theme: Theme) -> Any:
+    """The training loss from the side and from above."""
+    shades = shades_of(surface)["train"]
+    layer = surface.layers()["train"].numpy()
+    made, (side, above) = style.figure(1, 2, size=(6.3, 4.8), theme=theme)
+    draw(side, surface, layer, shades, theme)
+    style.title(side, capital(shades.label), theme)
+    contour(above, surface, layer, shades, theme)
+    style.title(above, "The same from above", theme)
+    style.legend(above, DARK, loc="upper right", handletextpad=0.3)
+    heading(made, "The training loss of a network, and the way that SGD took through it", theme)
+    return made
+
+
+def measured(*flags: str) -> Surface:
+    """A surface by the command line."""
+    run("landscape", *flags, "--output", "seen")
+    newest = max(Path("seen").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+    return Surface.read(newest)
+
+
+def run(*arguments: str) -> None:
+    """A verb that must succeed."""
+    if gdl(list(arguments)):
+        raise SystemExit(f"gdl {' '.join(arguments)} failed")
+
+
+if __name__ == "__main__":
+    main()
