@@ -51,7 +51,7 @@ def _draw_spectrum(panel: Any, record: dict[str, Any], density: Density) -> None
     _draw_limit(panel, record["stability"], float(grid[-1]))
     name = f"{record['run']}, step {record['step']:,}"
     style.title(panel, f"Spectrum of the Hessian: {name}")
-    style.legend(panel, loc="upper right")
+    style.legend(panel, loc="upper center")
 
 
 def _draw_limit(panel: Any, stands: dict[str, Any] | None, right: float) -> None:
