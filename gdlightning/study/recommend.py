@@ -151,7 +151,7 @@ def _adjust(facts: Facts, found: Recommendation) -> None:
         found.because(
             f"optimizer.lr: {optimizer['lr']:g}, three times as much",
             f"{facts.steps:,} steps are few, and must be larger",
-            "docs/benchmarks.md of gdlightning, six tasks",
+            "a rule of thumb; --measure tells on your data",
         )
     if facts.batch > LARGE and not facts.finetuning:
         factor = (facts.batch / LARGE) ** (0.5 if adaptive else 1.0)
