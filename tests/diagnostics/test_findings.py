@@ -169,7 +169,7 @@ def test_a_saddle_is_negative_curvature_with_a_small_gradient(
 )
 def test_sharpness_is_told_by_the_stability_limit(product: float, name: str) -> None:
     record = Record.of(lines(FALLING))
-    stands = {"product": measured(product), "limit": 2.0, "formula": "2"}
+    stands = {"at_peak": measured(product), "limit": 2.0, "formula": "2"}
     record.curvature = {
         "top": [measured(20.0)], "bottom": [measured(-0.1)], "gradient_norm": 1.0, "loss": 0.1,
         "stability": stands, "optimizer": "sgd", "adaptive_sharpness": measured(3.0),

@@ -68,9 +68,9 @@ def _sharpness(found: dict[str, Any]) -> Iterator[Verdict]:
     ]
     if not stands or not stands.get("limit"):
         return
-    product = stands["product"]["value"]
+    product = stands["at_peak"]["value"]  # a schedule may have ended at 0
     share = product / stands["limit"]
-    told.append(f"λ·lr is {product:.3g}, and {found['optimizer']} is stable below "
+    told.append(f"λ·lr at the peak rate is {product:.3g}, and {found['optimizer']} is stable below "
                 f"{stands['limit']:.3g} ({stands['formula']}).")  # fmt: skip
     told.append(CAVEAT)
     if share > EDGE:

@@ -74,7 +74,7 @@ def _verdict(record: Record, begin: int, end: int, when: str, loss: float) -> Ve
         severity="warning",
         title=f"The loss is on a plateau {when}.",
         evidence=tuple(told),
-        advice=("gdl curvature RUN tells whether it is a saddle",
+        advice=("gdl diagnose RUN --curvature tells whether it is a saddle",
                 "a larger --optimizer.lr, momentum or an adaptive optimizer"),
         first=begin,
         picture="loss",
