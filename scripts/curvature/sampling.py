@@ -54,7 +54,8 @@ def main() -> None:
         within = (off.abs() < 2 * told).float().mean()
         mean = wanted[name].value + float(off.mean())
         print(
-            f"| {name} | {wanted[name].value:.3g} | {mean:.3g} | ± {told.mean():.2g} | {within:.0%} |"
+            f"| {name} | {wanted[name].value:.3g} | {mean:.3g} | ± {told.mean():.2g} "
+            f"| {within:.0%} |"
         )
 
 

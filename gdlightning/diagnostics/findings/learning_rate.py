@@ -41,7 +41,7 @@ def find(record: Record) -> Iterator[Verdict]:
         title=f"The learning rate is too {'small' if small else 'large'}"
         + (" for this many steps." if small else "."),
         evidence=(*_evidence(found), _sure(chances[side])),
-        advice=(_advice(rate, found, small), "gdl recommend --measure with the same config tries some"),
+        advice=(_advice(rate, found, small), "gdl recommend --measure tries some on this config"),
         symptoms=("plateau",) if small else ("plateau", "diverged", "loss-spikes", "dead-units",
                                              "warmup-missing", "warmup-too-short"),
         picture="gain",
