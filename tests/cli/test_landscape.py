@@ -109,8 +109,8 @@ class Data(L.LightningDataModule):
 def test_a_module_and_data_of_someone_elses(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("surveyed.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    result = gdl("fit", "--model", "surveyed.Module", "--data", "surveyed.Data", "--name", "mine", *QUIET,
-                 "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "2",
+    result = gdl("fit", "--model", "surveyed.Module", "--data", "surveyed.Data", "--name", "mine",
+                 *QUIET, "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "2",
                  "--checkpoint.keep", "9")  # fmt: skip
     assert result.code == 0, result.err
     run = "runs/mine/version_0"
