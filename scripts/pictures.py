@@ -1,6 +1,6 @@
-"""The pictures of README and docs/landscape.md, from trainings and races that this makes.
+"""The pictures and pages of README and docs/landscape.md, from trainings that this makes.
 
-python scripts/pictures.py [--output docs/pictures]: some minutes on two cores.
+python scripts/pictures.py [--output docs]: some minutes on two cores.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from gdlightning.__main__ import main as gdl
 from gdlightning.drawing import style
 from gdlightning.drawing.style import DARK, LIGHT, Theme, save
+from gdlightning.landscape.camera import Camera
 from gdlightning.landscape.picture import capital, contour, heading, shades_of, slices
 from gdlightning.landscape.relief import draw, relief
 from gdlightning.landscape.surface import Surface
@@ -32,15 +33,19 @@ RACE = "gd,momentum,sgd,rmsprop,adam,lion,lbfgs"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--output", type=Path, default=Path("docs"))
     output = parser.parse_args().output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
+    pictures, pages = output / "pictures", output / "pages"
+    pictures.mkdir(parents=True, exist_ok=True)
+    pages.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        landscapes(output)
+        landscapes(pictures)
         run("paths", "rosenbrock", "--optimizers", RACE, "--steps", "1000", "--output", "race")
         for suffix in (".png", ".gif"):
-            shutil.copy(f"race/rosenbrock{suffix}", output / f"race{suffix}")
+            shutil.copy(f"race/rosenbrock{suffix}", pictures / f"race{suffix}")
+        shutil.copy("race/rosenbrock.html", pages / "race.html")
+        shutil.copy("seen/path.html", pages / "landscape.html")
         os.chdir(output)
 
 
@@ -54,9 +59,11 @@ def landscapes(output: Path) -> None:
     around = measured(trained, "--size", "61")
     between = measured(trained, "--directions", "between", "--dims", "1", "--size", "101", "--to",
                        "runs/other/version_0")  # fmt: skip
+    curved = measured(trained, "--directions", "eigen", "--size", "61")
     for theme, mark in ((LIGHT, ""), (DARK, "-dark")):
         save(banner(path, theme), output / f"landscape{mark}.png", dpi=140)
         save(relief(around, theme), output / f"landscape-random{mark}.png", dpi=110)
+        save(relief(curved, theme), output / f"landscape-eigen{mark}.png", dpi=110)
         save(slices(between, theme), output / f"landscape-between{mark}.png", dpi=110)
 
 
@@ -65,7 +72,7 @@ def banner(surface: Surface, theme: Theme) -> Any:
     shades = shades_of(surface)["train"]
     layer = surface.layers()["train"].numpy()
     made, (side, above) = style.figure(1, 2, size=(6.3, 4.8), theme=theme)
-    draw(side, surface, layer, shades, theme)
+    draw(side, surface, layer, shades, theme, Camera())
     style.title(side, capital(shades.label), theme)
     contour(above, surface, layer, shades, theme)
     style.title(above, "The same from above", theme)

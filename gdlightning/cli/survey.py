@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_
 from gdlightning.cli.restore import batches, restore
 from gdlightning.errors import UserError
 from gdlightning.landscape import planes
+from gdlightning.landscape.eigen import sharpest
 from gdlightning.landscape.mean_loss import MeanLoss
 from gdlightning.landscape.path import Stop, project, stops
 from gdlightning.landscape.plane import Plane
@@ -37,9 +39,10 @@ def survey(given: argparse.Namespace) -> tuple[Surface, Path, Path]:
     content = read_checkpoint(path)
     module, data = restore(str(path))
     module.to(_device(given.device))
+    data = module if data is None else data  # it may have loaders of its own
     mean_loss = _mean_loss(given, module, data)
-    plane, marks, where = _plane(given, mean_loss, path)
     facts = _facts(given, mean_loss, content, path)
+    plane, marks, where = _plane(given, mean_loss, path, facts["step"])
     name = f"{run.parent.name}/{run.name}"
     title = where.format(name=name, **facts)
     folder = Path(given.output) if given.output else run / "landscape"
@@ -72,13 +75,20 @@ def _batches(given: argparse.Namespace, module: L.LightningModule, data: Any, sp
 
 
 def _plane(
-    given: argparse.Namespace, mean_loss: MeanLoss, path: Path
+    given: argparse.Namespace, mean_loss: MeanLoss, path: Path, step: int
 ) -> tuple[Plane, list[Mark], str]:
-    """The plane, the checkpoints in it, and what is seen in words."""
+    """The plane, the checkpoints in it, and what is seen in words.
+
+    Raises:
+        UserError: the checkpoint's loss is not finite, or there is no such plane.
+    """
     centre, size, dims = mean_loss.weights, given.size, given.dims
+    own = mean_loss.at(centre)
+    if not all(map(math.isfinite, own.values())):
+        raise UserError(f"The loss of {path} is not finite; there is nothing to see around it.")
     generator = torch.Generator().manual_seed(given.seed)
     if given.directions == "path":
-        passed = [_moved(stop, centre) for stop in stops(path.parent, list(centre))]
+        passed = [_moved(stop, centre) for stop in stops(path.parent, list(centre), step)]
         plane = planes.path_plane(passed, dims, size, given.extent)
         marks = _passed(mean_loss, passed, plane)
         return plane, marks, "Loss of {name} in the plane of {optimizer}'s path to step {step:,}"
@@ -87,14 +97,21 @@ def _plane(
         plane = planes.between_plane(centre, other.weights, dims, size, given.extent, generator)
         ends = ((0.0,) * dims, (1.0,) + (0.0,) * (dims - 1))
         marks = [
-            Mark(0, ends[0], mean_loss.at(centre), str(given.run)),
+            Mark(step, ends[0], own, str(given.run)),
             Mark(other.step, ends[1], mean_loss.at(other.weights), str(given.to)),
         ]
         return plane, marks, "Loss of {name} on the way to another checkpoint"
     if given.directions == "eigen":
-        raise UserError("not yet")
+        curves = sharpest(mean_loss.module, _curved(mean_loss), dims, given.seed)
+        plane = planes.eigen_plane(centre, curves, size, given.extent)
+        return plane, [], "Loss of {name} around step {step:,}, where it curves most"
     plane = planes.random_plane(centre, dims, size, given.extent, generator)
     return plane, [], "Loss of {name} around step {step:,}, along random directions"
+
+
+def _curved(mean_loss: MeanLoss) -> Sequence[Any]:
+    """The batches of the loss whose curvature is meant: those of training, where it is shown."""
+    return next(iter(mean_loss.splits.values()))
 
 
 def _moved(stop: Stop, like: dict[str, Tensor]) -> Stop:

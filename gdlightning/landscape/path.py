@@ -45,12 +45,13 @@ class Principal:
     points: Tensor
 
 
-def stops(folder: Path, names: Sequence[str]) -> list[Stop]:
-    """The weights in all of a run's checkpoints, in the order of their steps.
+def stops(folder: Path, names: Sequence[str], until: int) -> list[Stop]:
+    """The weights in a run's checkpoints, in the order of their steps.
 
     Args:
         folder: that the checkpoints are in.
         names: of the parameters.
+        until: the last step that counts.
 
     Raises:
         UserError: there are too few, or a damaged one.
@@ -59,8 +60,8 @@ def stops(folder: Path, names: Sequence[str]) -> list[Stop]:
     for path in sorted(folder.glob("*.ckpt")):
         content = read(path)
         kept = content["state_dict"]
-        if set(names) <= set(kept):
-            step = int(content["global_step"])
+        step = int(content["global_step"])
+        if step <= until and set(names) <= set(kept):
             found[step] = Stop(step, {name: kept[name] for name in names})
     if len(found) < FEWEST:
         raise UserError(

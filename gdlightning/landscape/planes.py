@@ -8,6 +8,7 @@ import torch
 
 from gdlightning.errors import UserError
 from gdlightning.landscape.directions import across, difference, dot, random_direction
+from gdlightning.landscape.eigen import Curve
 from gdlightning.landscape.path import Stop, principal
 from gdlightning.landscape.plane import Axis, Plane, Weights, coordinates
 
@@ -101,30 +102,23 @@ def path_plane(path: Sequence[Stop], dims: int, size: int, extent: float | None)
     return Plane(path[-1].weights, tuple(axes))
 
 
-def eigen_plane(
-    centre: Weights,
-    directions: Sequence[Weights],
-    values: Sequence[float],
-    size: int,
-    extent: float | None,
-) -> Plane:
+def eigen_plane(centre: Weights, curves: Sequence[Curve], size: int, extent: float | None) -> Plane:
     """Along the eigenvectors of the Hessian with the largest eigenvalues.
 
     Args:
         centre: the checkpoint's weights.
-        directions: eigenvectors of unit length.
-        values: their eigenvalues.
+        curves: the eigenvectors, one or two.
         size: grid points along each.
         extent: from the centre to each side, as a Euclidean distance; to where the parabola of
             the first eigenvalue has risen by 1, if not given.
     """
-    top = max(abs(values[0]), 1e-12)
+    top = max(abs(curves[0].value), 1e-12)
     reach = (2 / top) ** 0.5 if extent is None else extent
     return Plane(
         centre,
         tuple(
-            Axis(direction, f"eigenvector {k + 1} of the Hessian (λ = {value:.3g})", DISTANCE,
-                 coordinates(-reach, reach, size))
-            for k, (direction, value) in enumerate(zip(directions, values, strict=True))
+            Axis(curve.direction, f"eigenvector {k + 1} of the Hessian (λ = {curve.value:.3g})",
+                 DISTANCE, coordinates(-reach, reach, size))
+            for k, curve in enumerate(curves)
         ),
     )  # fmt: skip

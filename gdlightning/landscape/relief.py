@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import LIGHT, Theme
 from gdlightning.landscape.camera import HEIGHT, Camera, box
+from gdlightning.landscape.heights import at, finer, heights, lit, on_surface
 from gdlightning.landscape.picture import HALO, PATH, STAR, Grid, capital, heading, shades_of
 from gdlightning.landscape.shades import Shades
 from gdlightning.landscape.surface import Surface
 
 FINE, MESH = 100, 20
 """Facets along each side at least, and cells of the mesh."""
-LIFT = 0.012
-"""How far the path lies above the surface."""
 NEARER = {"mesh": 0.02, "outline": 0.05, "path": 0.09}
 """What is drawn on the surface is sorted as if it were nearer by so much."""
 
@@ -35,19 +34,22 @@ def relief(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
         columns: of panels, at most.
     """
     shown = shades_of(surface, whole=True)
+    camera = open_view(surface, shown)
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     made, panels = style.figure(rows, columns, size=(5.9, 4.5), theme=theme)
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
     for panel, (split, shades) in zip(panels, shown.items(), strict=False):
-        draw(panel, surface, surface.layers()[split].numpy(), shades, theme)
+        draw(panel, surface, surface.layers()[split].numpy(), shades, theme, camera)
         style.title(panel, capital(shades.label), theme)
     heading(made, surface.title, theme)
     return made
 
 
-def draw(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme = LIGHT) -> None:
+def draw(
+    panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme, camera: Camera
+) -> None:
     """One lit surface with its axes and its path.
 
     Args:
@@ -56,22 +58,50 @@ def draw(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme
         layer: losses, shape [x, y].
         shades: its scale and colours.
         theme: of colours.
+        camera: that looks at it.
     """
     from matplotlib.collections import PolyCollection
 
-    camera, coarse = Camera(), heights(layer, shades)
+    coarse = heights(layer, shades)
     box(panel, camera, surface, shades, theme)
     pieces = _facets(camera, finer(coarse, FINE), shades.cmap)
     path = _path(surface, coarse)
     for kind, colour, width in (("outline", HALO, 3.4), ("path", PATH, 1.7)):
         pieces += _strokes(camera, path, kind, colour, width)
     pieces.sort(key=lambda piece: -piece[0])
-    _, corners, faces, edges, widths = zip(*pieces, strict=True)
-    panel.add_collection(PolyCollection(
-        corners, facecolors=faces, edgecolors=edges, linewidths=widths, capstyle="round",
-        joinstyle="round", rasterized=True,
-    ))  # fmt: skip
+    if pieces:  # there are none where all is a gap
+        _, corners, faces, edges, widths = zip(*pieces, strict=True)
+        panel.add_collection(PolyCollection(
+            corners, facecolors=faces, edgecolors=edges, linewidths=widths, capstyle="round",
+            joinstyle="round", rasterized=True,
+        ))  # fmt: skip
     _stops(panel, camera, surface, coarse, path)
+
+
+def open_view(surface: Surface, shown: Mapping[str, Shades]) -> Camera:
+    """The camera that sees most of the path and the checkpoints; they may lie behind a ridge.
+
+    Args:
+        surface: of two axes.
+        shown: the scale of each layer; the first one counts.
+    """
+    split, shades = next(iter(shown.items()))
+    height = heights(surface.layers()[split].numpy(), shades)
+    points = np.array([mark.point for mark in surface.marks] + [(0.0, 0.0)])
+    places = on_surface(surface, height, points)
+    cameras = [Camera(Camera.yaw + k * math.pi / 2) for k in (0, 1, 3, 2)]
+    return max(cameras, key=lambda camera: _open(camera, height, places))
+
+
+def _open(camera: Camera, height: Grid, places: Grid) -> float:
+    """The share of places that nothing hides: no way from them to the camera meets the surface."""
+    x, y = math.sin(camera.yaw), math.cos(camera.yaw)
+    way = np.array([-x * math.cos(camera.pitch), -y * math.cos(camera.pitch),
+                    math.sin(camera.pitch)])  # fmt: skip
+    rays = places[:, None, :] + np.linspace(0.03, 3, 120)[:, None] * way
+    inside = (np.abs(rays[..., :2]) <= 1).all(axis=-1)
+    below = at(height, rays[..., :2].reshape(-1, 2)).reshape(inside.shape) * HEIGHT > rays[..., 2]
+    return float((~(below & inside).any(axis=1)).mean())
 
 
 Piece = tuple[float, Grid, Any, Any, float]
@@ -111,18 +141,6 @@ def _middle(grid: Grid) -> Grid:
     return found
 
 
-def lit(height: Grid) -> Grid:
-    """How bright each facet of a surface is: a lamp from the upper left, and some gloss."""
-    a, b, c, d = height[:-1, :-1], height[1:, :-1], height[1:, 1:], height[:-1, 1:]
-    dx = (b + c - a - d) / 2 * (height.shape[0] - 1)
-    dy = (c + d - a - b) / 2 * (height.shape[1] - 1)
-    lamp = np.array([0.45, 0.55, 0.7]) / np.linalg.norm([0.45, 0.55, 0.7])
-    share = np.clip((lamp[0] * dx + lamp[1] * dy + lamp[2] * 1.6) / np.hypot(np.hypot(dx, dy), 1.6),
-                    0, 1)  # fmt: skip
-    found: Grid = 0.62 + 0.42 * share + 0.28 * share**24
-    return found
-
-
 def _path(surface: Surface, height: Grid) -> Grid:
     """The path as points of the box, so close that it keeps to the surface: shape [n, 3]."""
     points = np.array([mark.point for mark in surface.marks if not mark.name]).reshape(-1, 2)
@@ -130,13 +148,6 @@ def _path(surface: Surface, height: Grid) -> Grid:
         return np.zeros((0, 3))
     fine = np.concatenate([points[:1], *(np.linspace(a, b, 9)[1:] for a, b in pairwise(points))])
     return on_surface(surface, height, fine)
-
-
-def on_surface(surface: Surface, height: Grid, points: Grid) -> Grid:
-    """Points of the plane [n, 2] as points of the box, just above the surface: [n, 3]."""
-    axes = [np.asarray(axis.values) for axis in surface.axes]
-    share = [2 * (p - a[0]) / (a[-1] - a[0]) - 1 for p, a in zip(points.T, axes, strict=True)]
-    return np.stack([*share, sample(surface, height, points) * HEIGHT + LIFT], axis=1)
 
 
 def _strokes(camera: Camera, path: Grid, kind: str, colour: str, width: float) -> list[Piece]:
@@ -154,41 +165,3 @@ def _stops(panel: Any, camera: Camera, surface: Surface, height: Grid, path: Gri
         panel.plot(*camera.see(path[:1])[0].T, "o", ms=7, mfc=PATH, mec=HALO, mew=1.3, zorder=7)
     ends = np.array([m.point for m in surface.marks if m.name] or [(0.0, 0.0)])
     panel.plot(*camera.see(on_surface(surface, height, ends))[0].T, **STAR, zorder=8)
-
-
-def heights(layer: Grid, shades: Shades) -> Grid:
-    """Losses as heights from 0 to 1; NaN stays."""
-    low, high = shades.low, shades.high
-    kept = np.clip(layer, low, high)
-    if shades.log:
-        found: Grid = np.log(kept / low) / math.log(high / low)
-        return found
-    return (kept - low) / (high - low)
-
-
-def finer(layer: Grid, least: int) -> Grid:
-    """A layer with more points, bicubic between its own, which stay as they are."""
-    factor = max(1, -(-least // (min(layer.shape) - 1)))
-    size = [(n - 1) * factor + 1 for n in layer.shape]
-    given = torch.from_numpy(np.nan_to_num(layer, nan=1.0))[None, None]
-    found = torch.nn.functional.interpolate(given, size, mode="bicubic", align_corners=True)
-    gaps = torch.from_numpy(np.isnan(layer).astype(float))[None, None]
-    near = torch.nn.functional.interpolate(gaps, size, mode="nearest")
-    return torch.where(near > 0, torch.nan, found)[0, 0].numpy()
-
-
-def sample(surface: Surface, layer: Grid, points: Grid) -> Grid:
-    """A layer at any points of the plane, bilinear between those of the grid, shape [points]."""
-    where, corner = [], []
-    for axis, values in zip(surface.axes, points.T, strict=True):
-        grid = np.asarray(axis.values)
-        place = np.interp(values, grid, np.arange(len(grid)))
-        low = np.clip(np.floor(place).astype(int), 0, len(grid) - 2)
-        corner.append(low)
-        where.append(place - low)
-    (i, j), (s, t) = corner, where
-    found: Grid = (
-        layer[i, j] * (1 - s) * (1 - t) + layer[i + 1, j] * s * (1 - t)
-        + layer[i, j + 1] * (1 - s) * t + layer[i + 1, j + 1] * s * t
-    )  # fmt: skip
-    return found

@@ -5,7 +5,7 @@
   const canvas = document.getElementById("surface");
   const readout = document.getElementById("surface-readout");
   const pen = canvas.getContext("2d");
-  const MESH = "rgba(255,255,255,.4)", HEIGHT = 1.15, EYE = 6, FIRST = { yaw: -0.9, pitch: 0.62, zoom: 1 };
+  const MESH = "rgba(255,255,255,.4)", HEIGHT = 1.15, EYE = 6, FIRST = { yaw: data.yaw, pitch: 0.62, zoom: 1 };
   const view = { ...FIRST, layer: Object.keys(data.layers)[0], log: null, mesh: true, path: true,
                  turning: false };
   const [nx, ny] = data.shape;

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gdlightning.drawing import page as html
+from gdlightning.landscape.heights import finer, heights
 from gdlightning.landscape.picture import Grid, capital, contours, shades_of, slices
-from gdlightning.landscape.relief import finer, heights
+from gdlightning.landscape.relief import open_view
 from gdlightning.landscape.shades import Shades, palette
 from gdlightning.landscape.surface import Surface
 
@@ -111,6 +112,7 @@ def _content(surface: Surface) -> dict[str, Any]:
     path = [mark.point for mark in surface.marks] if len(surface.marks) > 2 else []
     return {
         "shape": shape,
+        "yaw": open_view(surface, shades_of(surface, whole=True)).yaw,
         "mesh": max(1, (shape[0] - 1) // 20),
         "axes": [
             {"short": a.label.split(" of the path")[0], "unit": a.unit,

@@ -57,7 +57,19 @@ def test_a_run_is_seen_from_all_sides(fit: Run, gdl: Run) -> None:
     marks = json.loads(Path(path["files"][0]).read_text())["marks"]
     assert [m["step"] for m in marks][:2] == [4, 8]
     assert marks[-1]["point"] == pytest.approx([0.0], abs=1e-9)
+    middle = gdl("landscape", f"{RUN}/checkpoints/previous-5.ckpt", *SMALL, "--directions", "path",
+                 "--split", "train", "--dims", "1", "--output", "middle").json()  # fmt: skip
+    assert 8 < middle["step"] < marks[-1]["step"]
+    assert json.loads(Path(middle["files"][0]).read_text())["marks"][-1]["step"] == middle["step"]
+    assert middle["files"][0] == "middle/path-1d.json"
     assert marks[-1]["losses"]["train"] == pytest.approx(path["centre"]["train"], rel=1e-6)
+
+    curved = measured(gdl, "--directions", "eigen", "--split", "train", "--batches", "1",
+                      "--dims", "1")  # fmt: skip
+    assert "eigenvector 1 of the Hessian" in curved["axes"][0]["label"]
+    assert curved["centre"]["train"] <= max(
+        json.loads(Path(curved["files"][0]).read_text())["losses"]["train"]
+    )
 
     first = f"{RUN}/checkpoints/previous-8.ckpt"
     between = measured(gdl, "--directions", "between", "--to", first, "--dims", "1",

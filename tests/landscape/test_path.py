@@ -61,7 +61,7 @@ def test_stops_are_read_in_the_order_of_their_steps(tmp_path: Path) -> None:
     for name, step in (("last", 40), ("previous-1", 20), ("best-epoch=1-step=20", 20), ("x", 30)):
         content = {"state_dict": {"w": torch.ones(2) * step, "gone": torch.ones(1)}}
         write({**content, "global_step": step}, tmp_path / f"{name}.ckpt")
-    found = stops(tmp_path, ["w"])
+    found = stops(tmp_path, ["w"], until=40)
     assert [s.step for s in found] == [20, 30, 40]
     assert found[0].weights["w"].tolist() == [20, 20]
     assert set(found[0].weights) == {"w"}
@@ -70,4 +70,4 @@ def test_stops_are_read_in_the_order_of_their_steps(tmp_path: Path) -> None:
 def test_too_few_stops_are_told_with_what_to_set(tmp_path: Path) -> None:
     write({"state_dict": {"w": torch.ones(2)}, "global_step": 1}, tmp_path / "last.ckpt")
     with pytest.raises(UserError, match=r"--checkpoint.every_n_steps 5 --checkpoint.keep 1000"):
-        stops(tmp_path, ["w"])
+        stops(tmp_path, ["w"], until=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from PIL import Image
 
 from gdlightning.drawing.style import DARK, LIGHT, Theme, save
 from gdlightning.landscape.functions import find
+from gdlightning.landscape.heights import at, finer, heights, on_surface
 from gdlightning.landscape.picture import contours, shades_of, slices, ticks
 from gdlightning.landscape.race import race
 from gdlightning.landscape.race_film import FRAMES, SIZE, film
 from gdlightning.landscape.race_picture import picture
-from gdlightning.landscape.relief import finer, heights, relief, sample
+from gdlightning.landscape.relief import open_view, relief
 from gdlightning.landscape.shades import Shades, palette
 from gdlightning.landscape.surface import Mark, Scale, Surface
 
@@ -94,11 +96,27 @@ def test_a_finer_layer_keeps_the_measured_points() -> None:
     np.testing.assert_allclose(found[::4, ::4], layer, atol=1e-12)
 
 
-def test_a_sample_is_bilinear() -> None:
-    layer = np.add.outer(2 * np.array(X), 3 * np.array(Y))  # linear: bilinear is exact
+def test_heights_between_the_points_are_bilinear() -> None:
+    height = np.add.outer(2 * np.array(X), 3 * np.array(Y))  # linear: bilinear is exact
     points = np.array([[0.0, 0.0], [0.3, -0.7], [1.0, 1.0], [-1.0, 0.2]])
-    found = sample(surface(), layer, points)
-    np.testing.assert_allclose(found, 2 * points[:, 0] + 3 * points[:, 1])
+    np.testing.assert_allclose(at(height, points), 2 * points[:, 0] + 3 * points[:, 1])
+    placed = on_surface(surface(), height, points)  # its axes run from -1 to 1 as the floor does
+    np.testing.assert_allclose(placed[:, :2], points)
+
+
+@pytest.mark.parametrize("side", [(0, -1), (0, 1), (1, -1), (1, 1)])
+def test_the_camera_does_not_stand_behind_a_wall(side: tuple[int, int]) -> None:
+    """A wall along one side, high enough to hide the middle from there alone."""
+    k, sign = side
+    grid = np.stack(np.meshgrid(X, X, indexing="ij"))
+    losses = 1 + 9 * (sign * grid[k] > 0.6)
+    axes = (Scale("", "", X), Scale("", "", X))
+    walled = Surface("", axes, {"train": losses.ravel().tolist()}, {"train": 1.0})
+    camera = open_view(walled, shades_of(walled))
+    wall = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    wall[0, k], wall[1, k] = sign, -sign
+    _, depth = camera.see(wall)
+    assert depth[0] > depth[1]  # the wall is behind
 
 
 @given(low=st.floats(1e-6, 1e3), ratio=st.floats(1.5, 1e8), log=st.booleans())
@@ -130,3 +148,14 @@ def test_a_race_is_drawn_and_filmed(tmp_path: Path) -> None:
         moving.seek(moving.n_frames - 1)
         last = np.asarray(moving.convert("RGB")).astype(int)
     assert (abs(first - last) > 60).any(axis=2).mean() > 1e-3
+
+
+@pytest.mark.parametrize("finite", [1, 40])
+def test_gaps_and_flat_places_are_no_fault(finite: int) -> None:
+    """Nothing but one loss that is finite, or all the same."""
+    losses = [1.0] * finite + [math.nan] * (45 - finite)
+    axes = (Scale("one", "", X), Scale("two", "", Y))
+    gaps = Surface("", axes, {"train": losses, "val": losses}, {"train": 1.0, "val": 1.0})
+    for draw in (contours, relief):
+        assert draw(gaps).axes
+    assert slices(Surface("", axes[:1], {"train": losses[:9]}, {"train": 1.0})).axes

@@ -77,6 +77,17 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     assert again.seen == 0
 
 
+def test_a_file_is_read_back(tmp_path: Path) -> None:
+    file, cut = tmp_path / "s.json", counting()
+    cut.limit = 20
+    with pytest.raises(KeyboardInterrupt):
+        run(cut, file)
+    with pytest.raises(gdl.UserError, match="holds no whole landscape"):
+        Surface.read(file)
+    whole = run(counting(), file)
+    assert Surface.read(file) == whole
+
+
 def test_it_goes_on_from_where_it_was_cut_short(tmp_path: Path) -> None:
     file, cut = tmp_path / "s.json", counting()
     cut.limit = 20
