@@ -22,6 +22,7 @@ VERBS = {
     "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
     "landscape": "the loss around a trained network, to be turned: gdl landscape RUN",
     "paths": "optimizers race on a test function: gdl paths rosenbrock --optimizers adam,sgd",
+    "lab": "the claims of gradient descent, measured: gdl lab run edge-of-stability",
     "list": "list what can be named in a config: gdl list model|net|data|clip|callback",
     "new": "write a starter of one's own: gdl new task|optimizer|data NAME",
 }

@@ -41,10 +41,13 @@ MAY_IMPORT = {
     | {"tasks", "data", "schedules", "clipping", "optimizers"},
     "landscape": BENEATH
     | {"tasks", "data", "drawing", "storage", "schedules", "optimizers", "curvature"},
+    "lab": BENEATH
+    | {"storage", "drawing", "curvature", "study", "loop", "callbacks"}
+    | {"tasks", "data", "nets", "schedules", "clipping", "optimizers"},
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape", "curvature"},
+    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape", "curvature", "lab"},
 }
 
 

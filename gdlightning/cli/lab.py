@@ -1,0 +1,99 @@
+"""``gdl lab``: the claims of gradient descent as experiments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdlightning.errors import UserError, require
+from gdlightning.lab.experiment import card, names
+
+if TYPE_CHECKING:
+    from gdlightning.lab.run import Result
+
+
+def main(argv: list[str]) -> int:
+    """List experiments, or run some or all of them.
+
+    Raises:
+        UserError: an experiment is not known, or a value can't be meant.
+    """
+    given = _parser().parse_args(argv)
+    if given.action == "list":
+        print(_list(given.format))
+        return 0
+    wanted = names() if given.action == "all" else given.names
+    if not wanted:
+        raise UserError("gdl lab run needs the name of an experiment; gdl lab list has them.")
+    cards = [card(name) for name in wanted]
+    for flag, value in (("--seeds", given.seeds), ("--workers", given.workers)):
+        if value is not None and value < 1:
+            raise UserError(f"{flag} is {value}; write 1 or more.")
+    require("matplotlib", "plots", "Drawing what an experiment showed")
+    folder = _folder(given.output)
+    from gdlightning.lab.page import page, record, write
+    from gdlightning.lab.run import run
+    from gdlightning.storage.write import write_text
+
+    results = []
+    for one in cards:
+        results.append(run(one.name, folder, given.seeds, given.workers))
+        write(results[-1], folder)
+        if given.format == "text":
+            print(_text(results[-1]), end="\n\n", flush=True)
+    if given.action == "all":
+        write_text(folder / "index.html", page(results))
+    if given.format == "json":
+        print(json.dumps([record(result) for result in results], indent=2))
+    else:
+        print(f"Page: {folder / ('index' if given.action == 'all' else wanted[-1])}.html")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gdl lab", description="The claims of gradient descent, measured: effect, spread, verdict."
+    )
+    add = parser.add_argument
+    add("action", nargs="?", choices=("list", "run", "all"), default="list")
+    add("names", nargs="*", help="of experiments to run: gdl lab list")
+    add("--seeds", type=int, help="how many; each experiment's own number if not given")
+    add("--workers", type=int, help="processes; as many as there are cores if not given")
+    add("--output", default="lab", metavar="FOLDER", help="of pages, pictures, records (lab)")
+    add("--format", choices=("text", "json"), default="text")
+    return parser
+
+
+def _folder(path: str) -> Path:
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {path} can't be made: {error.strerror}.") from error
+    return folder
+
+
+def _list(format: str) -> str:
+    cards = [card(name) for name in names()]
+    if format == "json":
+        fields: list[dict[str, Any]] = [
+            {"name": c.name, "claim": c.claim, "source": c.source, "seeds": c.seeds} for c in cards
+        ]
+        return json.dumps(fields, indent=2)
+    width = max(len(c.name) for c in cards)
+    return "\n".join(f"{c.name:<{width}}  {c.claim}" for c in cards)
+
+
+def _text(result: Result) -> str:
+    known, outcome = result.card, result.outcome
+    lines = [f"{known.title}: {outcome.verdict.value.upper()}", f"  Claim: {known.claim}"]
+    lines += textwrap.wrap(outcome.words, 96, initial_indent="  ", subsequent_indent="  ")
+    width = max(len(e.what) for e in outcome.effects)
+    lines += [
+        f"  {e.what:<{width}}  {e}" + (f"  [expected: {e.expected}]" if e.expected else "")
+        for e in outcome.effects
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""Training in a few lines, for experiments: any optimizer of the registry, in a plain loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gdlightning.optimizers.build import Choice, Context, build
+from gdlightning.optimizers.groups import Grouping
+from gdlightning.schedules import Schedule
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def descend(
+    net: nn.Module,
+    loss: Loss,
+    x: Tensor,
+    y: Tensor,
+    optimizer: str | Mapping[str, Any],
+    steps: int,
+    *,
+    batch_size: int | None = None,
+    schedule: str | Mapping[str, Any] = "constant",
+    max_norm: float | None = None,
+    seed: int = 0,
+    after: Callable[[int, float], bool | None] = lambda step, loss: None,
+) -> list[float]:
+    """Train a net, and return the losses of its batches.
+
+    It ends early where a loss is no longer finite; that loss is the last.
+
+    Args:
+        net: trained in place.
+        loss: of outputs and targets, a mean.
+        x: all inputs, shape [n, ...].
+        y: all targets, shape [n, ...].
+        optimizer: a name, or a mapping with ``name`` and options.
+        steps: optimizer steps at most.
+        batch_size: examples a step; all of them if not given.
+        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
+        max_norm: to which the gradient's norm is clipped.
+        seed: of the order of the examples.
+        after: called with the number of steps made and the batch's loss before the last; may end
+            the training by returning True.
+    """
+    stepper = made(net, optimizer, steps)
+    given = {"name": schedule} if isinstance(schedule, str) else dict(schedule)
+    curve, peaks = Schedule(**given), [group["lr"] for group in stepper.param_groups]
+    order, losses = batches(len(x), batch_size, seed), []
+
+    def closure() -> Tensor:
+        stepper.zero_grad()
+        value = loss(net(x[rows]), y[rows])
+        value.backward()
+        if max_norm is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), max_norm)
+        return value.detach()
+
+    for step in range(steps):
+        rows = next(order)
+        for group, peak in zip(stepper.param_groups, peaks, strict=True):
+            group["lr"] = peak * curve.factor(step, steps)
+        losses.append(float(stepper.step(closure)))  # type: ignore[arg-type]
+        if not math.isfinite(losses[-1]) or after(step + 1, losses[-1]):
+            break
+    return losses
+
+
+def made(net: nn.Module, optimizer: str | Mapping[str, Any], steps: int = 1000) -> Optimizer:
+    """An optimizer of the registry over a net's parameters, with its usual groups."""
+    return build(Choice.of(optimizer), net, Grouping(), Context(steps))[0]
+
+
+def batches(count: int, batch_size: int | None, seed: int) -> Iterator[Any]:
+    """Rows of one batch after the other, shuffled anew each epoch; incomplete batches are left."""
+    if batch_size is None or batch_size >= count:
+        while True:
+            yield slice(None)
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(count, generator=generator)
+        yield from order[: count - count % batch_size].split(batch_size)

@@ -1,0 +1,119 @@
+"""Experiments by name, and what is said of them without importing them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gdlightning.errors import UserError, did_you_mean
+from gdlightning.lab.outcome import Outcome
+
+FOLDER = Path(__file__).parent / "experiments"
+SEEDS = 5
+
+Found = dict[str, Any]
+"""What one seed showed, as plain values."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is said of an experiment.
+
+    Args:
+        name: by which it is run.
+        claim: in a line.
+        setup: how it is tried; paragraphs of plain text.
+        source: who claims it.
+        seeds: from which it is run.
+        alone: it measures time; nothing may run beside it.
+    """
+
+    name: str
+    claim: str
+    setup: str
+    source: str
+    seeds: int
+    alone: bool
+
+    @property
+    def title(self) -> str:
+        """The name, as a heading."""
+        words = self.name.replace("-", " ")
+        return words[0].upper() + words[1:]
+
+    @property
+    def path(self) -> Path:
+        """The file that it is."""
+        return FOLDER / f"{self.name.replace('-', '_')}.py"
+
+    @property
+    def digest(self) -> str:
+        """Of its code: what was measured by other code is measured anew."""
+        shared = (FOLDER.parent / "descent.py").read_bytes()
+        return hashlib.sha256(self.path.read_bytes() + shared).hexdigest()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment that can be run.
+
+    Args:
+        card: what is said of it.
+        measure: what one seed shows.
+        conclude: what all of them show.
+        draw: the figure, in a theme.
+    """
+
+    card: Card
+    measure: Callable[[int], Found]
+    conclude: Callable[[Sequence[Found]], Outcome]
+    draw: Callable[[Sequence[Found], Any], Any]
+
+
+def names() -> list[str]:
+    """All experiments, in the order of the account that they follow."""
+    return [name.replace("_", "-") for name in _ORDER]
+
+
+def card(name: str) -> Card:
+    """What is said of an experiment; nothing heavy is imported.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if name not in names():
+        raise UserError(
+            f"There is no experiment {name}.{did_you_mean(name, names())}\n"
+            "All of them: gdl lab list"
+        )
+    tree = ast.parse((FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
+    claim, _, setup = (ast.get_docstring(tree) or "").partition("\n")
+    said = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    return Card(
+        name, claim.strip(), setup.strip(), ast.literal_eval(said["SOURCE"]),
+        ast.literal_eval(said["SEEDS"]) if "SEEDS" in said else SEEDS,
+        ast.literal_eval(said["ALONE"]) if "ALONE" in said else False,
+    )  # fmt: skip
+
+
+def load(name: str) -> Experiment:
+    """An experiment, ready to run.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    known = card(name)
+    module = importlib.import_module(f"gdlightning.lab.experiments.{name.replace('-', '_')}")
+    return Experiment(known, module.measure, module.conclude, module.draw)
+
+
+_ORDER = ("edge_of_stability",)

@@ -1,0 +1,86 @@
+"""What an experiment showed."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+class Verdict(enum.StrEnum):
+    """What came of a claim."""
+
+    HOLDS = "holds"
+    CONDITIONS = "holds under conditions"
+    NOT_HERE = "does not show at this scale"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A quantity that was measured once a seed.
+
+    Args:
+        what: it is.
+        values: one a seed; None where there is none, such as the steps of a training that diverged.
+        unit: of the values; empty for a ratio.
+        expected: by theory or earlier work, in words.
+    """
+
+    what: str
+    values: tuple[float | None, ...]
+    unit: str = ""
+    expected: str = ""
+
+    @property
+    def middle(self) -> float:
+        """The median over seeds; infinite where most have none."""
+        return median(math.inf if v is None else v for v in self.values)
+
+    def __str__(self) -> str:
+        """Median, and smallest to largest over seeds."""
+        known = [v for v in self.values if v is not None]
+        if not known:
+            return "none"
+        unit = f" {self.unit}" if self.unit else ""
+        lacking = len(self.values) - len(known)
+        rest = f", none in {lacking} of {len(self.values)}" if lacking else ""
+        low, high = shown(min(known)), shown(max(known))
+        spread = f" ({low} to {high})" if low != high else ""
+        return f"{shown(median(known))}{spread}{unit}{rest}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all seeds together show.
+
+    Args:
+        verdict: by a rule over the effects.
+        words: what was seen, with its figures, in a few sentences.
+        effects: the figures with their spread.
+    """
+
+    verdict: Verdict
+    words: str
+    effects: tuple[Effect, ...]
+
+
+def effect(what: str, values: Iterable[float | None], unit: str = "", expected: str = "") -> Effect:
+    """An effect of any numbers; what is not finite counts as none."""
+    known = tuple(float(v) if v is not None and math.isfinite(v) else None for v in values)
+    return Effect(what, known, unit, expected)
+
+
+def shown(value: float) -> str:
+    """A number to three digits, as people write it."""
+    if value and (abs(value) >= 1e6 or abs(value) < 1e-3):
+        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    text = f"{round(value, digits - 0):,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else f"{float(f'{value:.3g}'):,.0f}"
+
+
+def count(flags: Sequence[bool]) -> str:
+    """How many of them, as '3 of 5'."""
+    return f"{sum(flags)} of {len(flags)}"

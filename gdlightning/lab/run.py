@@ -1,0 +1,102 @@
+"""Running an experiment: its seeds side by side, each kept as soon as it is there."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from gdlightning.lab.experiment import Card, Experiment, Found, load
+from gdlightning.lab.outcome import Outcome
+from gdlightning.storage.write import write_json
+
+
+@dataclass(frozen=True)
+class Result:
+    """An experiment that was run.
+
+    Args:
+        experiment: that was.
+        found: what each seed showed.
+        outcome: what they show together.
+        seconds: that the seeds took, summed.
+    """
+
+    experiment: Experiment
+    found: Sequence[Found]
+    outcome: Outcome
+    seconds: float
+
+    @property
+    def card(self) -> Card:
+        """What is said of it."""
+        return self.experiment.card
+
+
+def run(name: str, folder: Path, seeds: int | None = None, workers: int | None = None) -> Result:
+    """Measure what is not yet there, and conclude.
+
+    Each seed's record is written to ``folder/seeds`` as soon as it is made. One that stands there
+    is taken, if the same code and the same torch made it.
+
+    Args:
+        name: of the experiment.
+        folder: to write to; it exists.
+        seeds: how many, from 0; the experiment's own number if not given.
+        workers: processes; as many as there are cores, one for what measures time.
+
+    Raises:
+        UserError: there is no such experiment.
+        StorageError: a record can't be written.
+    """
+    experiment = load(name)
+    known = experiment.card
+    kept = folder / "seeds"
+    kept.mkdir(exist_ok=True)
+    files = [kept / f"{name}-{seed}.json" for seed in range(seeds or known.seeds)]
+    lacking = [seed for seed, file in enumerate(files) if _read(file, known) is None]
+    count = 1 if known.alone else min(workers or os.cpu_count() or 1, len(lacking))
+    context = multiprocessing.get_context("spawn")
+    with tqdm(total=len(files), desc=name, initial=len(files) - len(lacking), disable=None,
+              unit="seed", leave=False) as bar:  # fmt: skip
+        if lacking:
+            with ProcessPoolExecutor(count, mp_context=context) as pool:
+                made = [pool.submit(_measure, name, seed, files[seed]) for seed in lacking]
+                for one in as_completed(made):
+                    one.result()
+                    bar.update()
+    records = [json.loads(file.read_text()) for file in files]
+    found = [record["found"] for record in records]
+    return Result(experiment, found, experiment.conclude(found), sum(r["seconds"] for r in records))
+
+
+def _measure(name: str, seed: int, file: Path) -> None:
+    """In a process of its own: one seed, on one thread, so that sums have the same order."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    experiment = load(name)
+    begun = time.perf_counter()
+    found = experiment.measure(seed)
+    write_json(file, {"by": _by(experiment.card), "seed": seed, "found": found,
+                      "seconds": time.perf_counter() - begun})  # fmt: skip
+
+
+def _read(file: Path, known: Card) -> Any:
+    try:
+        record = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return record if record.get("by") == _by(known) else None
+
+
+def _by(known: Card) -> str:
+    return f"{known.digest[:16]}, torch {torch.__version__}"
