@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "storage",
         "monitor",
         "diagnostics",
+        "curvature",
         "tasks",
         "data",
         "nets",

@@ -6,8 +6,10 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
+from gdlightning.callbacks.optimization import Optimization
 from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.movement import Movement
 from gdlightning.tasks.objective import loss_of
@@ -53,6 +55,19 @@ class Measurement:
                             loss = loss_of(module, batch, batch_idx)
                 total += share * loss.detach().float()
         return total, activity
+
+
+def measurable(
+    trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
+) -> bool:
+    """Whether steps are of one optimizer, whole on each device, and not within backward."""
+    return (
+        module.automatic_optimization
+        and len(trainer.optimizers) == 1
+        and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        and getattr(trainer.precision_plugin, "scaler", None) is None
+        and not (optimization is not None and optimization.choice.in_backward)
+    )
 
 
 def _compiled(module: nn.Module) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,13 +12,12 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.callbacks.head import head, matrices
 from gdlightning.callbacks.loaders import train_loaders
-from gdlightning.callbacks.measurement import Measurement
+from gdlightning.callbacks.measurement import Measurement, measurable
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.callbacks.watch import log
@@ -46,6 +46,8 @@ class Monitor(L.Callback):
 
     Args:
         every: optimizer steps between two measurements; 0 measures nothing.
+        curvature: optimizer steps between two measurements of the Hessian, which cost some fifty
+            gradients each; 0 measures none.
 
     Attributes:
         folder: the run's.
@@ -54,10 +56,13 @@ class Monitor(L.Callback):
         optimization: how the model is optimized.
     """
 
-    def __init__(self, every: int | None = None) -> None:
-        if every is not None and every < 0:
-            raise UserError(f"monitor.every is {every}; write 1 or more, 0 for never.")
-        self.every = every
+    def __init__(self, every: int | None = None, curvature: int = 0) -> None:
+        for key, value in (("every", every), ("curvature", curvature)):
+            if value is not None and value < 0:
+                raise UserError(f"monitor.{key} is {value}; write 1 or more, 0 for never.")
+        if every == 0 and curvature:
+            raise UserError("monitor.every is 0, so nothing is measured; leave it out.")
+        self.every, self.curvature = every, curvature
         self.folder: Path | None = None
         self.record = Record()
         self.optimization: Optimization | None = None
@@ -75,11 +80,11 @@ class Monitor(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """See whether this training can be measured; begin the file."""
-        self.on = self.every != 0 and _measurable(trainer, pl_module, self.optimization)
+        self.on = self.every != 0 and measurable(trainer, pl_module, self.optimization)
         self._step_loss, self._awaited, self._last = 0.0, 0, trainer.global_step
         if self.on and trainer.global_step == 0 and trainer.is_global_zero:
             start = head(trainer, pl_module, self.optimization)
-            self._write(trainer, {"step": 0, "start": start})
+            self.note(trainer, {"step": 0, "start": start})
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -113,7 +118,7 @@ class Monitor(L.Callback):
             step, movement = self._former
             dot, first, second = (float(v) for v in movement.alike(_weights(optimizer)))
             self._former = None
-            self._write(trainer, {"step": step, "alike": [dot, first, second]})
+            self.note(trainer, {"step": step, "alike": [dot, first, second]})
         if self._measured is not None and self._measured.movement is None:
             self._measured.movement = Movement(_weights(optimizer))
 
@@ -148,12 +153,12 @@ class Monitor(L.Callback):
         """Write what the validation gave."""
         if fitting(trainer) and self.on:
             found = {k: float(v) for k, v in trainer.callback_metrics.items() if "val" in k}
-            self._write(trainer, {"step": max(0, trainer.global_step - 1), "val": found})
+            self.note(trainer, {"step": max(0, trainer.global_step - 1), "val": found})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what was gathered since the last measurement."""
         if self.on and self._losses:
-            self._write(trainer, {"step": trainer.global_step - 1} | self._interval())
+            self.note(trainer, {"step": trainer.global_step - 1} | self._interval())
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -190,7 +195,7 @@ class Monitor(L.Callback):
             "dead": {k: float(v) for k, v in activity.dead.items()},
             "scale": {k: float(v) for k, v in activity.scale.items()},
         }  # fmt: skip
-        self._write(trainer, row)
+        self.note(trainer, row)
         self._show(trainer, row)
         self._former = (step, movement)
 
@@ -234,12 +239,17 @@ class Monitor(L.Callback):
     def _show(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
         shown = {"monitor/gain_ratio": row["gain"], "monitor/update_ratio": row["update_ratio"],
                  "monitor/dead_units": max(row["dead"].values(), default=None)}  # fmt: skip
-        values = {k: v for k, v in shown.items() if v is not None and math.isfinite(v)}
+        self.show(trainer, shown, row["step"])
+
+    def show(self, trainer: L.Trainer, values: Mapping[str, float | None], step: int) -> None:
+        """Log what is finite of some numbers."""
+        known = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):  # it has the other file
-                log(logger, values, row["step"])
+                log(logger, known, step)
 
-    def _write(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
+    def note(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
+        """Add a line to the record and its file."""
         if trainer.is_global_zero:
             row = plain_numbers(row)
             self.record.take(row)
@@ -265,19 +275,6 @@ class Monitor(L.Callback):
         self._seen = [(s, i) for s, i in state_dict["seen"]]
         self._typical = deque(state_dict["typical"], maxlen=100)
         self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
-
-
-def _measurable(
-    trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
-) -> bool:
-    """Whether steps are of one optimizer, whole on each device, and not within backward."""
-    return (
-        module.automatic_optimization
-        and len(trainer.optimizers) == 1
-        and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
-        and getattr(trainer.precision_plugin, "scaler", None) is None
-        and not (optimization is not None and optimization.choice.in_backward)
-    )
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:

@@ -24,9 +24,8 @@ from gdlightning.curvature.hessian import Hessian
 from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Choice, Context, build
-from gdlightning.optimizers.chain import Chain
 from gdlightning.optimizers.groups import KINDS, Grouping
-from gdlightning.optimizers.wrappers.wrapper import Wrapper
+from gdlightning.optimizers.wrappers.wrapper import parts_of
 from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.task import examples
 
@@ -119,7 +118,7 @@ def optimizers_of(found: Subject) -> list[Optimizer]:
         optimizer.load_state_dict(found.state)
     except (UserError, ValueError, KeyError, RuntimeError):
         return []
-    return list(_parts(optimizer))
+    return parts_of(optimizer)
 
 
 def made_anew(found: Subject, parameters: Sequence[nn.Parameter]) -> Optimizer:
@@ -130,12 +129,6 @@ def made_anew(found: Subject, parameters: Sequence[nn.Parameter]) -> Optimizer:
     """
     choice = Choice.of(found.config.chosen("optimizer"))
     return build(choice, nn.ParameterList(parameters), Grouping(decay=KINDS), Context())[0]
-
-
-def _parts(optimizer: Optimizer) -> list[Optimizer]:
-    if isinstance(optimizer, Chain) and not isinstance(optimizer, Wrapper):
-        return [own for part in optimizer.parts for own in _parts(part)]
-    return [optimizer]
 
 
 def _loss(module: L.LightningModule, kind: torch.dtype, batch: Any) -> Tensor:

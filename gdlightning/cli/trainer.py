@@ -50,7 +50,11 @@ def check(training: Training) -> None:
                 f"{did_you_mean(name, LOGGERS)}"
             )
     Guard(**training.config.values["guard"])
-    Monitor(**training.config.values["monitor"])
+    monitor = Monitor(**training.config.values["monitor"])
+    if monitor.curvature and training.config.values["compile"]:
+        raise UserError(
+            "monitor.curvature can't be measured of a compiled net: leave one of them out."
+        )
     Checkpoints(Path(), Stops(), **training.config.values["checkpoint"])
     accumulate = training.config.values["trainer"].get("accumulate_grad_batches") or 1
     if isinstance(training.data, DataModule) and training.data.pieces > 1 and accumulate > 1:
@@ -112,6 +116,10 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
     if monitor.every != 0:
         monitor.folder, monitor.optimization = folder, training.optimization
         callbacks += [monitor, Verdicts(monitor)]
+    if monitor.curvature:
+        from gdlightning.callbacks.sharpness import Sharpness
+
+        callbacks.append(Sharpness(monitor))
     callbacks += [stops, Record(record(training))]
     if config.values["compile"]:
         from gdlightning.callbacks.compiled import Compiled

@@ -65,6 +65,7 @@ class Record:
         clipped: last step of an interval → share of its steps on which clipping bit.
         spikes: steps whose loss stood far out, with their examples.
         validations: step → metrics.
+        sharpness: step → ends of the Hessian of its batch, λ·lr and its limit, where asked for.
         curvature: what ``gdl curvature`` measured of the last checkpoint; empty if it did not.
     """
 
@@ -75,6 +76,7 @@ class Record:
     clipped: dict[int, float] = field(default_factory=dict)
     spikes: list[dict[str, Any]] = field(default_factory=list)
     validations: dict[int, dict[str, float]] = field(default_factory=dict)
+    sharpness: dict[int, dict[str, float | None]] = field(default_factory=dict)
     curvature: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -107,6 +109,8 @@ class Record:
             self.clipped[step] = float(line["clipped"])
         if "val" in line:
             self.validations[step] = {k: _number(v) for k, v in line["val"].items()}
+        if "curvature" in line:
+            self.sharpness[step] = dict(line["curvature"])
         if "alike" in line:
             dot, first, second = (_number(v) for v in line["alike"])
             self.alike[step] = (dot, first, second)

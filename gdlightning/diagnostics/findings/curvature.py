@@ -1,8 +1,9 @@
-"""Saddles and sharp minima, where ``gdl diagnose --curvature`` has measured the Hessian."""
+"""Saddles and sharp minima, where the Hessian was measured: at the end, or while it trained."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 from gdlightning.diagnostics.record import Record
@@ -16,6 +17,12 @@ STILL = 0.02
 """Share of the first loss, by which the last half of a training that stands still falls at most."""
 EDGE, FLAT = 0.8, 0.05
 """Share of the stability limit, from which a minimum is at its edge, or below which it is flat."""
+FEWEST = 3
+"""Measurements in the last third of a training, to judge by."""
+EDGE_ADVICE = (
+    "a learning rate that decays lets it settle in a sharper minimum",
+    "--optimizer sam, or smaller batches, for a flatter one",
+)
 CAVEAT = (
     "Sharpness alone does not predict test accuracy, and rescaling layers changes it without "
     "changing the function."
@@ -27,6 +34,34 @@ def find(record: Record) -> Iterator[Verdict]:
     if record.curvature:
         yield from _saddle(record, record.curvature)
         yield from _sharpness(record.curvature)
+    else:
+        yield from _along(record)
+
+
+def _along(record: Record) -> Iterator[Verdict]:
+    """Where λ·lr of single batches stood in the last third of the training."""
+    shares = {
+        step: found["times_lr"] / found["limit"]
+        for step, found in record.sharpness.items()
+        if found["times_lr"] is not None and found["limit"]
+    }
+    late = [share for step, share in shares.items() if step > 2 / 3 * len(record.losses)]
+    if len(late) < FEWEST or not median(late) > EDGE:
+        return
+    since = next(step for step, share in shares.items() if share > EDGE)
+    yield Verdict(
+        name="edge-of-stability",
+        severity="note",
+        title=f"The loss is as sharp as the learning rate allows, for the first time at step "
+        f"{since:,}.",
+        evidence=(
+            f"λ·lr of single batches is at {median(late):.0%} of the optimizer's limit in the "
+            f"last third, by {len(late)} measurements.",
+            CAVEAT,
+        ),
+        advice=EDGE_ADVICE,
+        picture="loss",
+    )
 
 
 def _saddle(record: Record, found: dict[str, Any]) -> Iterator[Verdict]:
@@ -80,8 +115,7 @@ def _sharpness(found: dict[str, Any]) -> Iterator[Verdict]:
             title=f"The minimum is as sharp as the learning rate allows: λ·lr is at {share:.0%} of "
             "the limit.",
             evidence=tuple(told),
-            advice=("a learning rate that decays lets it settle in a sharper one",
-                    "--optimizer sam, or smaller batches, for a flatter one"),
+            advice=EDGE_ADVICE,
         )  # fmt: skip
     elif share < FLAT:
         yield Verdict(

@@ -56,3 +56,10 @@ class Wrapper(Chain):
     @torch.no_grad()
     def _see(self) -> None:
         self.see()
+
+
+def parts_of(optimizer: Optimizer) -> list[Optimizer]:
+    """The optimizers that a chain, or a chain of chains, steps; a wrapper is one of its own."""
+    if isinstance(optimizer, Chain) and not isinstance(optimizer, Wrapper):
+        return [own for part in optimizer.parts for own in parts_of(part)]
+    return [optimizer]
