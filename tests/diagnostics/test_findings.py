@@ -93,7 +93,17 @@ def test_examples_that_spoil_each_of_their_batches_are_named(every: int, bad: bo
     assert ("bad-examples" in found) == bad
     if bad:
         assert found["bad-examples"].title.endswith("again and again: 7.")
+        assert found["bad-examples"].severity == "fault"
         assert found["loss-spikes"].because == "bad-examples"
+
+
+def test_examples_that_are_merely_hard_are_no_fault() -> None:
+    rows = lines([2.0 * 0.98**k for k in range(300)], data={"examples": {"train": 960}})
+    for step in range(130, 300, 30):
+        spike = {"step": step, "loss": 0.5, "typical": 0.01, "examples": [7, step]}
+        rows[1 + step // 10].setdefault("spikes", []).append(spike)
+    (told,) = [v for v in diagnose(Record.of(rows)) if v.name == "bad-examples"]
+    assert told.severity == "warning"
 
 
 @pytest.mark.parametrize(

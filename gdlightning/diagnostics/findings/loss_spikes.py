@@ -33,7 +33,7 @@ def find(record: Record) -> Iterator[Verdict]:
     if bad:
         yield Verdict(
             name="bad-examples",
-            severity="fault",
+            severity="fault" if _harmful(record, spikes, bad) else "warning",
             title=f"The same examples make the loss jump again and again: {_some(bad)}.",
             evidence=(f"They are in most of the {count} batches whose loss stood far out.",),
             advice=(
@@ -55,6 +55,12 @@ def find(record: Record) -> Iterator[Verdict]:
         first=min(s["step"] for s in spikes),
         picture="loss",
     )
+
+
+def _harmful(record: Record, spikes: Sequence[dict[str, Any]], bad: Sequence[int]) -> bool:
+    """Whether they throw the loss back above where it began, as merely hard examples don't."""
+    own = [float(s["loss"]) for s in spikes if set(bad) & set(s.get("examples") or ())]
+    return max(own) > record.first_loss
 
 
 def _again(record: Record, spikes: Sequence[dict[str, Any]]) -> list[int]:
