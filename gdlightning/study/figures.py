@@ -115,6 +115,7 @@ def draw_profiles(found: Findings, colour: Mapping[str, str], theme: Theme = LIG
     panel.set_ylim(-0.05, 1.05)
     panel.set_xlabel("τ: steps to the target over the fastest optimizer's")
     panel.set_ylabel("share of workloads")
+    title(panel, "Share of workloads whose target is reached in time", theme)
     legend(panel, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return made
 

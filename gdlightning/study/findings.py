@@ -193,15 +193,18 @@ def _to_target(outcomes: Sequence[Any], sign: float, target: float) -> tuple[flo
     return median(s for s, _ in reached), median(t for _, t in reached)
 
 
+ENDS = {-1: "smallest", 1: "largest"}
+
+
 def _notes(tuned: Any) -> list[str]:
     notes = [
         f"the range of {k} grew from {a.low:.3g}–{a.high:.3g} to {b.low:.3g}–{b.high:.3g}"
         for k, (a, b) in tuned.grown.items()
     ]
     notes += [
-        f"the best {k}, {tuned.settings[k]:.3g}, lies at the edge of its range: a better one may "
-        "lie beyond"
-        for k in tuned.at_edge
+        f"the best {k}, {tuned.settings[k]:.3g}, is about the {ENDS[side]} that was tried: "
+        "a better one may lie beyond"
+        for k, side in tuned.at_edge.items()
     ]
     if not math.isfinite(tuned.score):
         notes.append("no setting that was tried could be trained")

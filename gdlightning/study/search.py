@@ -94,7 +94,8 @@ class Tuned:
         untuned: the score of the defaults at full length.
         space: as it was in the end.
         grown: option → its range at first and in the end, where it grew.
-        at_edge: options whose best value lies at the edge all the same.
+        at_edge: option → side, for those whose best value is at an end of what was tried all the
+            same: -1 the smallest, 1 the largest.
     """
 
     settings: Settings
@@ -102,7 +103,7 @@ class Tuned:
     untuned: float
     space: Space
     grown: dict[str, tuple[Range, Range]] = field(default_factory=dict)
-    at_edge: list[str] = field(default_factory=list)
+    at_edge: dict[str, int] = field(default_factory=dict)
 
 
 Asked = Generator[list[Trial], list[Outcome], Any]
@@ -292,12 +293,15 @@ def _grown(first: Space, last: Space) -> dict[str, tuple[Range, Range]]:
     return found
 
 
-def _edges(space: Space, chosen: Settings, tried: Sequence[Settings]) -> list[str]:
+def _edges(space: Space, chosen: Settings, tried: Sequence[Settings]) -> dict[str, int]:
     """What the search may not have been let far enough of; a weight decay of next to 0 is 0."""
     edges = {k: p.edge(chosen[k]) for k, p in space.items() if isinstance(p, Range)}
     if "lr" in edges:
         edges["lr"] = extreme([s["lr"] for s in tried], chosen["lr"])
-    return [k for k, side in edges.items() if side and (k, side) != ("weight_decay", -1)]
+    edges = {k: side for k, side in edges.items() if side}
+    if edges.get("weight_decay") == -1:
+        del edges["weight_decay"]
+    return edges
 
 
 def extreme(tried: Sequence[float], value: float) -> int:

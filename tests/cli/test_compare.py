@@ -124,3 +124,15 @@ def test_ones_own_space_and_a_budget(gdl: Run) -> None:
     chosen = {r["label"]: r["settings"] for r in record["rankings"][0]["rows"]}
     assert set(chosen["plain"]) == {"lr"}
     assert chosen["sgd"]["momentum"] in (0.8, 0.9)
+
+
+def test_several_tasks_make_a_performance_profile(gdl: Run) -> None:
+    both = ",".join(str(CONFIGS / f"{name}.yaml") for name in ("tabular", "tabular_regression"))
+    done = gdl("compare", "--configs", both, *SMALL[2:], "--output", "both")
+    assert done.code == 0, done.err
+    assert "area under its performance profile" in done.out
+    record = json.loads(Path("both/report.json").read_text())
+    assert [r["workload"] for r in record["rankings"]] == ["tabular", "tabular_regression"]
+    assert set(record["profiles"]) == set(record["scores"]) == {"adamw", "sgd"}
+    assert max(record["scores"].values()) > 0
+    assert Path("both/profiles.png").stat().st_size > 5000
