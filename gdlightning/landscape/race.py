@@ -175,7 +175,7 @@ def _scheduled(
     made = Schedule(**given)
     if all("lr" in group for group in optimizer.param_groups):
         return made.scheduler(optimizer, steps, max(1, steps // EPOCHS))
-    if made.name != "constant" or made.warmup:
+    if made.name != "constant" or made.warmup_steps(steps):
         raise UserError(f"{entry.name} can't be raced so: it has no learning rate to schedule.")
     return None
 

@@ -65,3 +65,12 @@ def test_what_can_not_be_meant_is_told(flags: tuple[str, ...], told: str, gdl: R
     assert told in result.err
     assert len(result.err.splitlines()) <= 5
     assert not Path("paths").exists()
+
+
+def test_one_without_a_learning_rate_runs_at_the_default_schedule(gdl: Run) -> None:
+    done = gdl("paths", "ill-conditioned", "--optimizers", "alig,a2grad", "--steps", "20",
+               "--format", "json")  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert {r["optimizer"] for r in found["results"]} == {"alig", "a2grad"}
+    assert not found["left_out"]
