@@ -1,0 +1,58 @@
+"""docs/lab.md with its pictures, from all experiments of ``gdl lab``.
+
+python scripts/lab.py [--folder runs/lab]: half an hour on two cores; seeds that stand in the
+folder, measured by the same code, are taken from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from gdlightning.lab.experiment import names
+from gdlightning.lab.page import markdown, page, write
+from gdlightning.lab.run import run
+from gdlightning.storage.write import write_text
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+HEAD = """# The claims of gradient descent, measured
+
+Each claim of the usual account as an experiment: what is claimed, what was measured, how much it
+differs from seed to seed, and a verdict by a rule that stands in its code, one readable file each in
+`gdlightning/lab/experiments/`.
+
+```bash
+gdl lab list
+gdl lab run momentum --seeds 2
+```
+
+writes `lab/momentum.html`, pictures and a record; `gdl lab all` runs everything and writes
+`lab/index.html`. A seed that was measured is kept: a run that was cut short goes on. The figures below
+are those of `python scripts/lab.py`, on two CPU cores. The extra is `pip install 'gdlightning[plots]'`.
+
+"""
+
+
+def main() -> None:
+    """Run what is not there, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--folder", type=Path, default=Path("runs/lab"))
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name in names():
+        results.append(run(name, folder))
+        write(results[-1], folder)
+        print(f"{name}: {results[-1].outcome.verdict.value}, {results[-1].seconds:.0f} s in all")
+    write_text(folder / "index.html", page(results))
+    pictures = DOCS / "pictures" / "lab"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for name in names():
+        for mark in ("", "-dark"):
+            shutil.copy(folder / f"{name}{mark}.png", pictures)
+    write_text(DOCS / "lab.md", HEAD + markdown(results, "pictures/lab"))
+
+
+if __name__ == "__main__":
+    main()
