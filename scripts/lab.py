@@ -19,8 +19,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 HEAD = """# The claims of gradient descent, measured
 
 Each claim of the usual account as an experiment: what is claimed, what was measured, how much it
-differs from seed to seed, and a verdict by a rule that stands in its code, one readable file each in
-`gdlightning/lab/experiments/`.
+differs from seed to seed, and a verdict by a rule that stands in its code, one readable file each
+in `gdlightning/lab/experiments/`.
 
 ```bash
 gdl lab list
@@ -28,8 +28,9 @@ gdl lab run momentum --seeds 2
 ```
 
 writes `lab/momentum.html`, pictures and a record; `gdl lab all` runs everything and writes
-`lab/index.html`. A seed that was measured is kept: a run that was cut short goes on. The figures below
-are those of `python scripts/lab.py`, on two CPU cores. The extra is `pip install 'gdlightning[plots]'`.
+`lab/index.html`. A seed that was measured is kept: a run that was cut short goes on. The figures
+below are those of `python scripts/lab.py`, on two CPU cores. The extra is
+`pip install 'gdlightning[plots]'`.
 
 """
 
