@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gdlightning.data.augment import augment
+from gdlightning.data.digits import digits
 from gdlightning.data.example import Input, some_numbers
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
@@ -165,15 +166,12 @@ class SklearnImages(Images):
 
     def images(self) -> tuple[Pixels, Tensor, list[str]]:
         """Digits 0 to 9, one channel."""
-        require("sklearn", "data", f"The data set {self.dataset}")
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        grey = torch.from_numpy(found.images).mul(255 / 16).round().byte()[:, None]
+        found, classes = digits()
+        grey = found.mul(255 / 16).round().byte()[:, None]
         if self.size is not None and self.size != grey.shape[-1]:
             grey = torch.nn.functional.interpolate(grey.float(), self.size, mode="bilinear")
             grey = grey.round().byte()
-        return in_memory(grey), torch.from_numpy(found.target).long(), [str(k) for k in range(10)]
+        return in_memory(grey), classes, [str(k) for k in range(10)]
 
 
 class ImageFolder(Images):

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gdlightning.data.digits import digits
 from gdlightning.data.example import Input, some_series
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import class_labels, column, read_table
 from gdlightning.data.tsfile import read_ts
-from gdlightning.errors import UserError, require
+from gdlightning.errors import UserError
 
 __all__ = ["SequenceTable", "SklearnSequences", "TsFile"]
 
@@ -109,12 +110,8 @@ class SklearnSequences(Sequences):
 
     def series(self) -> tuple[Series, list[str]]:
         """Each row of pixels is a step."""
-        require("sklearn", "data", f"The data set {self.dataset}")
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        images = torch.from_numpy(found.images)
-        return Series(list(images), torch.from_numpy(found.target).long()), list("0123456789")
+        images, classes = digits()
+        return Series(list(images), classes), list("0123456789")
 
 
 class SequenceTable(Sequences):
