@@ -116,4 +116,7 @@ def load(name: str) -> Experiment:
     return Experiment(known, module.measure, module.conclude, module.draw)
 
 
-_ORDER = ("edge_of_stability",)
+_ORDER = (
+    "batch_size",
+    "edge_of_stability",
+)
