@@ -16,6 +16,8 @@ DRAWS = 10_000
 FEW = 8
 POWER = 0.8
 MOST_SEEDS = 1000
+ROUNDING = 1e-5
+"""Share of the scores, within which all gaps of a pair are rounding and no difference."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Difference:
             return f"{self.second} failed on at least one of {self.seeds} seeds."
         if self.gap.low == self.gap.high == 0:
             return (
-                f"{self.first} and {self.second} come out the same on each of {self.seeds} seeds."
+                f"{self.first} and {self.second} come out the same, up to rounding, on each of "
+                f"{self.seeds} seeds."
             )
         more = (
             f"about {self.needed} would be needed for a gap of this size"
@@ -107,7 +110,8 @@ def interval(values: Sequence[float], level: float = 0.05, seed: int = 0) -> Int
 def compare(scores: Mapping[str, Sequence[float]], level: float = 0.05) -> list[Difference]:
     """All pairs, by Student's paired test over seeds, corrected after Holm (1979).
 
-    Intervals and needed seeds are those of the level divided by the number of pairs.
+    Interval and needed seeds of a pair are those of the level at which Holm's method tests it, so
+    that the interval of a claim leaves out 0.
 
     Args:
         scores: label → a score for each seed, less is better; the same seeds for all.
@@ -115,10 +119,12 @@ def compare(scores: Mapping[str, Sequence[float]], level: float = 0.05) -> list[
     """
     pairs = list(combinations(scores, 2))
     raw = [paired_p(scores[a], scores[b]) for a, b in pairs]
-    found, each = [], level / max(1, len(pairs))
-    for (a, b), p in zip(pairs, holm(raw), strict=True):
+    order = sorted(range(len(pairs)), key=raw.__getitem__)
+    found = []
+    for k, ((a, b), p) in enumerate(zip(pairs, holm(raw), strict=True)):
+        each = level / (len(pairs) - order.index(k))
         first, second = (a, b) if fmean(scores[a]) <= fmean(scores[b]) else (b, a)
-        gaps = [y - x for x, y in zip(scores[first], scores[second], strict=True)]
+        gaps = _gaps(scores[first], scores[second])
         usable = all(map(math.isfinite, gaps))
         gap = interval(gaps, each) if usable else Interval(math.inf, math.nan, math.nan)
         needed = seeds_needed(gaps, each) if usable else None
@@ -128,7 +134,7 @@ def compare(scores: Mapping[str, Sequence[float]], level: float = 0.05) -> list[
 
 def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
     """Two-sided p of Student's paired test; 1 where it can't be made."""
-    gaps = [y - x for x, y in zip(first, second, strict=True)]
+    gaps = _gaps(first, second)
     count = len(gaps)
     if count < 2 or not all(map(math.isfinite, gaps)):
         return 1.0
@@ -136,6 +142,14 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
     if deviation <= 1e-12 * max(1e-300, *map(abs, first), *map(abs, second)):
         return 1.0 if abs(mean) <= 1e-9 * max(map(abs, first)) else 0.0
     return 2 * (1 - t_cdf(abs(mean) / deviation * math.sqrt(count), count - 1))
+
+
+def _gaps(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Second less first, seed by seed; 0 where no gap is more than rounding."""
+    gaps = [y - x for x, y in zip(first, second, strict=True)]
+    if max(map(abs, gaps), default=0) <= ROUNDING * max(map(abs, first), default=0):
+        return [0.0] * len(gaps)
+    return gaps
 
 
 def holm(values: Sequence[float]) -> list[float]:

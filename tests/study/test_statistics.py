@@ -101,3 +101,24 @@ def test_too_few_or_failed_seeds_show_nothing() -> None:
     assert paired_p([1.0], [2.0]) == 1
     assert seeds_needed([1.0]) is None
     assert seeds_needed([0.0, 0.0, 0.0]) is None
+
+
+def test_a_gap_of_rounding_is_no_difference_however_steady() -> None:
+    first = [0.5, 0.6, 0.7, 0.8]
+    (found,) = compare({"a": first, "b": [v + 1e-8 for v in first]})
+    assert not found.shown
+    assert found.p == 1
+    assert "the same, up to rounding" in found.words
+    (clear,) = compare({"a": first, "b": [v + 1e-3 for v in first]})
+    assert clear.shown
+
+
+MEANS = {"a": 0.0, "b": 0.3, "c": 0.6, "d": 1.0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_interval_of_a_claim_leaves_out_zero(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = {k: list(random.normal(shift, 0.3, 5)) for k, shift in MEANS.items()}
+    for found in compare(scores):
+        assert not found.shown or found.gap.low > 0
