@@ -119,4 +119,5 @@ def load(name: str) -> Experiment:
 _ORDER = (
     "batch_size",
     "edge_of_stability",
+    "fine_tuning",
 )
