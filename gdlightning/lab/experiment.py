@@ -118,6 +118,7 @@ def load(name: str) -> Experiment:
 
 _ORDER = (
     "batch_size",
+    "learning_rate",
     "edge_of_stability",
     "fine_tuning",
 )
