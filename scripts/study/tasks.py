@@ -65,11 +65,11 @@ DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """Optimizer and schedule that others take where nothing is said."""
 
 
-def task(name: str, quick: bool) -> Workload:
+def task(name: str, quick: bool, metric: str = "val_loss") -> Workload:
     """A task of the embedded data."""
     path, flags, steps, _ = TASKS[name]
     config, _ = load(["--config", f"configs/{path}.yaml", "--trainer.accelerator", "cpu", *flags])
-    made = workload(config, 60 if quick else steps)
+    made = workload(config, 60 if quick else steps, metric)
     made.name = name
     return made
 
@@ -125,11 +125,22 @@ def recommended(seeds: int, quick: bool) -> None:
     print("| mean ratio to the best | " + " | ".join(f"{ratio[k]:.2f}" for k in labels) + " |")
 
 
-def compared(seeds: int, quick: bool) -> None:
-    """What comparisons say."""
-    for name, (_, _, _, optimizers) in TASKS.items():
-        made = task(name, quick)
-        rivals = {n: contender(n, n, tuned=("lr",)) for n in optimizers}
+def compared(
+    seeds: int, quick: bool, only: str = "", metric: str = "val_loss", schedule: str | None = None
+) -> None:
+    """What comparisons say.
+
+    Args:
+        seeds: for the verdict.
+        quick: short trainings, few settings.
+        only: of the tasks; all if empty.
+        metric: that is tuned for and judged by.
+        schedule: of all optimizers; a cosine if not given.
+    """
+    for name in [only] if only else list(TASKS):
+        _, _, _, optimizers = TASKS[name]
+        made = task(name, quick, metric)
+        rivals = {n: contender(n, n, schedule, tuned=("lr",)) for n in optimizers}
         plan = Plan(trials=4 if quick else 9, seeds=seeds, sweep=False)
         evaluate = partial(outcomes, made, rivals)
         found = findings(compare([made], list(rivals.values()), plan, evaluate))
@@ -146,11 +157,17 @@ def main() -> None:
     parser.add_argument("what", choices=("recommend", "compare"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", choices=list(TASKS), help="of compare: one task")
+    parser.add_argument("--metric", default="val_loss", help="of compare")
+    parser.add_argument("--schedule", help="of compare: for all, instead of a cosine")
     given = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
     seeds = 2 if given.quick else given.seeds
-    (recommended if given.what == "recommend" else compared)(seeds, given.quick)
+    if given.what == "recommend":
+        recommended(seeds, given.quick)
+    else:
+        compared(seeds, given.quick, given.only, given.metric, given.schedule)
 
 
 if __name__ == "__main__":
