@@ -120,5 +120,6 @@ _ORDER = (
     "batch_size",
     "learning_rate",
     "edge_of_stability",
+    "wide_networks",
     "fine_tuning",
 )
