@@ -119,6 +119,7 @@ def load(name: str) -> Experiment:
 _ORDER = (
     "batch_size",
     "learning_rate",
+    "clipping",
     "edge_of_stability",
     "wide_networks",
     "fine_tuning",
