@@ -146,10 +146,9 @@ def conclude(found: Sequence[Found]) -> Outcome:
     verdict = (
         Verdict.HOLDS if all(saved) else Verdict.CONDITIONS if any(saved) else Verdict.NOT_HERE
     )
+    batches = [one["bad"] for one in found]
     effects = [
-        effect(
-            f"right on test images, {name}", [100 * one["bad"][name]["right"] for one in found], "%"
-        )  # fmt: skip
+        effect(f"right on test images, {name}", [100 * b[name]["right"] for b in batches], "%")
         for name in CASES
     ]
     effects += [
