@@ -120,6 +120,7 @@ _ORDER = (
     "batch_size",
     "learning_rate",
     "clipping",
+    "saddle_points",
     "plateaus",
     "edge_of_stability",
     "wide_networks",
