@@ -122,6 +122,7 @@ _ORDER = (
     "clipping",
     "saddle_points",
     "plateaus",
+    "flat_minima",
     "edge_of_stability",
     "wide_networks",
     "fine_tuning",

@@ -1,0 +1,163 @@
+"""Small batches and SAM end in flatter minima, and flatter minima generalise better.
+
+A net with 64 ReLU units learns the digits, 1,000 steps of SGD with momentum 0.9 and a cosine, in
+batches of 512 or of 16, and by SAM (radius 0.2) in batches of 512; labels are smoothed by 0.1, so
+that the loss has minima at a finite distance. Each takes the better of the learning rates 0.1 and
+0.3 by the loss on one half of the test images; accuracies are of the other half.
+
+Sharpness is the largest eigenvalue λ of the Hessian of the training loss. A counter-example: of the
+first net, one layer is multiplied by 5 and the next divided by 5, which changes nothing that a ReLU
+net puts out. Beside λ stands the adaptive sharpness, the largest eigenvalue for changes of weights
+relative to their size (Kwon et al. 2021).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gdlightning.curvature.hessian import Hessian
+from gdlightning.curvature.lanczos import extremes
+from gdlightning.curvature.report import adaptive_sharpness
+from gdlightning.drawing import style
+from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.descent import descend
+from gdlightning.lab.experiment import Found
+from gdlightning.lab.outcome import Outcome, Verdict, count, effect
+from gdlightning.lab.samples import Split, digits
+from gdlightning.study.statistics import paired_p
+
+SOURCE = (
+    "Keskar et al. 2017, arXiv:1609.04836; Foret et al. 2021, arXiv:2010.01412; against it Dinh et "
+    "al. 2017, Sharp Minima Can Generalize for Deep Nets, arXiv:1703.04933"
+)
+STEPS, RATES, FACTOR = 1000, (0.1, 0.3), 5.0
+SGD: dict[str, Any] = {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+CASES: dict[str, tuple[dict[str, Any], int]] = {
+    "batches of 512": (SGD, 512),
+    "batches of 16": (SGD, 16),
+    "SAM": ({"name": "sam", "rho": 0.2, "base": SGD}, 512),
+}
+"""Name → optimizer and batch size."""
+
+
+def measure(seed: int) -> Found:
+    """Sharpness and accuracy of each case, and of the first case's net rescaled."""
+    data = digits(seed)
+    nets = {name: _trained(name, data, seed) for name in CASES}
+    found = {name: look(net, data) for name, net in nets.items()}
+    found["rescaled"] = look(rescaled(nets["batches of 512"], FACTOR), data)
+    return found
+
+
+def _loss(output: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(output, target, label_smoothing=0.1)
+
+
+def _trained(name: str, data: Split, seed: int) -> nn.Sequential:
+    """The net of the better learning rate."""
+    optimizer, batch_size = CASES[name]
+    half, nets = len(data.test_x) // 2, []
+    for lr in RATES:
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+        descend(net, _loss, data.x, data.y, optimizer | {"lr": lr}, STEPS, batch_size=batch_size,
+                schedule="cosine", seed=seed)  # fmt: skip
+        nets.append(net)
+    with torch.no_grad():
+        return min(nets, key=lambda n: float(_loss(n(data.test_x[:half]), data.test_y[:half])))
+
+
+def rescaled(net: nn.Sequential, factor: float) -> nn.Sequential:
+    """A net with other weights and the same outputs."""
+    found = copy.deepcopy(net)
+    with torch.no_grad():
+        for parameter in found[0].parameters():
+            parameter.mul_(factor)
+        found[2].get_parameter("weight").div_(factor)
+    return found
+
+
+def look(net: nn.Sequential, data: Split) -> Found:
+    """Sharpness, adaptive sharpness, and accuracy on the second half of the test images."""
+    hessian = Hessian(
+        lambda _: _loss(net(data.x), data.y), dict(net.named_parameters()), [None], memory=0
+    )
+    half = len(data.test_x) // 2
+    with torch.no_grad():
+        right = (net(data.test_x[half:]).argmax(1) == data.test_y[half:]).float().mean()
+        loss = float(_loss(net(data.x), data.y))
+    return {
+        "sharpness": extremes(hessian, steps=50).top[0].value,
+        "adaptive": adaptive_sharpness(hessian, steps=50, seen=1.0).value,
+        "right": float(right), "loss": loss,
+    }  # fmt: skip
+
+
+def conclude(found: Sequence[Found]) -> Outcome:
+    """It holds if both are flatter in four of five seeds and better on test images, p < 0.05."""
+    flatter, better = {}, {}
+    for name in ("batches of 16", "SAM"):
+        pairs = [(one[name], one["batches of 512"]) for one in found]
+        flatter[name] = [a["sharpness"] < b["sharpness"] for a, b in pairs]
+        p = paired_p(*zip(*((a["right"], b["right"]) for a, b in pairs), strict=True))
+        better[name] = fmean(a["right"] - b["right"] for a, b in pairs) > 0 and p < 0.05
+    flat = all(sum(flags) >= 0.8 * len(flags) for flags in flatter.values())
+    verdict = (
+        Verdict.NOT_HERE if not flat
+        else Verdict.HOLDS if all(better.values()) else Verdict.CONDITIONS
+    )  # fmt: skip
+    effects = []
+    for name in (*CASES, "rescaled"):
+        label = name if name != "rescaled" else f"batches of 512, rescaled by {FACTOR:g}"
+        effects += [
+            effect(f"λ, {label}", [one[name]["sharpness"] for one in found]),
+            effect(f"adaptive sharpness, {label}", [one[name]["adaptive"] for one in found]),
+            effect(f"right on test images, {label}", [100 * one[name]["right"] for one in found],
+                   "%"),
+        ]  # fmt: skip
+    ratio = median(o["rescaled"]["sharpness"] / o["batches of 512"]["sharpness"] for o in found)
+    shown = [name for name, told in better.items() if told]
+    words = (
+        f"Batches of 16 end flatter than batches of 512 in {count(flatter['batches of 16'])} "
+        f"seeds, SAM in {count(flatter['SAM'])}. Better accuracy shows for "
+        f"{' and '.join(shown) if shown else 'neither'}. Rescaling layers changes λ "
+        f"{ratio:.3g}-fold, and nothing that the net puts out."
+    )
+    return Outcome(verdict, words, tuple(effects))
+
+
+def draw(found: Sequence[Found], theme: Theme) -> Any:
+    """Sharpness and adaptive sharpness, by case; accuracy against sharpness."""
+    made, panels = style.figure(1, 3, size=(4.3, 3.7), theme=theme)
+    names = [*CASES, "rescaled"]
+    colours = dict(zip(names, (SERIES[1], SERIES[0], SERIES[2], SERIES[7]), strict=True))
+    for panel, key in zip(panels, ("sharpness", "adaptive"), strict=False):
+        for one in found:
+            panel.plot(range(4), [one[n][key] for n in names], color=theme.rule, lw=0.9, zorder=0)
+        for place, name in enumerate(names):
+            panel.plot([place] * len(found), [one[name][key] for one in found], "o", ms=5,
+                       color=colours[name], alpha=0.8)  # fmt: skip
+        panel.set(xticks=range(4), xticklabels=["512", "16", "SAM", "512,\nrescaled"])
+        panel.set_xlim(-0.4, 3.4)
+    ticks = (0.2, 0.5, 1, 2, 5)
+    panels[0].set(yscale="log", yticks=ticks, yticklabels=ticks)
+    panels[0].minorticks_off()
+    panels[0].set_ylabel("largest eigenvalue λ of the Hessian")
+    panels[1].set(ylabel="adaptive sharpness", ylim=(0, None))
+    for name in CASES:
+        points = [(one[name]["sharpness"], 100 * one[name]["right"]) for one in found]
+        panels[2].plot(*zip(*points, strict=True), "o", ms=5, color=colours[name], alpha=0.8,
+                       label=name)  # fmt: skip
+    panels[2].set(xlabel="λ", ylabel="right on test images, %")
+    style.title(panels[0], "Sharpness, a line for each seed", theme)
+    style.title(panels[1], "The same relative to the weights", theme)
+    style.title(panels[2], "Accuracy against sharpness", theme)
+    style.legend(panels[2], theme)
+    return made
