@@ -48,6 +48,6 @@ def test_rescaling_changes_sharpness_and_neither_outputs_nor_adaptive_sharpness(
     other = rescaled(net, 5.0)
     torch.testing.assert_close(other(data.x), net(data.x), rtol=1e-4, atol=1e-5)
     before, after = look(net, data), look(other, data)
-    assert after["sharpness"] > 2 * before["sharpness"]
+    assert after["sharpness"] > 1.5 * before["sharpness"]
     assert after["adaptive"] == pytest.approx(before["adaptive"], rel=1e-3)
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
