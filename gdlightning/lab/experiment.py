@@ -127,5 +127,6 @@ _ORDER = (
     "flat_minima",
     "edge_of_stability",
     "wide_networks",
+    "guide_sparse",
     "fine_tuning",
 )

@@ -1,0 +1,183 @@
+"""Sparse features want Adagrad, or another optimizer that scales each weight's step by itself.
+
+Texts of 30 words from a vocabulary of 3,000, two classes, logistic regression from weights of zero.
+The words are as frequent as Zipf's law says: the k-th has a share in proportion to 1/k. The 100
+most frequent say nothing of the class, as "the" and "of" do; all others have a weight of their own.
+So most of what there is to learn stands in words that are seen a few times.
+
+Each optimizer makes two passes over 10,000 texts in batches of 32, at a constant learning rate and
+again at one that falls to zero in a line. Its learning rate is chosen by the loss on 2,000 texts; a
+fresh training with it is tested on 4,000 others. In the counter-trial all words are equally
+frequent, and all have a weight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gdlightning.drawing import style
+from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.descent import descend
+from gdlightning.lab.experiment import Found
+from gdlightning.lab.outcome import Outcome, Verdict, effect, shown
+from gdlightning.lab.tuning import Candidate, better, curves, dots, grid, reported, tuned
+
+SOURCE = (
+    "Duchi, Hazan, Singer 2011, Adaptive Subgradient Methods for Online Learning and Stochastic "
+    "Optimization, JMLR 12"
+)
+WORDS, LENGTH, BATCH, PASSES = 3000, 30, 32, 2
+TRAIN, VALIDATION, TEST = 10_000, 2000, 4000
+SILENT = 100
+SEEN = {"<20": 20, "20–39": 40, "40–79": 80, "80–159": 160, "≥160": math.inf}
+"""Classes of words by how often they stand in the texts of training, and where each ends."""
+CANDIDATES = {
+    "SGD": Candidate({"name": "sgd", "momentum": 0.0, "nesterov": False}, grid(0.1, 10)),
+    "SGD with momentum": Candidate({"name": "momentum"}, grid(0.01, 1)),
+    "Adam": Candidate({"name": "adam"}, grid(0.002, 0.2)),
+    "Adagrad": Candidate({"name": "adagrad"}, grid(0.05, 5)),
+}
+ADAPTIVE, PLAIN = ("Adam", "Adagrad"), ("SGD", "SGD with momentum")
+CASES = {
+    "Zipf,\nconstant lr": (1.0, "constant"),
+    "Zipf,\nlr falls to 0": (1.0, "linear"),
+    "all words equally\nfrequent, constant lr": (0.0, "constant"),
+}
+"""Name → exponent of the frequencies, and schedule."""
+ZIPF = list(CASES)[:2]
+
+
+def measure(seed: int) -> Found:
+    """The candidates on each kind of text."""
+    return {name: _case(seed, *case) for name, case in CASES.items()}
+
+
+def _case(seed: int, exponent: float, schedule: str) -> Found:
+    words, classes, true = texts(seed, TRAIN + VALIDATION + TEST, exponent)
+    x, y = words[:TRAIN], classes[:TRAIN]
+    rest = words[TRAIN:].split([VALIDATION, TEST]), classes[TRAIN:].split([VALIDATION, TEST])
+    seen = torch.bincount(x.flatten(), minlength=WORDS)
+
+    def train(optimizer: dict[str, Any], seed: int) -> nn.EmbeddingBag:
+        net = nn.EmbeddingBag(WORDS, 1, mode="sum")
+        nn.init.zeros_(net.weight)
+        steps = PASSES * TRAIN // BATCH
+        descend(net, _loss, x, y, optimizer, steps, batch_size=BATCH, schedule=schedule, seed=seed)
+        return net
+
+    def held_out(net: nn.EmbeddingBag, part: int) -> float:
+        with torch.no_grad():
+            return float(_loss(net(rest[0][part]), rest[1][part]))
+
+    def report(net: nn.EmbeddingBag) -> Found:
+        return {"test": held_out(net, 1), "learnt": _learnt(net.weight[:, 0].detach(), true, seen)}
+
+    return tuned(CANDIDATES, train, lambda net: held_out(net, 0), report, seed)
+
+
+def texts(seed: int, count: int, exponent: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Words [count, LENGTH], classes [count], and the weights [WORDS] by which they are drawn.
+
+    Args:
+        seed: of weights, words and classes.
+        count: of texts.
+        exponent: the k-th word is as frequent as k to its negative; 0 makes all equal.
+    """
+    source = torch.Generator().manual_seed(seed)
+    weights = torch.randn(WORDS, generator=source)
+    if exponent:
+        weights[:SILENT] = 0
+    shares = torch.arange(1, WORDS + 1, dtype=torch.float64) ** -exponent
+    words = torch.multinomial(shares, count * LENGTH, replacement=True, generator=source)
+    words = words.view(count, LENGTH)
+    chance = torch.sigmoid(weights[words].sum(1))
+    return words, (torch.rand(count, generator=source) < chance).float(), weights
+
+
+def _loss(output: Tensor, target: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(output[:, 0], target)
+
+
+def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
+    """By class of words, the slope of the learnt weights on the true ones: 1 is all of it."""
+    ends = torch.tensor(list(SEEN.values())[:-1], dtype=torch.float64)
+    kinds = torch.bucketize(seen.double(), ends, right=True)
+    found: list[float | None] = []
+    for kind in range(len(SEEN)):
+        own, ours = true[kinds == kind], weights[kinds == kind]
+        found.append(float(own @ ours / own.square().sum()) if own.any() else None)
+    return found
+
+
+def conclude(found: Sequence[Found]) -> Outcome:
+    """It holds where both adaptive ones beat both others, and Adagrad is best, at each schedule."""
+    scores = {case: reported([one[case] for one in found]) for case in CASES}
+    ahead = {c: all(better(scores[c], a, p) for a in ADAPTIVE for p in PLAIN) for c in CASES}
+    first = {c: min(s, key=lambda name: fmean(s[name])) for c, s in scores.items()}
+    if all(ahead[c] and first[c] == "Adagrad" for c in ZIPF):
+        verdict = Verdict.HOLDS
+    elif any(ahead[c] for c in ZIPF):
+        verdict = Verdict.CONDITIONS
+    else:
+        verdict = Verdict.NOT_HERE
+    effects = [
+        effect(f"test loss, {_line(case)}, {name}", values)
+        for case, one in scores.items()
+        for name, values in one.items()
+    ]
+    effects += [
+        effect(f"learnt of the weights of words seen 20 to 39 times, {_line(ZIPF[0])}, {name}",
+               [one[ZIPF[0]][name]["learnt"][1] for one in found], expected="1 is all")
+        for name in CANDIDATES
+    ]  # fmt: skip
+    words = " ".join(_words(case, scores[case], ahead[case], first[case]) for case in CASES)
+    return Outcome(verdict, words, tuple(effects))
+
+
+def _line(case: str) -> str:
+    return case.replace("\n", " ")
+
+
+def _words(case: str, scores: dict[str, list[float]], ahead: bool, first: str) -> str:
+    shares = ", ".join(f"{name} {shown(median(values))}" for name, values in scores.items())
+    said = "are" if ahead else "are not"
+    return (
+        f"{_line(case)[0].upper()}{_line(case)[1:]}: Adam and Adagrad {said} both shown to beat "
+        f"SGD with and without momentum; {first} has the lowest mean test loss (medians: {shares})."
+    )
+
+
+def draw(found: Sequence[Found], theme: Theme) -> Any:
+    """Loss by learning rate, test loss, and what is learnt of words by their frequency."""
+    made, panels = style.figure(1, 3, size=(5.0, 3.9), theme=theme)
+    zipf = [one[ZIPF[0]] for one in found]
+    curves(panels[0], zipf, CANDIDATES, theme)
+    panels[0].set_ylim(0.38, 1.0)
+    style.title(panels[0], "Each has its own learning rate (Zipf, constant)", theme)
+    dots(panels[1], {case: reported([one[case] for one in found]) for case in CASES}, theme)
+    style.title(panels[1], "Where few words are frequent, adaptive steps help", theme)
+    _draw_learnt(panels[2], zipf, theme)
+    style.legend(panels[0], theme, loc="upper left")
+    return made
+
+
+def _draw_learnt(panel: Any, found: Sequence[Found], theme: Theme) -> None:
+    for colour, name in zip(SERIES, CANDIDATES, strict=False):
+        for one in found:
+            values = one[name]["learnt"]
+            known = [(k, v) for k, v in enumerate(values) if v is not None]
+            panel.plot(*zip(*known, strict=True), color=colour, lw=1.2, alpha=0.75)
+    panel.axhline(1, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
+    panel.set_xticks(range(len(SEEN)), list(SEEN))
+    panel.annotate("1: all there is to learn", (len(SEEN) - 1, 1), xytext=(0, -13), ha="right",
+                   textcoords="offset points", fontsize=8.5, color=theme.muted)  # fmt: skip
+    panel.set(xlabel="how often the word stands in the texts of training", ylim=(0, 1.05),
+              ylabel="learnt weight / true weight")  # fmt: skip
+    style.title(panel, "SGD hardly learns what is rare (Zipf, constant)", theme)
