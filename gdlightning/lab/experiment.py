@@ -128,5 +128,6 @@ _ORDER = (
     "edge_of_stability",
     "wide_networks",
     "guide_sparse",
+    "guide_tabular",
     "fine_tuning",
 )
