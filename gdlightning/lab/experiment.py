@@ -129,5 +129,6 @@ _ORDER = (
     "wide_networks",
     "guide_sparse",
     "guide_tabular",
+    "guide_vision",
     "fine_tuning",
 )
