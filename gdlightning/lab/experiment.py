@@ -130,5 +130,6 @@ _ORDER = (
     "guide_sparse",
     "guide_tabular",
     "guide_vision",
+    "guide_transformers",
     "fine_tuning",
 )
