@@ -9,14 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gdlightning.drawing import style
 from gdlightning.lab.descent import descend
 from gdlightning.lab.tuning import (
     FRESH,
     Candidate,
     better,
-    curves,
-    dots,
     grid,
     reported,
     tuned,
@@ -84,16 +81,3 @@ def test_better_needs_seeds_that_agree() -> None:
     assert not better(agree, "b", "a")
     assert not better({"a": [0.1, 0.9, 0.2, 0.8], "b": [0.5, 0.4, 0.6, 0.7]}, "a", "b")
     assert not better({"a": [0.1, 0.2], "b": [0.2, math.inf]}, "a", "b")
-
-
-def test_what_diverged_leaves_a_gap_in_the_figure() -> None:
-    one = Candidate(PLAIN, (0.1, 1.0))
-    found = [{"SGD": {"validation": [0.3, None]}}, {"SGD": {"validation": [0.5, 0.2]}}]
-    _, (panel,) = style.figure()
-    curves(panel, found, {"SGD": one}, style.LIGHT)
-    (line,) = panel.lines
-    assert line.get_ydata()[0] == pytest.approx(0.4)
-    assert math.isnan(line.get_ydata()[1])
-    _, (panel,) = style.figure()
-    dots(panel, {"here": {"SGD": [0.3, math.inf, 0.5]}, "there": {"SGD": [math.inf]}}, style.LIGHT)
-    assert len(panel.collections[0].get_offsets()) == 2

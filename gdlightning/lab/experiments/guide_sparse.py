@@ -27,7 +27,8 @@ from gdlightning.drawing.style import SERIES, Theme
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.outcome import Outcome, Verdict, effect, shown
-from gdlightning.lab.tuning import Candidate, better, curves, dots, grid, reported, tuned
+from gdlightning.lab.panels import curves, dots
+from gdlightning.lab.tuning import Candidate, better, grid, reported, tuned
 
 SOURCE = (
     "Duchi, Hazan, Singer 2011, Adaptive Subgradient Methods for Online Learning and Stochastic "

@@ -27,8 +27,9 @@ from gdlightning.drawing.style import Theme
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.outcome import Outcome, Verdict, effect, shown
+from gdlightning.lab.panels import curves, dots
 from gdlightning.lab.samples import Split, split
-from gdlightning.lab.tuning import Candidate, better, curves, dots, grid, reported, tuned
+from gdlightning.lab.tuning import Candidate, better, grid, reported, tuned
 
 SOURCE = "gdlightning's selection guide, after Kingma and Ba 2015, Adam, arXiv:1412.6980"
 SEEDS = 8

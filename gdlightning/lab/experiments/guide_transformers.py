@@ -28,7 +28,8 @@ from gdlightning.drawing.style import Theme
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.outcome import Outcome, Verdict, count, effect, shown
-from gdlightning.lab.tuning import Candidate, curves, dots, reported, tuned
+from gdlightning.lab.panels import curves, dots
+from gdlightning.lab.tuning import Candidate, reported, tuned
 
 SOURCE = (
     "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762; on where the warm-up is "

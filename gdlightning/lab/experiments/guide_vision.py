@@ -23,18 +23,9 @@ from gdlightning.drawing.style import Theme
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.outcome import Outcome, Verdict, effect
+from gdlightning.lab.panels import COLOURS, curves, dots
 from gdlightning.lab.samples import digits
-from gdlightning.lab.tuning import (
-    COLOURS,
-    Candidate,
-    better,
-    curves,
-    differences,
-    dots,
-    grid,
-    reported,
-    tuned,
-)
+from gdlightning.lab.tuning import Candidate, better, differences, grid, reported, tuned
 from gdlightning.study.statistics import interval
 
 SOURCE = (
