@@ -77,6 +77,11 @@ def reported(found: Sequence[Found], key: str = "test") -> dict[str, list[float]
     }
 
 
+def below(scores: Mapping[str, Sequence[float]], first: str, second: str) -> list[bool]:
+    """For each seed, whether the first has the lower score."""
+    return [a < b for a, b in zip(scores[first], scores[second], strict=True)]
+
+
 def differences(scores: Mapping[str, Sequence[float]]) -> dict[tuple[str, str], Difference]:
     """(better, worse) → their difference by a paired test over seeds, corrected for all pairs."""
     return {(one.first, one.second): one for one in compare(scores)}

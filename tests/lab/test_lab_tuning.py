@@ -13,6 +13,7 @@ from gdlightning.lab.descent import descend
 from gdlightning.lab.tuning import (
     FRESH,
     Candidate,
+    below,
     better,
     grid,
     reported,
@@ -66,6 +67,11 @@ def test_a_training_that_diverged_is_not_chosen() -> None:
     assert found["SGD"]["test"] is None
     assert found["SGD"]["words"] == 3
     assert reported([found]) == {"SGD": [math.inf]}
+
+
+def test_below_is_told_for_each_seed() -> None:
+    assert below({"a": [0.1, 0.4], "b": [0.2, math.inf]}, "a", "b") == [True, True]
+    assert below({"a": [0.1, 0.2], "b": [0.1, 0.1]}, "a", "b") == [False, False]
 
 
 def test_a_grid_is_even_on_a_logarithmic_scale() -> None:

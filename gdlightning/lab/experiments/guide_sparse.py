@@ -28,7 +28,7 @@ from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.outcome import Outcome, Verdict, effect, shown
 from gdlightning.lab.panels import curves, dots
-from gdlightning.lab.tuning import Candidate, better, grid, reported, tuned
+from gdlightning.lab.tuning import Candidate, below, grid, reported, tuned
 
 SOURCE = (
     "Duchi, Hazan, Singer 2011, Adaptive Subgradient Methods for Online Learning and Stochastic "
@@ -118,9 +118,12 @@ def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
 
 
 def conclude(found: Sequence[Found]) -> Outcome:
-    """It holds where both adaptive ones beat both others, and Adagrad is best, at each schedule."""
+    """It holds where both adaptive ones beat both others on every seed, and Adagrad is best.
+
+    That is asked at both schedules on Zipf's words; in part it holds where the first is so at one.
+    """
     scores = {case: reported([one[case] for one in found]) for case in CASES}
-    ahead = {c: all(better(scores[c], a, p) for a in ADAPTIVE for p in PLAIN) for c in CASES}
+    ahead = {c: _ahead(s) for c, s in scores.items()}
     first = {c: min(s, key=lambda name: fmean(s[name])) for c, s in scores.items()}
     if all(ahead[c] and first[c] == "Adagrad" for c in ZIPF):
         verdict = Verdict.HOLDS
@@ -142,16 +145,21 @@ def conclude(found: Sequence[Found]) -> Outcome:
     return Outcome(verdict, words, tuple(effects))
 
 
+def _ahead(scores: dict[str, list[float]]) -> bool:
+    return all(all(below(scores, one, other)) for one in ADAPTIVE for other in PLAIN)
+
+
 def _line(case: str) -> str:
     return case.replace("\n", " ")
 
 
 def _words(case: str, scores: dict[str, list[float]], ahead: bool, first: str) -> str:
-    shares = ", ".join(f"{name} {shown(median(values))}" for name, values in scores.items())
-    said = "are" if ahead else "are not"
+    figures = ", ".join(f"{name} {shown(median(values))}" for name, values in scores.items())
+    said = "both end" if ahead else "do not both end"
     return (
-        f"{_line(case)[0].upper()}{_line(case)[1:]}: Adam and Adagrad {said} both shown to beat "
-        f"SGD with and without momentum; {first} has the lowest mean test loss (medians: {shares})."
+        f"{_line(case)[0].upper()}{_line(case)[1:]}: Adam and Adagrad {said} below SGD with and "
+        f"without momentum on every seed; {first} has the lowest mean test loss "
+        f"(medians: {figures})."
     )
 
 

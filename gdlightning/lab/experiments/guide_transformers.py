@@ -29,7 +29,7 @@ from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.outcome import Outcome, Verdict, count, effect, shown
 from gdlightning.lab.panels import curves, dots
-from gdlightning.lab.tuning import Candidate, reported, tuned
+from gdlightning.lab.tuning import Candidate, below, reported, tuned
 
 SOURCE = (
     "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762; on where the warm-up is "
@@ -138,9 +138,9 @@ def conclude(found: Sequence[Found]) -> Outcome:
     """
     tests = {norm: reported([one[norm] for one in found]) for norm in NORMS}
     largest = {n: {c: [_largest(one[n], c) for one in found] for c in (ADAMW, BARE)} for n in NORMS}
-    adam = {n: _below(t[ADAMW], t[MOMENTUM]) for n, t in tests.items()}
-    lower = {n: _below(t[ADAMW], t[BARE]) for n, t in tests.items()}
-    wider = {n: _below(rates[BARE], rates[ADAMW]) for n, rates in largest.items()}
+    adam = {n: below(t, ADAMW, MOMENTUM) for n, t in tests.items()}
+    lower = {n: below(t, ADAMW, BARE) for n, t in tests.items()}
+    wider = {n: below(rates, BARE, ADAMW) for n, rates in largest.items()}
     if not all(map(all, adam.values())):
         verdict = Verdict.NOT_HERE
     elif all(map(all, lower.values())):
@@ -171,10 +171,6 @@ def _largest(one: Found, name: str) -> float:
 
 def _known(rate: float) -> float | None:
     return rate or None
-
-
-def _below(first: Sequence[float], second: Sequence[float]) -> list[bool]:
-    return [a < b for a, b in zip(first, second, strict=True)]
 
 
 def _middle(values: Sequence[float]) -> str:
