@@ -22,6 +22,11 @@ def main(argv: list[str]) -> int:
         UserError: an experiment is not known, or a value can't be meant.
     """
     given = _parser().parse_args(argv)
+    if given.names and given.action != "run":
+        raise UserError(
+            f"gdl lab {given.action} takes no names. For some experiments alone write\n"
+            f"gdl lab run {' '.join(given.names)}"
+        )
     if given.action == "list":
         print(_list(given.format))
         return 0
@@ -70,9 +75,11 @@ def _parser() -> argparse.ArgumentParser:
 def _folder(path: str) -> Path:
     folder = Path(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "seeds").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--output {path} can't be made: {error.strerror}.") from error
+        raise UserError(
+            f"--output {path}: no folder for records can be made there: {error.strerror}."
+        ) from error
     return folder
 
 

@@ -77,7 +77,7 @@ def shown(value: float) -> str:
     if value and (abs(value) >= 1e6 or abs(value) < 1e-3):
         return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    text = f"{round(value, digits - 0):,.{digits}f}"
+    text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else f"{float(f'{value:.3g}'):,.0f}"
 
 
