@@ -37,7 +37,8 @@ def records(**losses: tuple[float, ...]) -> list[dict[str, Any]]:
     [
         (AHEAD, AHEAD, Verdict.HOLDS),
         (EVEN, AHEAD, Verdict.CONDITIONS),
-        (EVEN, (0.5, 0.3, 0.3, 0.6), Verdict.NOT_HERE),
+        (EVEN, (0.5, 0.3, 0.3, 0.6), Verdict.CONDITIONS),
+        (EVEN, (0.5, 0.3, 0.6, 0.6), Verdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_the_losses(scaled: Any, raw: Any, verdict: Verdict) -> None:

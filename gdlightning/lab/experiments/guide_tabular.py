@@ -26,7 +26,7 @@ from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, effect, shown
+from gdlightning.lab.outcome import Outcome, Verdict, count, effect, shown
 from gdlightning.lab.panels import curves, dots
 from gdlightning.lab.samples import Split, split
 from gdlightning.lab.tuning import Candidate, better, grid, reported, tuned
@@ -106,17 +106,16 @@ def _entropy(classes: Tensor) -> float:
 
 
 def conclude(found: Sequence[Found]) -> Outcome:
-    """It holds where Adam and AdamW are both shown to beat plain SGD, scaled and as they come.
+    """It holds where Adam and AdamW are shown to beat plain SGD, scaled and as they come.
 
-    Optimizers are compared seed by seed, by the mean of their losses on the three tables.
+    In part it holds where one of them is, on tables of one kind. Optimizers are compared seed by
+    seed, by the mean of their losses on the three tables.
     """
     scores = {scale: _means(found, scale) for scale in SCALES}
-    ahead = {k: all(better(s, one, "SGD") for one in ADAPTIVE) for k, s in scores.items()}
+    ahead = [better(s, one, "SGD") for s in scores.values() for one in ADAPTIVE]
     verdict = (
-        Verdict.HOLDS if all(ahead.values())
-        else Verdict.CONDITIONS if any(ahead.values())
-        else Verdict.NOT_HERE
-    )  # fmt: skip
+        Verdict.HOLDS if all(ahead) else Verdict.CONDITIONS if any(ahead) else Verdict.NOT_HERE
+    )
     words = "Mean test loss as a share of guessing's. " + " ".join(
         _words(label, scores[scale]) for scale, label in SCALES.items()
     )
@@ -140,11 +139,12 @@ def _words(label: str, scores: dict[str, list[float]]) -> str:
     figures = ", ".join(f"{name} {shown(median(values))}" for name, values in scores.items())
     parts = []
     for other in ("SGD", "SGD with momentum"):
-        ahead = [name for name in ADAPTIVE if better(scores, name, other)]
-        behind = [name for name in ADAPTIVE if better(scores, other, name)]
-        said = f"{' and '.join(ahead)} ahead" if ahead else "neither ahead"
-        parts.append(f"of {other} {said}" + (f", {' and '.join(behind)} behind" * bool(behind)))
-    return f"{label}: {figures}. The seeds show {'; '.join(parts)}."
+        said = [(n, "ahead of") for n in ADAPTIVE if better(scores, n, other)]
+        said += [(n, "behind") for n in ADAPTIVE if better(scores, other, n)]
+        parts += [f"{name} {place} {other}" for name, place in said] or [
+            f"neither apart from {other}"
+        ]
+    return f"{label}: {figures}; of Adam and AdamW the seeds show {', '.join(parts)}."
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
@@ -157,6 +157,10 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     cases = {case: reported([one[case] for one in found]) for case in found[0]}
     dots(panels[2], {case.replace(", ", ",\n"): values for case, values in cases.items()}, theme)
     panels[2].set(ylabel="test loss / that of guessing", ylim=(0, 1.2))
+    beyond = [v > 1.2 for one in cases.values() for own in one.values() for v in own]
+    if any(beyond):
+        panels[2].annotate(f"{count(beyond)} lie above", (1, 0.82), xycoords="axes fraction",
+                           ha="right", fontsize=8.5, color=theme.muted)  # fmt: skip
     style.title(panels[2], "Test loss, each at its best learning rate", theme)
     handles = panels[0].get_lines()
     style.legend(panels[2], theme, handles=handles, loc="upper left", ncols=2)
