@@ -24,10 +24,10 @@ in `gdlightning/lab/experiments/`.
 
 ```bash
 gdl lab list
-gdl lab run momentum --seeds 2
+gdl lab run saddle-points --seeds 2
 ```
 
-writes `lab/momentum.html`, pictures and a record; `gdl lab all` runs everything and writes
+writes `lab/saddle-points.html`, pictures and a record; `gdl lab all` runs everything and writes
 `lab/index.html`. A seed that was measured is kept: a run that was cut short goes on. The figures
 below are those of `python scripts/lab.py`, on two CPU cores. The extra is
 `pip install 'gdlightning[plots]'`.
