@@ -183,7 +183,7 @@ ENTRIES = (
             "learning rate is corrected instead, in decay and average too."
         ),
         licence="Apache-2.0",
-        aliases=("adamw-schedule-free",),
+        aliases=("adamw-schedule-free", "schedule-free"),
         needs=("modes",),
         likeness=Likeness(2.5, "its authors: one to ten times AdamW's"),
     ),
