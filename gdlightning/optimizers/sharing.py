@@ -73,10 +73,15 @@ def _of_main(choice: Choice, module: nn.Module, rest: list[str]) -> list[str]:
         has = "the model has none" if not choice.shares else "optimizer.parts leaves none"
         what = f"takes only {_takes(choice.entry)}" if choice.companion else "takes the rest"
         raise UserError(
-            f"The optimizer {choice.entry.name} {what}, and {has}.\n"
-            "Choose another, e.g. adamw: gdl optimizers"
+            f"The optimizer {choice.entry.name} {what}, and {has}.\n{_instead(choice, module)}"
         )
     return mine
+
+
+def _instead(choice: Choice, module: nn.Module) -> str:
+    if "matrices" in choice.entry.needs and any(p.ndim > 2 for p in module.parameters()):
+        return "pytorch_optimizer:muon flattens convolutions to matrices; adamw takes anything."
+    return "Choose another, e.g. adamw: gdl optimizers"
 
 
 def _can_take(entry: Entry, kind: str, parameter: nn.Parameter, sparse: set[Tensor]) -> bool:
