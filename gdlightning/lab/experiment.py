@@ -121,6 +121,7 @@ def load(name: str) -> Experiment:
 _ORDER = (
     "batch_size",
     "learning_rate",
+    "decoupled_decay",
     "momentum",
     "clipping",
     "saddle_points",

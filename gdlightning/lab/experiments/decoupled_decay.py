@@ -1,0 +1,193 @@
+"""Adam's weight decay has to be decoupled: AdamW decays all alike and generalises better.
+
+First, weights that get nothing but noise for gradients, of scales from 0.01 to 100, begin at 1 and
+are decayed by 0.1 for 2,000 steps at lr 0.001. Decay that is decoupled leaves (1 − lr·λ)ⁿ = 0.82 of
+them all. As a part of the gradient (L2), it is divided by the gradient's scale like all else.
+
+Then a net of 128 hidden units learns digits from 300 images, 40% of them with a wrong class, and
+another tumours from 100 rows, 20% with the wrong one: 300 full-batch steps of Adam without decay,
+with L2, and of AdamW, with a cosine. Learning rate and decay are those of the highest accuracy on
+validation rows of true classes, out of 24 pairs each; what is told is the test accuracy of a fresh
+training with these, of other weights on other rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+from statistics import mean, median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gdlightning.drawing import style
+from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.descent import descend, made
+from gdlightning.lab.experiment import Found
+from gdlightning.lab.outcome import Outcome, Verdict, count, effect
+from gdlightning.lab.samples import Split, digits, tumours
+from gdlightning.study.statistics import paired_p, small
+
+SOURCE = "Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
+SEEDS = 8
+METHODS = {"L2": "adam", "AdamW": "adamw"}
+SCALES = tuple(10 ** (k / 4) for k in range(-8, 9))
+LR, DECAY, STEPS, COPIES = 1e-3, 0.1, 2000, 200
+LEFT = (1 - LR * DECAY) ** STEPS
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+DECAYS = {
+    "no decay": (0.0,),
+    "L2": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    "AdamW": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+}
+TRAINED = 300
+
+
+def measure(seed: int) -> Found:
+    """What is left of weights by the scale of their gradients; accuracies on real data."""
+    tasks = {"digits": (digits(seed), 300, 0.4), "tumours": (tumours(seed), 100, 0.2)}
+    return {
+        "left": {name: left(optimizer, seed) for name, optimizer in METHODS.items()},
+        "tasks": {task: _tuned(*given, seed) for task, given in tasks.items()},
+    }
+
+
+def left(optimizer: str, seed: int) -> list[float]:
+    """The mean of weights that began at 1, for each scale of their gradients, pure noise."""
+    net = nn.Linear(COPIES, len(SCALES), bias=False)
+    nn.init.ones_(net.weight)
+    stepper = made(net, {"name": optimizer, "lr": LR, "weight_decay": DECAY})
+    random = torch.Generator().manual_seed(seed)
+    scales = torch.tensor(SCALES)[:, None]
+    for _ in range(STEPS):
+        net.weight.grad = scales * torch.randn(net.weight.shape, generator=random)
+        stepper.step()
+    return [float(value) for value in net.weight.detach().mean(1)]
+
+
+def theory(optimizer: str, scale: float) -> float:
+    """What is left if the second moment is its expectation: squared scale plus squared decay."""
+    weight = 1.0
+    for _ in range(STEPS):
+        size = math.hypot(scale, DECAY * weight) if optimizer == "adam" else 1.0
+        weight -= LR * DECAY * weight / size
+    return weight
+
+
+def _tuned(data: Split, rows: int, wrong: float, seed: int) -> Found:
+    """The best learning rate and decay of each, and what a fresh training with these gets right."""
+    y, last = spoilt(data.y, wrong, seed), 2 * rows
+    found = {}
+    for name, decays in DECAYS.items():
+        tried = {}
+        for lr, decay in product(RATES, decays):
+            adam = {"name": METHODS.get(name, "adam"), "lr": lr, "weight_decay": decay}
+            net = _trained(adam, data.x[:rows], y[:rows], seed)
+            tried[lr, decay] = _judged(net, data.x[last:], data.y[last:])
+        lr, decay = max(tried, key=tried.__getitem__)
+        adam = {"name": METHODS.get(name, "adam"), "lr": lr, "weight_decay": decay}
+        net = _trained(adam, data.x[rows:last], y[rows:last], seed + 1000)
+        right = _judged(net, data.test_x, data.test_y)[0]
+        found[name] = {"lr": lr, "decay": decay, "accuracy": right}
+    return found
+
+
+def spoilt(y: Tensor, wrong: float, seed: int) -> Tensor:
+    """Classes of which a share is another one than the true."""
+    random, classes = torch.Generator().manual_seed(seed), int(y.max()) + 1
+    chosen = torch.rand(len(y), generator=random) < wrong
+    others = torch.randint(1, classes, y.shape, generator=random)
+    return torch.where(chosen, (y + others) % classes, y)
+
+
+@torch.no_grad()
+def _judged(net: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Share of classes told right, and the loss, less being more, where that is the same."""
+    output = net(x)
+    return int((output.argmax(1) == y).sum()) / len(y), -float(F.cross_entropy(output, y))
+
+
+def _trained(adam: Mapping[str, Any], x: Tensor, y: Tensor, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(x.shape[1], 128), nn.ReLU(), nn.Linear(128, 10))
+    descend(net, F.cross_entropy, x, y, adam, TRAINED, schedule="cosine")
+    return net
+
+
+def conclude(found: Sequence[Found]) -> Outcome:
+    """It holds if only AdamW decays alike, and seeds show that it tells more right on each task.
+
+    Under conditions, if it decays alike, but the rest does not show.
+    """
+    effects = [
+        effect(f"weight left by {name}, gradients of scale {scale:g}",
+               [one["left"][name][SCALES.index(scale)] for one in found],
+               expected=f"{theory(optimizer, scale):.2f}")
+        for name, optimizer in METHODS.items() for scale in (0.1, 10.0)
+    ]  # fmt: skip
+    gains, better = [], []
+    for task in found[0]["tasks"]:
+        right = {name: _right(found, task, name) for name in DECAYS}
+        effects += [effect(f"accuracy on {task}, {name}", v, "%") for name, v in right.items()]
+        gain = [b - a for a, b in zip(right["L2"], right["AdamW"], strict=True)]
+        effects.append(effect(f"gain on {task} by AdamW over L2", gain, "points"))
+        p = paired_p(right["L2"], right["AdamW"])
+        better.append(p < 0.05 and mean(gain) > 0)
+        gains.append(f"{mean(gain):+.1f} points on {task} (p {small(p)})")
+    l2, adamw = (_middle(found, name) for name in METHODS)
+    alike = max(abs(value - LEFT) for value in adamw) < 0.03 and max(l2) - min(l2) > 0.3
+    verdict = (
+        Verdict.HOLDS if alike and all(better)
+        else Verdict.CONDITIONS if alike else Verdict.NOT_HERE
+    )  # fmt: skip
+    words = (
+        f"AdamW leaves {min(adamw):.3f} to {max(adamw):.3f} of a weight, whatever the scale of its "
+        f"gradients ({LEFT:.3f} by theory), Adam with L2 {min(l2):.2f} to {max(l2):.2f}. "
+        f"With learning rate and decay tuned for both, AdamW's accuracy is "
+        f"{' and '.join(gains)} beside L2's; a gain shows on {count(better)} (p < 0.05)."
+    )
+    return Outcome(verdict, words, tuple(effects))
+
+
+def _right(found: Sequence[Found], task: str, name: str) -> list[float]:
+    return [100 * one["tasks"][task][name]["accuracy"] for one in found]
+
+
+def _middle(found: Sequence[Found], name: str) -> list[float]:
+    """What is left by scale, the median over seeds."""
+    return [median(values) for values in zip(*(one["left"][name] for one in found), strict=True)]
+
+
+def draw(found: Sequence[Found], theme: Theme) -> Any:
+    """What is left by scale of the gradients; accuracies on each task, a line a seed."""
+    made_, panels = style.figure(1, 3, size=(4.4, 3.8), theme=theme)
+    colours = dict(zip(METHODS, (SERIES[1], SERIES[0]), strict=True))
+    for name, optimizer in METHODS.items():
+        colour = colours[name]
+        expected = [theory(optimizer, scale) for scale in SCALES]
+        panels[0].plot(SCALES, expected, color=colour, lw=1.2, alpha=0.7)
+        panels[0].plot(SCALES, _middle(found, name), "o", color=colour, ms=4.5,
+                       label="AdamW" if name == "AdamW" else "Adam with L2")  # fmt: skip
+    panels[0].plot([], [], color=theme.muted, lw=1.2, label="theory")
+    panels[0].set(xscale="log", xlabel="scale of the gradients", ylabel="what is left of a weight",
+                  ylim=(-0.03, 1.05))  # fmt: skip
+    style.title(panels[0], "AdamW decays all alike, L2 does not", theme)
+    style.legend(panels[0], theme, loc="lower right")
+    for panel, task in zip(panels[1:], found[0]["tasks"], strict=True):
+        columns = [_right(found, task, name) for name in DECAYS]
+        for line in zip(*columns, strict=True):
+            panel.plot(range(3), line, "o-", color=theme.muted, lw=0.8, ms=3, alpha=0.5)
+        for place, (name, column) in enumerate(zip(DECAYS, columns, strict=True)):
+            colour = colours.get(name, theme.ink)
+            panel.hlines(mean(column), place - 0.2, place + 0.2, color=colour, lw=3, zorder=3)
+            panel.annotate(f"{mean(column):.1f}", (place + 0.2, mean(column)), xytext=(4, 0),
+                           textcoords="offset points", va="center", fontsize=9.5, color=colour,
+                           bbox={"fc": theme.paper, "ec": "none", "pad": 0.8},
+                           zorder=4)  # fmt: skip
+        panel.set_xticks(range(3), list(DECAYS))
+        panel.set(xlim=(-0.4, 2.6), ylabel="test accuracy, %")
+        style.title(panel, f"{task.capitalize()}: a line a seed, bars the means", theme)
+    return made_
