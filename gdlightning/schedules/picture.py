@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gdlightning.drawing import style
+from gdlightning.drawing.text import draw
 from gdlightning.schedules.schedule import Schedule
 
 STEPS = 400
-DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Bits of a Braille character: column, then row from the top."""
 
 
 def curve(schedule: Schedule, steps: int = STEPS) -> list[float]:
@@ -29,20 +28,9 @@ def curve(schedule: Schedule, steps: int = STEPS) -> list[float]:
 
 def draw_text(factors: Sequence[float], width: int = 60, height: int = 6) -> str:
     """A curve in Braille dots, ``width`` by ``height`` characters, factor 1 at the top."""
-    columns, rows = 2 * width, 4 * height
-    cells = [[0] * width for _ in range(height)]
-    before: int | None = None
-    for x in range(columns):
-        factor = factors[min(len(factors) - 1, x * len(factors) // columns)]
-        y = rows - 1 - round(min(1.0, max(0.0, factor)) * (rows - 1))
-        first = y if before is None else before
-        for row in range(min(y, first), max(y, first) + 1):  # no gaps where it is steep
-            cells[row // 4][x // 2] |= DOTS[x % 2][row % 4]
-        before = y
     marks = {0: "1", height - 1: "0"}
     return "\n".join(
-        f"{marks.get(k, ''):>3} │{''.join(chr(0x2800 + c) for c in line)}"
-        for k, line in enumerate(cells)
+        f"{marks.get(k, ''):>3} │{line}" for k, line in enumerate(draw(factors, width, height))
     )
 
 
