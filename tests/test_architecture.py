@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "study": BENEATH
     | {"storage", "drawing", "loop", "callbacks"}
     | {"tasks", "data", "schedules", "clipping", "optimizers"},
+    "range_test": BENEATH | {"drawing", "callbacks", "tasks", "data", "optimizers"},
     "landscape": BENEATH
     | {"tasks", "data", "drawing", "storage", "schedules", "optimizers", "curvature"},
     "lab": BENEATH
@@ -48,7 +49,8 @@ MAY_IMPORT = {
     "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
-    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape", "curvature", "lab"},
+    | {"contract", "loop", "study", "drawing", "diagnostics", "landscape", "curvature", "lab"}
+    | {"range_test"},
 }
 
 
