@@ -11,6 +11,7 @@ from gdlightning.errors import UserError, did_you_mean
 
 VERBS = {
     "fit": "train a model: gdl fit --config FILE [--optimizer NAME] [--KEY VALUE ...]",
+    "lr-find": "a learning rate for a config, by a range test: gdl lr-find --config FILE [--apply]",
     "diagnose": "what is wrong with a training, in words: gdl diagnose RUN [--png FILE]",
     "predict": "predictions for new data: gdl predict RUN --input FILE --output FILE",
     "export": "weights or computation in one file: gdl export RUN --output FILE.safetensors",
