@@ -41,7 +41,8 @@ def find(record: Record) -> Iterator[Verdict]:
         title=f"The learning rate is too {'small' if small else 'large'}"
         + (" for this many steps." if small else "."),
         evidence=(*_evidence(found), _sure(chances[side])),
-        advice=(_advice(rate, found, small), "gdl recommend --measure tries some on this config"),
+        advice=(_advice(rate, found, small), "gdl lr-find tests a range of them on this config",
+                "gdl recommend --measure tries some with short trainings"),
         symptoms=("plateau",) if small else ("plateau", "diverged", "loss-spikes", "dead-units",
                                              "warmup-missing", "warmup-too-short"),
         picture="gain",
