@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=500)
     add("--seed", type=int, default=0, help="of the noise")
     add("--output", default="paths", help="a folder")
+    add("--tensorboard", action="store_true", help="log values and picture into it, too")
     add("--format", choices=("text", "json"), default="text")
     return parser
 
@@ -161,7 +162,22 @@ def _write(
     points = {t.optimizer: {"points": t.points.tolist(), "values": t.values.tolist()}
               for t in tracks}  # fmt: skip
     write_json(files[4], _record(function, tracks, left_out, files) | {"tracks": points})
+    if given.tensorboard:
+        _show(function, tracks, folder, made)
     return files
+
+
+def _show(function: Function, tracks: list[Track], folder: Path, made: Any) -> None:
+    """The picture, and each optimizer's values as a run of its own, for TensorBoard."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder / "tensorboard")) as board:
+        board.add_figure(f"paths/{function.name}", made)
+    for track in tracks:
+        own = folder / "tensorboard" / track.optimizer.replace(":", "-")
+        with SummaryWriter(str(own)) as board:
+            for step, value in enumerate(track.values.tolist()):
+                board.add_scalar(f"paths/{function.name}", value - function.least, step)
 
 
 def _title(function: Function, tracks: list[Track]) -> str:

@@ -74,3 +74,19 @@ def test_one_without_a_learning_rate_runs_at_the_default_schedule(gdl: Run) -> N
     found = json.loads(done.out)
     assert {r["optimizer"] for r in found["results"]} == {"alig", "a2grad"}
     assert not found["left_out"]
+
+
+def test_a_race_is_seen_in_tensorboard(gdl: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done = gdl("paths", "ill-conditioned", "--optimizers", "gd,adam", "--lr", "0.01", "--steps",
+               "20", "--tensorboard")  # fmt: skip
+    assert done.code == 0, done.err
+    board = EventAccumulator("paths/tensorboard/gd")
+    board.Reload()
+    values = [event.value for event in board.Scalars("paths/ill-conditioned")]
+    assert len(values) == 21
+    assert values[-1] < values[0]
+    pictures = EventAccumulator("paths/tensorboard")
+    pictures.Reload()
+    assert pictures.Tags()["images"] == ["paths/ill-conditioned"]
