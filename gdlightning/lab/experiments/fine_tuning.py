@@ -99,7 +99,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
     effects = (
         effect("best learning rate, fine-tuned", [RATES[k] for k in tuned]),
         effect("best learning rate, from scratch", [RATES[k] for k in scratch]),
-        effect("largest learning rate that keeps the upright digits", kept),
+        effect("largest learning rate that keeps the upright digits", [k or None for k in kept]),
         effect("accuracy on turned digits, fine-tuned", _new(found, "fine-tuned", tuned), "%"),
         effect("the same from scratch", _new(found, "from scratch", scratch), "%"),
         effect("lost on upright digits at the best rate", lost, "points"),
@@ -127,8 +127,8 @@ def _best(rows: Sequence[Found]) -> int:
 
 
 def _keeping(one: Found) -> float:
-    """The largest rate up to which the upright ones are kept; the smallest if none keeps them."""
-    found = RATES[0]
+    """The largest rate up to which the upright digits are kept; 0 if none keeps them."""
+    found = 0.0
     for rate, row in zip(RATES, one["fine-tuned"], strict=True):
         if one["before"] - row["old"] > KEPT:
             break
@@ -156,7 +156,7 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel.axvline(chosen, color=colour, lw=1, ls=(0, (4, 3)), zorder=0)
     for panel in panels:
         panel.set(xscale="log", xlabel="learning rate", ylabel="test accuracy, %", ylim=(-3, 103))
-    kept = median(_keeping(one) for one in found)
+    kept = median(_keeping(one) for one in found) or RATES[0] / 10**0.5
     panels[1].axvspan(kept * 10**0.25, RATES[-1] * 1.3, color=style.BAD, alpha=0.12, lw=0)
     panels[1].annotate("over five points are lost", (RATES[-1], 95), ha="right", fontsize=9,
                        color=theme.muted)  # fmt: skip

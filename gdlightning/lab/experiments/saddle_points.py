@@ -167,7 +167,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
     without = ("ridge, no noise", "autoencoder, full batch", "linear net, full batch")
     noisy = ("ridge, noise on the gradient", "autoencoder, batches of one",
              "linear net, batches of one")  # fmt: skip
-    helps = [share[b] > 0.9 and share[a] < 0.1 for a, b in zip(without, noisy, strict=True)]
+    helps = [share[b] >= 0.9 and share[a] <= 0.1 for a, b in zip(without, noisy, strict=True)]
     verdict = (
         Verdict.HOLDS if all(helps) else Verdict.CONDITIONS if any(helps) else Verdict.NOT_HERE
     )
