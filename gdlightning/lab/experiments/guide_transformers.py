@@ -1,6 +1,6 @@
 """Transformers want AdamW with a warm-up.
 
-A decoder of six blocks, 32 wide, learns to continue sequences of eight symbols: each symbol
+A decoder of five blocks, 32 wide, learns to continue sequences of eight symbols: each symbol
 follows from the two before it by a table drawn for the seed, but one in ten is drawn blindly, so
 that the best loss is 0.467; guessing costs ln 8 = 2.08. To look two symbols back, attention must
 learn to. 200 steps of 16 sequences that are never seen twice; the learning rate falls to 0 in a
@@ -38,7 +38,7 @@ SOURCE = (
 SEEDS = 3
 STEPS, WARM, BATCH = 200, 50, 16
 SYMBOLS, LENGTH, BLIND = 8, 13, 0.1
-WIDTH, DEPTH, HEADS = 32, 6, 4
+WIDTH, DEPTH, HEADS = 32, 5, 4
 VALIDATION, TEST = 500, 1000
 ADAMW, BARE, MOMENTUM = "AdamW with warm-up", "AdamW without warm-up", "SGD with momentum"
 RATES = (0.002, 0.004, 0.008, 0.016, 0.032)
