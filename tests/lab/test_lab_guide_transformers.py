@@ -65,7 +65,8 @@ BEFORE, AFTER = NORMS
         ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.52, 0.6)}, (4, 4), Verdict.CONDITIONS),
         ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.5, 0.6)}, (4, 3), Verdict.CONDITIONS),
         ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.5, 0.6)}, (4, 4), Verdict.NOT_HERE),
-        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.6)}, (4, 3), Verdict.NOT_HERE),
+        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.6)}, (4, 3), Verdict.CONDITIONS),
+        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.4)}, (4, 3), Verdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_losses_and_rates(

@@ -129,9 +129,27 @@ def test_what_other_code_measured_is_measured_anew(
     ):
         before = tuned.digest, plain.digest
         file = tmp_path / "lab" / changed
-        file.write_text(file.read_text() + "\n# other")
+        file.write_text(file.read_text() + "\n# other words\n")
+        assert (tuned.digest, plain.digest) == before, changed
+        file.write_text(file.read_text() + "\nOTHER = 1\n")
         assert (tuned.digest != before[0]) is tuned_changes, changed
         assert (plain.digest != before[1]) is plain_changes, changed
+
+
+def test_other_words_and_figures_need_no_new_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(FOLDER.parent, tmp_path / "lab")
+    monkeypatch.setattr(experiment, "FOLDER", tmp_path / "lab" / "experiments")
+    plain = card("edge-of-stability")
+    before, claim = plain.digest, plain.claim
+    code = plain.path.read_text()
+    figure = code.replace('ylabel="λ·lr"', 'ylabel="sharpness"').replace(claim, "Another claim.")
+    assert figure != code
+    plain.path.write_text(figure)
+    assert plain.digest == before
+    plain.path.write_text(code.replace("STEPS, EVERY = 3000", "STEPS, EVERY = 2000"))
+    assert plain.digest != before
 
 
 def results() -> list[Result]:
