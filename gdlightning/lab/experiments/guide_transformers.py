@@ -11,8 +11,8 @@ transformer. SGD with momentum has the warm-up too. Learning rates are chosen by
 sequences, and fresh trainings with them are tested on 1,000 others. A training counts as one that
 learnt if its loss is below the middle between guessing and the best.
 
-The gaps are small: with a coarser grid of learning rates and three seeds, one of the two nets missed
-them in a seed or two.
+The gaps are small: with a coarser grid of learning rates and three seeds, one of the two nets
+missed them in a seed or two.
 """
 
 from __future__ import annotations
