@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,8 @@ def test_the_report_opens_without_a_network(tmp_path: Path) -> None:
     found = findings(comparison)
     report.write(tmp_path, comparison, found, "gdl compare --config x", {"torch": "2"})
     page = (tmp_path / "report.html").read_text()
-    assert "http" not in page.replace("http-equiv", "")
+    text = re.sub(r'"data:[^"]*"', "", page)  # four letters may stand in a picture by chance
+    assert "http" not in text.replace("http-equiv", "")
     assert "gdl compare --config x" in page
     assert found.rankings[0].words[0] in page.replace("&#x27;", "'")
     record = json.loads((tmp_path / "report.json").read_text())
