@@ -42,7 +42,7 @@ class Monitor(L.Callback):
     angle between its gradient and the next step's, which tells the noise; the scale of activations
     and the share of dead units. Between measurements: the losses, and which examples made a spike.
     Training itself is not changed by a bit. Without ``every``, measurements begin ten steps apart
-    and grow rarer, so that they cost less than a fiftieth of the time.
+    and grow rarer, so that a long training is hardly slowed down.
 
     Args:
         every: optimizer steps between two measurements; 0 measures nothing.
