@@ -85,6 +85,8 @@ class Entry:
         device: ``cuda`` where it needs a GPU.
         largest: rows or columns of the largest tensor that it can take, where it keeps a square
             matrix for each dimension, whatever its size; 0 for any.
+        dimensions: the most that a tensor may have which it takes, where it takes matrices alone; 0
+            for any: the kernel of a convolution is a matrix, then, with a row for each output.
         likeness: how its settings follow from AdamW's; None where nothing is known of that.
         cannot: clause of the contract that it can't keep → why, in words for people.
         refused: why it can't be trained with here; empty for all that can.
@@ -110,6 +112,7 @@ class Entry:
     group_mark: str = ""
     device: str = ""
     largest: int = 0
+    dimensions: int = 0
     likeness: Likeness | None = None
     cannot: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""

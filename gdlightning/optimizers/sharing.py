@@ -11,7 +11,7 @@ from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import EMBEDDINGS, check_pattern, kinds
 
-TAKES = {"sparse": "sparse gradients", "matrices": "matrices (2-D hidden weights)"}
+TAKES = {"sparse": "sparse gradients", "matrices": "matrices (hidden weights)"}
 
 
 def share(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
@@ -79,15 +79,17 @@ def _of_main(choice: Choice, module: nn.Module, rest: list[str]) -> list[str]:
 
 
 def _instead(choice: Choice, module: nn.Module) -> str:
-    if "matrices" in choice.entry.needs and any(p.ndim > 2 for p in module.parameters()):
-        return "pytorch_optimizer:muon flattens convolutions to matrices; adamw takes anything."
+    most = choice.entry.dimensions
+    if most and any(p.ndim > most for p in module.parameters()):
+        return "muon takes convolutions, as matrices; adamw takes anything."
     return "Choose another, e.g. adamw: gdl optimizers"
 
 
 def _can_take(entry: Entry, kind: str, parameter: nn.Parameter, sparse: set[Tensor]) -> bool:
     if "sparse" in entry.needs:
         return parameter in sparse
-    return kind == "matrix" and (parameter.ndim == 2 or "matrices" not in entry.needs)
+    most = entry.dimensions or parameter.ndim
+    return kind == "matrix" and ("matrices" not in entry.needs or 2 <= parameter.ndim <= most)
 
 
 def _takes(entry: Entry) -> str:

@@ -172,7 +172,9 @@ def test_a_companion_takes_all_but_the_hidden_matrices() -> None:
     assert {n for n, o in found.items() if o == "soap"} == mine
     assert set(found.values()) == {"soap", "adamw"}
     muons = {n for n, o in places({"name": "muon"}).items() if o == "muon"}
-    assert muons == {"hidden.weight", "frozen.weight"}  # matrices alone: no convolution
+    assert muons == mine  # the kernel of a convolution is a matrix, too
+    flat = {n for n, o in places({"name": "spectral-sphere"}).items() if o == "spectral-sphere"}
+    assert flat == {"hidden.weight", "frozen.weight"}  # of two dimensions: no convolution
     assert set(places({"name": "soap"}).values()) == {"soap"}
 
 
@@ -197,7 +199,7 @@ def test_each_has_its_own_decay_and_rules_hold_for_all() -> None:
         if any(p is q for q in g["params"])
     }
     assert found["hidden.weight"] == (0.02, 0.3)
-    assert found["convolution.weight"] == (0.5, 0.01)
+    assert found["convolution.weight"] == (0.5, 0.3)
     assert found["output.weight"][1] == 0.7
     assert found["output.bias"][1] == 0.0
     assert found["norm.weight"] == (1e-4, 0.2)

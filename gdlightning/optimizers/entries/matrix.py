@@ -237,6 +237,7 @@ ENTRIES = (
         name="spectral-sphere",
         target="pytorch_optimizer:SpectralSphere",
         summary="Muon-like steps along the sphere of constant spectral norm",
+        dimensions=2,
         family="matrix",
         paper="https://arxiv.org/abs/2601.08393",
         rule=(

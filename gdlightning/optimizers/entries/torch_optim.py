@@ -238,10 +238,10 @@ ENTRIES = (
     ),
     Entry(
         name="muon",
-        target="torch.optim:Muon",
+        target="gdlightning.optimizers.muon:Muon",
         summary="orthogonalised momentum for matrices; a companion takes the other parameters",
         family="matrix",
-        use="Hidden matrices of transformers and MLPs: lr 0.02; AdamW for the rest by itself.",
+        use="Hidden matrices and convolutions: lr 0.02; AdamW for the rest by itself.",
         paper="https://kellerjordan.github.io/posts/muon/",
         rule=(
             "b ← μ b + (1−μ) g,  o = orth(μ b + (1−μ) g),  orth(U Σ Vᵀ) ≈ U Vᵀ\n"
