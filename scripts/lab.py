@@ -10,8 +10,9 @@ import argparse
 import shutil
 from pathlib import Path
 
+from gdlightning.__main__ import main as gdl
 from gdlightning.lab.experiment import names
-from gdlightning.lab.page import markdown, page, write
+from gdlightning.lab.page import markdown
 from gdlightning.lab.run import run
 from gdlightning.storage.write import write_text
 
@@ -30,7 +31,7 @@ gdl lab run saddle-points --seeds 2
 writes `lab/saddle-points.html`, pictures and a record; `gdl lab all` runs everything and writes
 `lab/index.html`. A seed that was measured is kept: a run that was cut short goes on. The figures
 below are those of `python scripts/lab.py`, on two CPU cores. The extra is
-`pip install 'gdlightning[plots]'`.
+`pip install 'gdlightning[data,plots]'`.
 
 """
 
@@ -40,13 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("runs/lab"))
     folder = parser.parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
-    results = []
-    for name in names():
-        results.append(run(name, folder))
-        write(results[-1], folder)
-        print(f"{name}: {results[-1].outcome.verdict.value}, {results[-1].seconds:.0f} s in all")
-    write_text(folder / "index.html", page(results))
+    if gdl(["lab", "all", "--output", str(folder)]):
+        raise SystemExit("gdl lab all failed")
+    results = [run(name, folder) for name in names()]  # all are there now
     pictures = DOCS / "pictures" / "lab"
     pictures.mkdir(parents=True, exist_ok=True)
     for name in names():

@@ -46,8 +46,8 @@ class Monitor(L.Callback):
 
     Args:
         every: optimizer steps between two measurements; 0 measures nothing.
-        curvature: optimizer steps between two measurements of the Hessian, which cost some fifty
-            gradients each; 0 measures none.
+        curvature: for a ``Sharpness`` beside it: optimizer steps between two measurements of the
+            Hessian, which cost some fifty gradients each; 0 measures none.
 
     Attributes:
         folder: the run's.

@@ -37,6 +37,7 @@ def main(argv: list[str]) -> int:
     for flag, value in (("--seeds", given.seeds), ("--workers", given.workers)):
         if value is not None and value < 1:
             raise UserError(f"{flag} is {value}; write 1 or more.")
+    require("sklearn", "data", "The lab's data")
     require("matplotlib", "plots", "Drawing what an experiment showed")
     folder = _folder(given.output)
     from gdlightning.lab.page import page, record, write

@@ -160,6 +160,8 @@ def _text(found: LrRange, config: Config, key: str, given: argparse.Namespace) -
 
 
 def _json(found: LrRange, config: Config, key: str, given: argparse.Namespace) -> str:
+    from gdlightning.storage.write import plain_numbers
+
     record: dict[str, Any] = {
         "optimizer": config.values["optimizer"]["name"],
         "key": key,
@@ -172,7 +174,7 @@ def _json(found: LrRange, config: Config, key: str, given: argparse.Namespace) -
         "applied": given.config[-1] if given.apply else None,
         "curve": {
             "lr": found.curve.lr,
-            "loss": [v if abs(v) < float("inf") else None for v in found.curve.loss],
+            "loss": plain_numbers(found.curve.loss),
             "start": found.curve.start,
         },
     }

@@ -10,22 +10,21 @@ import yaml
 
 from gdlightning.cli.sources import NAMED, Loader, flatten, read_yaml
 from gdlightning.errors import UserError
-from gdlightning.storage.write import write_text
+from gdlightning.storage.write import whole
 
 
 def rewrite(path: str, key: str, value: float) -> None:
     """Write a number to a config file, whole or not at all.
 
     Raises:
-        UserError: as ``rewritten``; or the file can't be written.
+        UserError: as ``rewritten``.
+        StorageError: the file can't be written.
     """
     file = Path(path).resolve()  # a link stays one
-    text = rewritten(path, key, value)
-    mode = file.stat().st_mode
-    write_text(file, text)
+    text, mode = rewritten(path, key, value), file.stat().st_mode
+    with whole(file) as stream:  # bytes: line ends stay as they are
+        stream.write(text.encode())
     file.chmod(mode)
-    if file.read_bytes().decode() != text:
-        raise UserError(f"{path} does not hold what was written to it.")
 
 
 def rewritten(path: str, key: str, value: float) -> str:

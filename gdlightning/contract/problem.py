@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gdlightning.data.digits import digits as all_digits
 from gdlightning.data.loader import BatchLoader, TensorRows
 from gdlightning.tasks.task import Task
 
@@ -49,10 +49,8 @@ class Digits(Task):
 
 def digits() -> TensorRows:
     """scikit-learn's 1,797 digits: levels int64 [count, 64] and classes int64 [count]."""
-    from sklearn.datasets import load_digits
-
-    pixels, classes = load_digits(return_X_y=True)
-    return TensorRows(torch.from_numpy(pixels).long(), torch.from_numpy(classes).long())
+    pixels, classes = all_digits()
+    return TensorRows(pixels.flatten(1).long(), classes)
 
 
 def loader(rows: TensorRows, accumulate: int = 1, rank: int = 0, ranks: int = 1) -> BatchLoader:

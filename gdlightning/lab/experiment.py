@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdlightning.discovery import modules
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.lab.outcome import Outcome
 
 FOLDER = Path(__file__).parent / "experiments"
 SEEDS = 5
+SHARED = ("descent", "samples", "tuning")
+"""Modules beside that may take part in measuring."""
 
 Found = dict[str, Any]
 """What one seed showed, as plain values."""
@@ -55,7 +58,7 @@ class Card:
     def digest(self) -> str:
         """Of the code that measures: what was measured by other code is measured anew."""
         own = self.path.read_text(encoding="utf-8")
-        used = ["descent.py", "tuning.py"] if "lab.tuning" in own else ["descent.py"]
+        used = [f"{name}.py" for name in SHARED if f"lab.{name} import" in own]
         code = [own, *((FOLDER.parent / name).read_text(encoding="utf-8") for name in used)]
         return hashlib.sha256("\n".join(map(_measuring, code)).encode()).hexdigest()
 
@@ -87,8 +90,11 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """All experiments, in the order of the account that they follow."""
-    return [name.replace("_", "-") for name in _ORDER]
+    """All experiments, in the order of the account that they follow; others at its end."""
+    found = modules("gdlightning.lab.experiments")
+    place = {name: k for k, name in enumerate(ORDER)}
+    found.sort(key=lambda name: (place.get(name, len(place)), name))
+    return [name.replace("_", "-") for name in found]
 
 
 def card(name: str) -> Card:
@@ -127,7 +133,7 @@ def load(name: str) -> Experiment:
     return Experiment(known, module.measure, module.conclude, module.draw)
 
 
-_ORDER = (
+ORDER = (
     "batch_size",
     "learning_rate",
     "decoupled_decay",

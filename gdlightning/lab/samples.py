@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gdlightning.data.digits import digits as all_digits
+
 
 @dataclass(frozen=True)
 class Split:
@@ -34,10 +36,8 @@ def digits(seed: int = 0, examples: int | None = None) -> Split:
         seed: of the split.
         examples: to learn from; all that are not tested on if not given.
     """
-    from sklearn.datasets import load_digits
-
-    pixels, classes = load_digits(return_X_y=True)
-    return split(torch.tensor(pixels / 16.0).float(), torch.tensor(classes), seed, examples)
+    pixels, classes = all_digits()
+    return split((pixels.flatten(1) / 16).float(), classes, seed, examples)
 
 
 def tumours(seed: int = 0) -> Split:

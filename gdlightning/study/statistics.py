@@ -140,7 +140,7 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
         return 1.0
     mean, deviation = fmean(gaps), stdev(gaps)
     if deviation <= 1e-12 * max(1e-300, *map(abs, first), *map(abs, second)):
-        return 1.0 if abs(mean) <= 1e-9 * max(map(abs, first)) else 0.0
+        return 1.0 if mean == 0 else 0.0
     return 2 * (1 - t_cdf(abs(mean) / deviation * math.sqrt(count), count - 1))
 
 

@@ -224,5 +224,7 @@ def test_whatever_was_measured_gives_verdicts_as_text(
 ) -> None:
     rows = lines([math.nan if v is None else v for v in losses], **measured)
     found = diagnose(Record.of(rows))
-    as_text(found)
-    as_markdown(found)
+    text = " ".join(as_text(found).split())
+    for verdict in found:
+        assert " ".join(verdict.title.split()) in text
+        assert verdict.title in as_markdown(found)

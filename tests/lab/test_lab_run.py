@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -18,13 +19,13 @@ import pytest
 from gdlightning.__main__ import main
 from gdlightning.drawing.style import Theme, figure
 from gdlightning.lab import experiment
-from gdlightning.lab.experiment import FOLDER, Experiment, card, names
+from gdlightning.lab.experiment import FOLDER, ORDER, Experiment, card, names
 from gdlightning.lab.outcome import Outcome, Verdict, effect
 from gdlightning.lab.page import markdown, page
 from gdlightning.lab.run import Result
 
 Run = Callable[..., Any]
-CHEAPEST = "fine-tuning"
+CHEAPEST = "saddle-points"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -111,6 +112,24 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert told["verdict"].upper() in out
     assert f"{CHEAPEST}.html" in out
     assert (first.stat().st_mtime_ns, second.stat().st_mtime_ns) == (kept, measured)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("sklearn", "data"), ("matplotlib", "plots")])
+def test_what_is_not_installed_is_told_before_work(
+    gdl: Run, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == package else find(name)
+    )
+    done = gdl("lab", "run", CHEAPEST)
+    assert done.code == 2
+    assert f"gdlightning[{extra}]" in done.err
+    assert not Path("lab").exists()
+
+
+def test_they_stand_in_the_order_of_the_account() -> None:
+    assert [name.replace("-", "_") for name in names()] == list(ORDER)
 
 
 def test_what_other_code_measured_is_measured_anew(
