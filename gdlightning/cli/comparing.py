@@ -49,6 +49,7 @@ def compare(
     contenders = _contenders(given, plan, workloads)
     _set_threads(given, workloads)
     folder = verb.folder_of(given.output, list(paths))
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,7 +57,13 @@ def compare(
     about = _about(given, plan, workloads, contenders, flags)
     store = Store(given.storage or folder, "compare", about)
     if given.budget:
-        plan = _within_budget(given, plan, workloads, contenders, store)
+        try:
+            plan = _within_budget(given, plan, workloads, contenders, store)
+        except BaseException:  # too little time, or a stop meanwhile
+            if store.forget() and new:
+                with contextlib.suppress(OSError):  # somebody put something there
+                    folder.rmdir()
+            raise
         contenders = _contenders(given, plan, workloads)
     targets = {} if given.target is None else {w.name: given.target for w in workloads}
     show = _Shower(folder, command, targets, silent=given.follow)

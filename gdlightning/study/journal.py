@@ -56,6 +56,12 @@ def opened(where: str | Path) -> BaseStorage:
     return JournalStorage(Journal(path))
 
 
+def remove(folder: Path) -> None:
+    """Take the journal file and its lock away."""
+    for name in (JOURNAL, f"{JOURNAL}.lock"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _whole(stream: Any) -> int:
     """Where the last whole line of a file ends."""
     end: int = stream.seek(0, os.SEEK_END)

@@ -21,7 +21,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from gdlightning.errors import UserError
-from gdlightning.study.journal import opened
+from gdlightning.study.journal import opened, remove
 from gdlightning.study.trial import Outcome, Trial
 
 BEAT, SILENCE = 20.0, 300.0
@@ -43,6 +43,7 @@ class Store:
     def __init__(self, where: str | Path, name: str, about: Mapping[str, Any]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = opened(where)
+        self._folder = None if "://" in str(where) else Path(where)
         self._study = optuna.create_study(
             storage=self._storage, study_name=name, load_if_exists=True
         )
@@ -67,6 +68,19 @@ class Store:
     def keep(self, name: str, value: Any) -> None:
         """Keep a plain value beside the trials."""
         self._study.set_user_attr(name, value)
+
+    def forget(self) -> bool:
+        """Leave nothing of a study that did not begin, that has neither plan nor trial.
+
+        Returns:
+            Whether it is gone.
+        """
+        if self.kept("plan") is not None or self._study.get_trials(deepcopy=False):
+            return False
+        optuna.delete_study(study_name=self._study.study_name, storage=self._storage)
+        if self._folder and not self._storage.get_all_studies():
+            remove(self._folder)
+        return True
 
     def outcomes(self) -> dict[str, Outcome]:
         """What is known: key of a trial → its outcome; the first that was told counts."""

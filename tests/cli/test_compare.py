@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,8 +117,14 @@ def test_ones_own_space_and_a_budget(gdl: Run) -> None:
         "plain: {optimizer: {name: sgd, momentum: 0.0, nesterov: false}, lr: [0.01, 1.0]}\n"
         "sgd: {lr: [0.01, 1.0], momentum: {values: [0.8, 0.9]}}\n"
     )
-    flags = ("--optimizers", "plain,sgd", "--space", "space.yaml", "--budget", "10s")
-    done = gdl("compare", *SMALL[:2], *SMALL[8:], *flags, "--format", "json")
+    flags = ("--optimizers", "plain,sgd", "--space", "space.yaml", "--seeds", "2")
+    asked = ("compare", *SMALL[:2], *SMALL[8:], *flags, "--format", "json", "--budget")
+    refused = gdl(*asked, "1s")  # what is enough depends on the machine, which says so
+    assert refused.code == 2
+    assert not list(Path("studies").iterdir())  # nothing is left in the way of the next try
+    needed = re.search(r"4 trials of 30 steps and 2 seeds take about (\d+)", refused.err)
+    assert needed, refused.err
+    done = gdl(*asked, f"{3 * int(needed[1])}s")
     assert done.code == 0, done.err
     record = json.loads(done.out)
     assert record["plan"]["trials"] >= 4
