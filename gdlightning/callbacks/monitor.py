@@ -28,8 +28,8 @@ from gdlightning.storage.journal import JOURNAL, append
 from gdlightning.storage.write import plain_numbers
 from gdlightning.tasks.random import random_state
 
-FIRST, LAST, SHARE = 10, 500, 20
-"""The gap between two measurements is a twentieth of the steps so far, within these bounds."""
+FIRST, LAST, SHARE = 10, 500, 6
+"""The gap between two measurements is a sixth of the steps so far, within these bounds."""
 SPIKE, LEAST = 4.0, 30
 """A loss that many typical deviations above the median of so many others is a spike."""
 

@@ -77,6 +77,8 @@ class Activity(TorchFunctionMode):
             self._names.pop()
             weighted = next(part.parameters(recurse=False), None) is not None
             if weighted and isinstance(output, Tensor) and output.is_floating_point():
-                self.scale[name] = output.detach().float().square().mean().sqrt()
+                wide = torch.promote_types(output.dtype, torch.float32)
+                norm = torch.linalg.vector_norm(output.detach(), dtype=wide)
+                self.scale[name] = norm / max(1, output.numel()) ** 0.5
 
         return left

@@ -42,9 +42,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[B, T, D] → [B, T, D]; ``mask`` [B, T] is True where there is something to see."""
         b, t, d = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        if self.rotary:
-            q, k = rotate(q), rotate(k)
+        qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k = rotate(qkv[:2]) if self.rotary else qkv[:2]
+        v = qkv[2]
         out = F.scaled_dot_product_attention(
             q,
             k,
@@ -100,13 +100,14 @@ def initialise(blocks: nn.ModuleList) -> None:
 
 
 def rotate(x: Tensor) -> Tensor:
-    """Each pair of features of [B, H, T, E] turned by an angle that grows with its position."""
+    """Each pair of features of [..., T, E] turned by an angle that grows with its position."""
     t, e = x.shape[-2:]
     speed = 10000 ** (-torch.arange(0, e, 2, device=x.device, dtype=torch.float32) / e)
     angle = torch.arange(t, device=x.device, dtype=torch.float32)[:, None] * speed  # [T, E / 2]
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    turned = torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(b * cos, a, sin)
+    return torch.cat(turned, dim=-1)
 
 
 def positions(count: int, width: int, like: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ def _clip_sparse(parameters: list[nn.Parameter], max_norm: float) -> None:
 
 
 def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
-    """``gdl fit`` with TensorBoard, bar, clipping with logged norms, checkpoints and guard."""
+    """``gdl fit`` with bar, TensorBoard, clipping, logged norms, checkpoints, guard, monitor."""
     from gdlightning.callbacks.stops import Stops
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
@@ -137,6 +137,11 @@ def _watch_from_start(trainer: Any, clock: Clock) -> None:
 def fastest(w: Workload, clock: Clock) -> nn.Module:
     """``gdl fit --profile fast``."""
     return ours(w, clock, "--profile", "fast")
+
+
+def unwatched(w: Workload, clock: Clock) -> nn.Module:
+    """``gdl fit`` without its monitor, whose cost is greatest in a training's first steps."""
+    return ours(w, clock, "--monitor.every", "0")
 
 
 def lightning(w: Workload, clock: Clock) -> nn.Module:
@@ -294,6 +299,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "tutorial loop": tutorial,
     "floor": floor,
     "gdlightning": ours,
+    "gdlightning, no monitor": unwatched,
     "gdlightning, profile fast": fastest,
     "Lightning": lightning,
     "HF Trainer": transformers,

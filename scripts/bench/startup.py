@@ -25,8 +25,10 @@ import lightning.pytorch as L
 class Leave(L.Callback):
     '''Ends the process after the first step.'''
     def on_train_batch_end(self, *_):
-        os._exit(0)
+        os._exit(77)
 """
+STEPPED, ERROR = 77, 2
+"""Exit codes of a process that made its first step, and of one that is told its mistake."""
 GDL = [sys.executable, "-m", "gdlightning"]
 TORCH = [sys.executable, "-c", "import torch"]
 BOTH = [sys.executable, "-c", "import torch, lightning.pytorch"]
@@ -50,12 +52,15 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
 
 
 def seconds(command: list[str], folder: str) -> float:
-    """Of a whole process."""
+    """Of a whole process, which must end as is expected of it."""
+    expected = STEPPED if "leave.Leave" in str(command) else ERROR if "--optimzer" in command else 0
     began = time.perf_counter()
-    subprocess.run(
+    done = subprocess.run(
         command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
         check=False,
     )  # fmt: skip
+    if done.returncode != expected:
+        raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr.decode()[-800:]}")
     return time.perf_counter() - began
 
 

@@ -169,9 +169,9 @@ WORKLOADS = {
     w.name: w
     for w in (
         Workload("tiny MLP", mlp, points, 2, batch=128, steps=600),
-        Workload("CNN", cnn, images, 10, batch=64, steps=60),
-        Workload("transformer", lambda _: Transformer(), text, 256, batch=16, steps=40),
-        Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=60),
+        Workload("CNN", cnn, images, 10, batch=64, steps=300),
+        Workload("transformer", lambda _: Transformer(), text, 256, batch=16, steps=100),
+        Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=300),
         bags(2),
         bags(20),
     )

@@ -141,7 +141,8 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel.axhline(HALF, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
         panel.set(xscale="log", xlim=(8, STEPS * 1.1), ylim=(0.9, 2.9), xlabel="steps",
                   ylabel="loss, mean of 20 batches")  # fmt: skip
-        style.legend(panel, theme, loc="lower left", bbox_to_anchor=(0.0, 0.14))
+    style.legend(panels[0], theme, loc="lower left", bbox_to_anchor=(0.0, 0.14))
+    style.legend(panels[1], theme, loc="upper right")
     style.title(panels[0], "Sigmoids: what else steps through a plateau?", theme)
     style.title(panels[1], "Its cause mended: plain descent is enough", theme)
     return made
