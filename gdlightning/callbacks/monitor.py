@@ -222,8 +222,10 @@ class Monitor(L.Callback):
         if len(self._typical) < LEAST:
             return False
         middle = median(self._typical)
+        if loss <= 2 * middle:  # most are; the spread takes longer
+            return False
         spread = median(abs(v - middle) for v in self._typical) + 1e-3 * abs(middle)
-        return not loss <= max(middle + SPIKE * 2 * spread, 2 * middle)
+        return not loss <= middle + SPIKE * 2 * spread
 
     def _layers(
         self, module: L.LightningModule, movement: Movement, moved: Moved
