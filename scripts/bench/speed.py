@@ -29,7 +29,7 @@ from workloads import WORKLOADS
 PACKAGES = {"HF Trainer": "transformers", "Ignite": "ignite", "skorch": "skorch",
             "accelerate": "accelerate"}  # fmt: skip
 APART = 2e-3
-"""Relative difference of the last losses that rounding explains."""
+"""Difference of the last losses that rounding explains: a share of those above 1, else in nats."""
 
 
 def main() -> int:
@@ -93,7 +93,7 @@ def disagreements(workload: str, rows: Rows) -> int:
     """1 where the contestants did not all come to the same loss, else 0."""
     losses = {c: times[-1][1] for c, times in rows.items()}
     middle = median(losses.values())
-    apart = {c: loss for c, loss in losses.items() if abs(loss / middle - 1) > APART}
+    apart = {c: loss for c, loss in losses.items() if abs(loss - middle) > APART * max(middle, 1.0)}
     if apart:
         print(f"{workload}: other losses than {middle:.6f}: {apart}", file=sys.stderr)
     return int(bool(apart))
