@@ -51,6 +51,7 @@ class Store:
         self._me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
         self._outcomes: dict[str, Outcome] = {}
         known = self._study.user_attrs.get("about")
+        self._began = known is None
         plain = json.loads(json.dumps(about))
         if known is None:
             self._study.set_user_attr("about", plain)
@@ -70,12 +71,13 @@ class Store:
         self._study.set_user_attr(name, value)
 
     def forget(self) -> bool:
-        """Leave nothing of a study that did not begin, that has neither plan nor trial.
+        """Leave nothing of a study that this process began, and that has no plan or trial yet.
 
         Returns:
             Whether it is gone.
         """
-        if self.kept("plan") is not None or self._study.get_trials(deepcopy=False):
+        begun = self.kept("plan") is not None or self._study.get_trials(deepcopy=False)
+        if begun or not self._began:
             return False
         optuna.delete_study(study_name=self._study.study_name, storage=self._storage)
         if self._folder and not self._storage.get_all_studies():

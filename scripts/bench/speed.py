@@ -2,7 +2,7 @@
 
 All contestants train the same nets on the same batches in the same order with the same optimizer
 and clipping, in turn, several rounds; a step is timed from optimizer step to optimizer step, after
-the first 20. The losses that they end with must agree. Prints a Markdown table for
+the first 20. Before that all train to where their losses must agree. Prints a Markdown table for
 docs/benchmarks.md and writes all figures to runs/bench/speed.json.
 
     python scripts/bench/speed.py --rounds 5
@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import sys
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -24,12 +25,12 @@ from statistics import median
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from contestants import CONTESTANTS, run
-from workloads import WORKLOADS
+from workloads import WORKLOADS, Workload
 
 PACKAGES = {"HF Trainer": "transformers", "Ignite": "ignite", "skorch": "skorch",
             "accelerate": "accelerate"}  # fmt: skip
 APART = 2e-3
-"""Difference of the last losses that rounding explains: a share of those above 1, else in nats."""
+"""Relative difference of the losses that rounding explains."""
 
 
 def main() -> int:
@@ -42,64 +43,75 @@ def main() -> int:
     there = [c for c in CONTESTANTS
              if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]  # fmt: skip
     contestants = given.contestants or there
-    found = {w: measure(w, contestants, given.rounds) for w in given.workloads}
+    found = {w: measure(WORKLOADS[w], contestants, given.rounds) for w in given.workloads}
     print("\n" + table(found))
     write(found)
-    return max(disagreements(w, rows) for w, rows in found.items())
+    return max(disagreements(name, one.losses) for name, one in found.items())
 
 
-Rows = dict[str, list[tuple[float, float]]]
+@dataclass(frozen=True)
+class Found:
+    """Of one workload.
+
+    Attributes:
+        losses: contestant → loss after the workload's ``agree`` steps.
+        seconds: contestant → those of a step, in each round.
+    """
+
+    losses: dict[str, float]
+    seconds: dict[str, list[float]]
 
 
-def measure(workload: str, contestants: list[str], rounds: int) -> Rows:
-    """Seconds a step and last loss of each contestant in each round, in turn."""
-    rows: Rows = {c: [] for c in contestants}
+def measure(w: Workload, contestants: list[str], rounds: int) -> Found:
+    """All to the steps where they must agree, then all in turn, timed, in each round."""
+    found = Found({}, {c: [] for c in contestants})
+    for contestant in contestants:
+        _, loss = run(contestant, replace(w, steps=w.agree))
+        found.losses[contestant] = loss
+        say(f"{w.name}, {contestant}: loss {loss:.6f} after {w.agree} steps")
     for number in range(rounds):
         turn = number % len(contestants)  # nobody always follows the same one
         for contestant in contestants[turn:] + contestants[:turn]:
-            step, loss, steps = run(contestant, workload)
-            if steps != WORKLOADS[workload].steps:
-                raise SystemExit(f"{contestant} made {steps} steps on {workload}.")
-            rows[contestant].append((step, loss))
-            line = f"{workload}, round {number + 1}, {contestant}: {1e3 * step:.3f} ms a step"
-            print(f"{line}, loss {loss:.6f}", file=sys.stderr, flush=True)
-    return rows
+            step, _ = run(contestant, w)
+            found.seconds[contestant].append(step)
+            say(f"{w.name}, round {number + 1}, {contestant}: {1e3 * step:.3f} ms a step")
+    return found
 
 
-def ratios(rows: Rows, contestant: str, base: str) -> list[float]:
-    """Of the times in each round."""
-    return [a[0] / b[0] for a, b in zip(rows[contestant], rows[base], strict=True)]
+def say(line: str) -> None:
+    """How far it is."""
+    print(line, file=sys.stderr, flush=True)
 
 
-def table(found: dict[str, Rows]) -> str:
+def table(found: dict[str, Found]) -> str:
     """A row a contestant: median ratio to the tutorial loop and to the floor, with their range."""
     lines = []
-    for workload, rows in found.items():
-        bases = [b for b in ("tutorial loop", "floor") if b in rows]
-        lines += [f"| {workload} | ms a step | " + " | ".join(f"÷ {b}" for b in bases)
-                  + " | last loss |", "|---" * (3 + len(bases)) + "|"]  # fmt: skip
-        for contestant, times in rows.items():
-            cells = [f"{1e3 * median(t for t, _ in times):.3f}"]
+    for name, one in found.items():
+        bases = [b for b in ("tutorial loop", "floor") if b in one.seconds]
+        lines += [f"| {name} | ms a step | " + " | ".join(f"÷ {b}" for b in bases)
+                  + f" | loss after {WORKLOADS[name].agree} |",
+                  "|---" * (3 + len(bases)) + "|"]  # fmt: skip
+        for contestant, seconds in one.seconds.items():
+            cells = [f"{1e3 * median(seconds):.3f}"]
             for base in bases:
-                r = ratios(rows, contestant, base)
+                r = [a / b for a, b in zip(seconds, one.seconds[base], strict=True)]
                 cells.append(f"{median(r):.2f} ({min(r):.2f} to {max(r):.2f})")
-            cells.append(f"{times[-1][1]:.5f}")
+            cells.append(f"{one.losses[contestant]:.5f}")
             lines.append(f"| {contestant} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
 
-def disagreements(workload: str, rows: Rows) -> int:
+def disagreements(name: str, losses: dict[str, float]) -> int:
     """1 where the contestants did not all come to the same loss, else 0."""
-    losses = {c: times[-1][1] for c, times in rows.items()}
     middle = median(losses.values())
-    apart = {c: loss for c, loss in losses.items() if abs(loss - middle) > APART * max(middle, 1.0)}
+    apart = {c: loss for c, loss in losses.items() if abs(loss / middle - 1) > APART}
     if apart:
-        print(f"{workload}: other losses than {middle:.6f}: {apart}", file=sys.stderr)
+        print(f"{name}: other losses than {middle:.6f}: {apart}", file=sys.stderr)
     return int(bool(apart))
 
 
-def write(found: dict[str, Rows]) -> None:
+def write(found: dict[str, Found]) -> None:
     """All figures with versions, as JSON."""
     import torch
 
@@ -107,8 +119,7 @@ def write(found: dict[str, Rows]) -> None:
     content = {
         "python": platform.python_version(), "machine": platform.machine(),
         "threads": torch.get_num_threads(), "versions": {p: _version(p) for p in packages},
-        "rows": {w: {c: [{"seconds": s, "loss": loss} for s, loss in times]
-                     for c, times in rows.items()} for w, rows in found.items()},
+        "workloads": {name: asdict(one) for name, one in found.items()},
     }  # fmt: skip
     folder = Path("runs", "bench")
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ class Workload:
         classes: of the targets.
         batch: examples a step.
         steps: optimizer steps that are timed.
+        agree: steps after which all must be at the same loss; later, where it has all but
+            vanished, the rounding of a fused optimizer shows.
         optimizer: name in torch.optim.
         lr: its learning rate.
         max_norm: of the clipped gradient.
@@ -34,6 +36,7 @@ class Workload:
     classes: int
     batch: int
     steps: int
+    agree: int
     optimizer: str = "AdamW"
     lr: float = 1e-3
     max_norm: float = 1.0
@@ -161,17 +164,19 @@ def bags(classes: int) -> Workload:
     """Words in a number of classes, which the dense gradient grows with."""
     return Workload(
         f"bag of words, {classes} classes", bag(classes), documents(classes), classes, batch=64,
-        steps=60, optimizer="Adagrad", lr=0.1, sparse=True,
+        steps=60, agree=60, optimizer="Adagrad", lr=0.1, sparse=True,
     )  # fmt: skip
 
 
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("tiny MLP", mlp, points, 2, batch=128, steps=600),
-        Workload("CNN", cnn, images, 10, batch=64, steps=300),
-        Workload("transformer", lambda _: Transformer(), text, 256, batch=16, steps=100),
-        Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=300),
+        Workload("tiny MLP", mlp, points, 2, batch=128, steps=600, agree=600),
+        Workload("CNN", cnn, images, 10, batch=64, steps=300, agree=60),
+        Workload(
+            "transformer", lambda _: Transformer(), text, 256, batch=16, steps=100, agree=100
+        ),
+        Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=300, agree=60),
         bags(2),
         bags(20),
     )
