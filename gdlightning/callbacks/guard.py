@@ -11,7 +11,9 @@ from typing import Any, Literal
 import lightning.pytorch as L
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
+from gdlightning.callbacks.judged import Judged, forget
 from gdlightning.callbacks.loaders import train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
@@ -20,6 +22,8 @@ from gdlightning.storage.checkpoint import write
 Policy = Literal["stop", "skip", "rollback", "off"]
 WINDOW = 100
 """Past losses whose median tells a spike."""
+BEHIND = 4
+"""Steps, at most, whose numbers are still to be read."""
 LEAST = 20
 """Losses that are needed before one can be called a spike."""
 
@@ -40,6 +44,10 @@ class Guard(L.Callback):
     A dropped step leaves weights and optimizer as they were; it is counted, and its batch is saved
     in the run folder under ``bad_batches``. A scaler that skips steps of its own accord, as in
     16-bit mixed precision, is no fault.
+
+    A device that computes behind the program is not waited for, where the optimizer is one of
+    torch's fused ones and no ``spike`` is asked for: it leaves out a step that is not finite by
+    itself, and what is to be counted, saved and said follows up to four steps later.
 
     Args:
         policy: after ``patience`` bad steps in a row ``stop`` ends training with a message,
@@ -74,6 +82,8 @@ class Guard(L.Callback):
         self.losses: deque[float] = deque(maxlen=WINDOW)
         self._loss = torch.zeros(())
         self._batch: Any = None
+        self._trainer: L.Trainer | None = None
+        self._judged: deque[Judged] = deque()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -89,6 +99,8 @@ class Guard(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """After a rollback: a smaller learning rate, and another order of the data."""
+        self._trainer = trainer
+        self._judged.clear()
         if not self.rollbacks:
             return
         for config in trainer.lr_scheduler_configs:
@@ -98,12 +110,21 @@ class Guard(L.Callback):
             if hasattr(loader, "reorder"):
                 loader.reorder = self.rollbacks
 
-    def is_bad(self, trainer: L.Trainer, norm: Tensor | None) -> bool:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Read what is left to be read."""
+        for optimizer in trainer.optimizers:
+            forget(optimizer)
+        self._settle(everything=True)
+
+    def is_bad(
+        self, trainer: L.Trainer, norm: Tensor | None, optimizer: Optimizer | None = None
+    ) -> bool:
         """Whether the step is to be dropped; asked once a step, after clipping.
 
         Args:
             trainer: of the training.
             norm: of the whole gradient before clipping, shape [].
+            optimizer: that makes the step, unless it is made already.
 
         Raises:
             Diverged: too many in a row, under ``stop``.
@@ -112,7 +133,25 @@ class Guard(L.Callback):
         if self.policy == "off" or _scaled(trainer):
             return False
         own = self._loss if trainer.world_size == 1 else trainer.strategy.reduce(self._loss)
-        loss = float(own)
+        step = Judged(trainer.global_step, own, norm, self._batch, _index(trainer))
+        if optimizer is None or self.spike is not None or not step.can_wait(optimizer):
+            return self._judge(trainer, step)
+        step.leave_out(optimizer)
+        self._judged.append(step)
+        self._settle()
+        return False
+
+    def _settle(self, everything: bool = False) -> None:
+        """Judge the steps whose numbers have come, or all."""
+        judged = self._judged
+        while judged and (everything or len(judged) > BEHIND or judged[0].is_ready):
+            step = judged.popleft()
+            step.wait()
+            if self._trainer is not None:
+                self._judge(self._trainer, step)
+
+    def _judge(self, trainer: L.Trainer, step: Judged) -> bool:
+        loss, norm = float(step.loss), step.norm
         total = loss if norm is None else loss + float(norm)
         reason = "" if math.isfinite(total) else f"loss {loss:g}, gradient norm {_text(norm)}"
         if not reason and self.spike is not None:
@@ -125,15 +164,14 @@ class Guard(L.Callback):
             return False
         self.in_a_row += 1
         self.dropped += 1
-        self._save_batch(trainer, reason)
+        self._save_batch(trainer, step, reason)
         for logger in trainer.loggers:
-            logger.log_metrics({"dropped_steps": float(self.dropped)}, step=trainer.global_step)
+            logger.log_metrics({"dropped_steps": float(self.dropped)}, step=step.step)
         if self.in_a_row >= self.patience and self.policy != "skip":
-            self._give_up(trainer, reason)
+            self._give_up(step.step, reason)
         return True
 
-    def _give_up(self, trainer: L.Trainer, reason: str) -> None:
-        step = trainer.global_step
+    def _give_up(self, step: int, reason: str) -> None:
         if self.policy == "rollback" and self.rollbacks < self.max_rollbacks:
             raise Rollback(f"step {step}: {reason}")
         raise Diverged(
@@ -142,19 +180,20 @@ class Guard(L.Callback):
             "Try a smaller optimizer.lr, a warm-up, clip: norm, or guard.policy: rollback."
         )
 
-    def _save_batch(self, trainer: L.Trainer, reason: str) -> None:
+    def _save_batch(self, trainer: L.Trainer, step: Judged, reason: str) -> None:
         if self.folder is None or not trainer.is_global_zero or self.dropped > 100:
             return
         folder = self.folder / "bad_batches"
         folder.mkdir(exist_ok=True)
         content = {
-            "state_dict": {}, "reason": reason, "batch": _plain(self._batch),
-            "step": trainer.global_step, "index": _index(trainer),
+            "state_dict": {}, "reason": reason, "batch": _plain(step.batch),
+            "step": step.step, "index": step.index,
         }  # fmt: skip
-        write(content, folder / f"step-{trainer.global_step}.pt")
+        write(content, folder / f"step-{step.step}.pt")
 
     def state_dict(self) -> dict[str, Any]:
         """Counts and past losses."""
+        self._settle(everything=True)
         return {"in_a_row": self.in_a_row, "dropped": self.dropped, "rollbacks": self.rollbacks,
                 "losses": list(self.losses)}  # fmt: skip
 

@@ -44,11 +44,12 @@ class Measurement:
         activity = Activity(module)
         total = torch.zeros((), device=module.device)
         context = trainer.precision_plugin.train_step_context
+        compiled = _compiled(module)
         # A compiled net would be compiled once more for a pass without gradients.
-        with restored(self.random), torch.set_grad_enabled(_compiled(module)):
+        with restored(self.random), torch.set_grad_enabled(compiled):
             for number, (batch, batch_idx, share) in enumerate(self.window):
                 with context():
-                    if number or _compiled(module):
+                    if number or compiled:
                         loss = loss_of(module, batch, batch_idx)
                     else:
                         with activity:

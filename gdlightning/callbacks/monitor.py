@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from operator import is_not
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -68,23 +69,32 @@ class Monitor(L.Callback):
         self.optimization: Optimization | None = None
         self._next, self._last = 0, -1
         self.on, self._awaited = False, 0
-        self._step_loss: Tensor | float = 0.0
+        self._loader: Any = None
+        self._indexed: Any = None
+        self._step_loss: Tensor | None = None
         self._losses: list[Tensor] = []
         self._seen: list[tuple[int, Any]] = []
         self._typical: deque[float] = deque(maxlen=100)
         self._clipped: list[Tensor] = []
         self._measured: Measurement | None = None
         self._former: tuple[int, Movement] | None = None
+        self._places: tuple[list[Tensor], list[int]] = [], []
 
     # Lightning's hooks, in the order of a step
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """See whether this training can be measured; begin the file."""
         self.on = self.every != 0 and measurable(trainer, pl_module, self.optimization)
-        self._step_loss, self._awaited, self._last = 0.0, 0, trainer.global_step
+        self._step_loss, self._awaited, self._last = None, 0, trainer.global_step
+        self.on_train_epoch_start(trainer, pl_module)
         if self.on and trainer.global_step == 0 and trainer.is_global_zero:
             start = head(trainer, pl_module, self.optimization)
             self.note(trainer, {"step": 0, "start": start})
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look up once who tells the weight of a batch and its examples."""
+        self._loader = trainer.train_dataloader
+        self._indexed = next((ld for ld in train_loaders(trainer) if hasattr(ld, "index")), None)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -104,9 +114,9 @@ class Monitor(L.Callback):
         """Keep the loss."""
         if self.on and self._awaited:  # an optimizer's further evaluations are not counted
             self._awaited -= 1
-            weight = getattr(trainer.train_dataloader, "weight", 1.0)
-            own = loss.detach()
-            self._step_loss = self._step_loss + (own if weight == 1.0 else own * weight)
+            own, weight = loss.detach(), getattr(self._loader, "weight", 1.0)
+            own = own if weight == 1.0 else own * weight
+            self._step_loss = own if self._step_loss is None else self._step_loss + own
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
@@ -135,10 +145,10 @@ class Monitor(L.Callback):
         if not self.on or step == self._last:
             return
         self._last = step
-        if isinstance(self._step_loss, Tensor):
-            self._losses.append(self._step_loss)
-            self._seen.append((step - 1, _index(trainer)))
-        before, self._step_loss = self._step_loss, 0.0
+        before, self._step_loss = self._step_loss, None
+        if before is not None:
+            self._losses.append(before)
+            self._seen.append((step - 1, getattr(self._indexed, "index", None)))
         clip = self.optimization.clip if self.optimization is not None else None
         if clip is not None and clip.norm is not None:
             self._clipped.append(clip.clipped)
@@ -147,7 +157,7 @@ class Monitor(L.Callback):
         measured, self._measured = self._measured, None
         self._next = step + self._gap(step)
         if measured.movement is not None:
-            self._measure(trainer, pl_module, measured, float(before))
+            self._measure(trainer, pl_module, measured, 0.0 if before is None else float(before))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what the validation gave."""
@@ -201,7 +211,7 @@ class Monitor(L.Callback):
 
     def _interval(self) -> dict[str, Any]:
         """What the steps since the last measurement gave, spikes among them."""
-        losses = torch.stack(self._losses).float().tolist() if self._losses else []
+        losses = _row(self._losses).tolist()
         spikes = []
         for (step, index), loss in zip(self._seen, losses, strict=True):
             if self._is_spike(loss):
@@ -214,7 +224,7 @@ class Monitor(L.Callback):
         if spikes:
             found["spikes"] = spikes
         if self._clipped:
-            found["clipped"] = float(torch.stack([c.float() for c in self._clipped]).mean())
+            found["clipped"] = float(_row(self._clipped).mean())
         self._losses, self._seen, self._clipped = [], [], []
         return found
 
@@ -231,10 +241,12 @@ class Monitor(L.Callback):
         self, module: L.LightningModule, movement: Movement, moved: Moved
     ) -> dict[str, list[float]]:
         """Norms of the matrices, in the order of the names at the head of the file."""
-        names = {id(p): n for n, p in module.named_parameters()}
-        kept = {names[id(w)]: k for k, w in enumerate(movement.weights)
-                if w.ndim >= 2 and id(w) in names}  # fmt: skip
-        places = [kept[n] for n in matrices(module) if n in kept]
+        known, places = self._places
+        if len(known) != len(movement.weights) or any(map(is_not, known, movement.weights)):
+            names = {id(p): n for n, p in module.named_parameters()}
+            kept = {names[id(w)]: k for k, w in enumerate(movement.weights) if id(w) in names}
+            places = [kept[n] for n in matrices(module) if n in kept]
+            self._places = movement.weights, places
         columns = {"grads": moved.gradient, "weights": moved.weight, "updates": moved.update}
         return {key: found[places].tolist() for key, found in columns.items()}
 
@@ -262,29 +274,40 @@ class Monitor(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, with what it has gathered since the last measurement."""
+        known = [i for _, i in self._seen if isinstance(i, Tensor)]
         return {
             "next": self._next,
-            "losses": [float(v) for v in self._losses],
-            "seen": [(s, i.tolist() if isinstance(i, Tensor) else i) for s, i in self._seen],
+            "losses": _row(self._losses),
+            "steps": [s for s, _ in self._seen],
+            "examples": torch.cat(known) if known else torch.empty(0, dtype=torch.int64),
+            "counts": [len(i) if isinstance(i, Tensor) else 0 for _, i in self._seen],
             "typical": list(self._typical),
-            "clipped": [float(c) for c in self._clipped],
+            "clipped": _row(self._clipped),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; the gradient of the step before is not kept."""
         self._next = state_dict["next"]
-        self._losses = [torch.tensor(v) for v in state_dict["losses"]]
-        self._seen = [(s, i) for s, i in state_dict["seen"]]
+        self._losses = list(state_dict["losses"].unbind())
+        examples = state_dict["examples"].split(state_dict["counts"])
+        self._seen = [
+            (step, part if len(part) else None)
+            for step, part in zip(state_dict["steps"], examples, strict=True)
+        ]
         self._typical = deque(state_dict["typical"], maxlen=100)
-        self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
+        self._clipped = list(state_dict["clipped"].unbind())
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:
     return [p for g in optimizer.param_groups for p in g["params"]]
 
 
-def _index(trainer: L.Trainer) -> Any:
-    return next((ld.index for ld in train_loaders(trainer) if hasattr(ld, "index")), None)
+def _row(numbers: list[Tensor]) -> Tensor:
+    """Shapes [] to one [numbers], on the CPU; those from a checkpoint are there already."""
+    if not numbers:
+        return torch.empty(0)
+    device = numbers[-1].device
+    return torch.stack([n.to(device, torch.float32) for n in numbers]).cpu()
 
 
 def _mean(trainer: L.Trainer, value: Tensor) -> float:

@@ -158,11 +158,12 @@ class Optimization:
         if self.choice.in_backward:  # the step is made, and was judged by its loss
             return
         self.clip(optimizer.param_groups)
-        if self._is_bad(self.clip.norm):
+        if self._is_bad(self.clip.norm, optimizer):
             raise Dropped
 
-    def _is_bad(self, norm: Tensor | None) -> bool:
-        return self.guard is not None and self.guard.is_bad(self._module.trainer, norm)
+    def _is_bad(self, norm: Tensor | None, optimizer: Optimizer | None = None) -> bool:
+        guard = self.guard
+        return guard is not None and guard.is_bad(self._module.trainer, norm, optimizer)
 
     def clip_again(self, optimizer: Optimizer) -> None:
         """Clip the gradients of a further evaluation; bad ones become 0.

@@ -20,6 +20,9 @@ CLASSES = ("too small", "in the good range", "too large")
 FILE = Path(__file__).with_name("rates.json")
 POSSIBLE = 0.2
 """Probability that the rate lies on the other side, above which none is told."""
+BLOWN = 10.0
+"""A loss that stood at this many times its first value was not raised by steps that are too small.
+What follows looks like that, though: slow steps from far away."""
 PARTS = 20
 """Windows over which losses are smoothed."""
 
@@ -125,8 +128,16 @@ def judged(found: Signs) -> dict[str, float]:
         for row, b in zip(model["weights"], model["bias"], strict=True)
     ]
     top = max(scores)
-    shares = [math.exp(s - top) for s in scores]
-    return {name: p / sum(shares) for name, p in zip(CLASSES, shares, strict=True)}
+    return possible(found, [math.exp(s - top) for s in scores])
+
+
+def possible(found: Signs, shares: Sequence[float]) -> dict[str, float]:
+    """Class → probability, from the model's share of each, without a side that can't be."""
+    small, fine, large = shares
+    if found.peak > BLOWN:
+        small = 0.0
+    whole = small + fine + large
+    return {name: part / whole for name, part in zip(CLASSES, (small, fine, large), strict=True)}
 
 
 def told(chances: dict[str, float]) -> str:

@@ -112,7 +112,7 @@ def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
             "--optimizer", w.optimizer.lower(), f"--optimizer.lr={w.lr}",
             "--optimizer.weight_decay=0.0", "--trainer.max_steps", str(w.steps),
             "--trainer.max_epochs", str(w.epochs), "--trainer.accelerator", "cpu",
-            "--checkpoint.every_seconds", "1", "--schedule", "constant", *flags,
+            "--schedule", "constant", *flags,
         ])  # fmt: skip
         training = assemble(config)
         trainers.check(training)

@@ -6,7 +6,7 @@ the first 20. Before that all train to where their losses must agree. Prints a M
 docs/benchmarks.md and writes all figures to runs/bench/speed.json.
 
     python scripts/bench/speed.py --rounds 5
-    python scripts/bench/speed.py --workloads "tiny MLP" --contestants "tutorial loop" gdlightning
+    python scripts/bench/speed.py --workloads CNN --contestants floor gdlightning --steps 1500
 """
 
 from __future__ import annotations
@@ -39,11 +39,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
     parser.add_argument("--contestants", nargs="+", default=None, choices=CONTESTANTS)
+    parser.add_argument("--steps", type=int, help="that are timed; a workload's own if not given")
     given = parser.parse_args()
     there = [c for c in CONTESTANTS
              if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]  # fmt: skip
     contestants = given.contestants or there
-    found = {w: measure(WORKLOADS[w], contestants, given.rounds) for w in given.workloads}
+    workloads = {w: WORKLOADS[w] for w in given.workloads}
+    if given.steps is not None:
+        workloads = {name: replace(w, steps=given.steps) for name, w in workloads.items()}
+    found = {name: measure(w, contestants, given.rounds) for name, w in workloads.items()}
     print("\n" + table(found))
     write(found)
     return max(disagreements(name, one.losses) for name, one in found.items())
@@ -56,15 +60,17 @@ class Found:
     Attributes:
         losses: contestant → loss after the workload's ``agree`` steps.
         seconds: contestant → those of a step, in each round.
+        steps: that were made in a round.
     """
 
     losses: dict[str, float]
     seconds: dict[str, list[float]]
+    steps: int
 
 
 def measure(w: Workload, contestants: list[str], rounds: int) -> Found:
     """All to the steps where they must agree, then all in turn, timed, in each round."""
-    found = Found({}, {c: [] for c in contestants})
+    found = Found({}, {c: [] for c in contestants}, w.steps)
     for contestant in contestants:
         _, loss = run(contestant, replace(w, steps=w.agree))
         found.losses[contestant] = loss
@@ -88,7 +94,8 @@ def table(found: dict[str, Found]) -> str:
     lines = []
     for name, one in found.items():
         bases = [b for b in ("tutorial loop", "floor") if b in one.seconds]
-        lines += [f"| {name} | ms a step | " + " | ".join(f"÷ {b}" for b in bases)
+        lines += [f"| {name}, {one.steps:,} steps | ms a step | "
+                  + " | ".join(f"÷ {b}" for b in bases)
                   + f" | loss after {WORKLOADS[name].agree} |",
                   "|---" * (3 + len(bases)) + "|"]  # fmt: skip
         for contestant, seconds in one.seconds.items():

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sweep import TASKS, Case, cases
 
-from gdlightning.diagnostics.rates import CLASSES, FILE, NAMES, PARTS, signs, told
+from gdlightning.diagnostics.rates import CLASSES, FILE, NAMES, PARTS, Signs, possible, signs, told
 from gdlightning.diagnostics.record import Record
 from gdlightning.storage.journal import rows
 from gdlightning.storage.write import write_json
@@ -44,13 +44,13 @@ class Labelled:
     side: int
     out: int
 
-    def features(self, share: float) -> list[float]:
+    def signs(self, share: float) -> Signs:
         """After a share of the training."""
         until = None if share == 1 else int(share * TASKS[self.case.task][0])
         found = signs(Record.of(self.lines, until))
         if found is None:
             raise ValueError(f"{self.case} measured nothing.")
-        return found.features()
+        return found
 
 
 def labelled(seeds: int) -> list[Labelled]:
@@ -100,9 +100,10 @@ def model() -> Any:
 
 def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
     """The side of each run, by a model that saw no run of its task."""
-    x = np.array([r.features(share) for r in runs])
+    measured = [r.signs(share) for r in runs]
+    x = np.array([s.features() for s in measured])
     y = np.array([r.side for r in runs])
-    whole = np.array([r.features(1.0) for r in runs])
+    whole = np.array([r.signs(1.0).features() for r in runs])
     task = np.array([r.case.task for r in runs])
     found = np.zeros(len(runs), dtype=int)
     for name in set(task):
@@ -110,8 +111,9 @@ def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
         seen = np.concatenate([x[~own], whole[~own]]) if share < 1 else x[~own]
         sides = np.concatenate([y[~own], y[~own]]) if share < 1 else y[~own]
         chances = model().fit(seen, sides).predict_proba(x[own])
-        named = [told(dict(zip(CLASSES, map(float, row), strict=True))) for row in chances]
-        found[own] = [CLASSES.index(name) - 1 for name in named]
+        places = np.flatnonzero(own)
+        for k, row in zip(places, chances, strict=True):
+            found[k] = CLASSES.index(told(possible(measured[k], row.tolist()))) - 1
     return found
 
 
@@ -132,7 +134,7 @@ def figures(runs: Sequence[Labelled], said: np.ndarray[Any, Any]) -> dict[str, f
 
 def folklore(runs: Sequence[Labelled]) -> np.ndarray[Any, Any]:
     """The rule that a step should be a thousandth of the weights, within a factor of ten."""
-    ratio = [r.features(1.0)[NAMES.index("update_ratio")] for r in runs]
+    ratio = [r.signs(1.0).features()[NAMES.index("update_ratio")] for r in runs]
     return np.array([-1 if v < -4 else 1 if v > -2 else 0 for v in ratio])
 
 
@@ -154,7 +156,7 @@ def main() -> None:
         print(f"| {key} | " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v)
                                          for v in cells) + " |")  # fmt: skip
     if given.write:
-        x = np.array([r.features(share) for share in SHARES for r in runs])
+        x = np.array([r.signs(share).features() for share in SHARES for r in runs])
         y = np.array([r.side for _ in SHARES for r in runs])
         fitted = model().fit(x, y)
         scaler, regression = fitted[0], fitted[1]

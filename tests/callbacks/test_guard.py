@@ -11,6 +11,8 @@ import pytest
 import torch
 from conftest import CONFIGS, QUIET, Run, metrics
 
+from gdlightning.callbacks import judged
+
 BAD = """
 import torch
 from gdlightning.tasks.tabular import TabularClassification
@@ -41,6 +43,7 @@ def train(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
     """``train(name, class, *flags)`` of a module that goes wrong."""
     Path("poison.py").write_text(BAD)
     monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "poison", raising=False)  # another test's
 
     def run(name: str, cls: str, *flags: str) -> Any:
         return gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--name", name,
@@ -133,6 +136,54 @@ def test_a_closure_whose_second_loss_is_bad_leaves_finite_weights(train: Any) ->
     assert result.code == 0, result.err
     assert all(torch.isfinite(w).all() for w in weights("poisoned").values())
     assert metrics("poisoned")["train_loss"] < 0.7
+
+
+# A device that computes behind the program, which a CPU stands in for.
+
+
+@pytest.fixture(params=["at once", "late"])
+def behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge steps as on a device that is not waited for, whose numbers come soon or late."""
+    monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+    if request.param == "late":
+        monkeypatch.setattr(judged.Judged, "is_ready", False)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "adagrad"])
+def test_the_device_leaves_out_the_same_steps(
+    train: Any, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--model.bad", "[0,3,9,10]", "--model.size", "nan", "--optimizer", optimizer)
+    assert train("waited", "Poisoned", *flags).code == 0
+    monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+    assert train("behind", "Poisoned", *flags).code == 0
+    ours, theirs = weights("behind"), weights("waited")
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+    for name in ("waited", "behind"):
+        folder = Path(f"runs/{name}/version_0/bad_batches")
+        found = {p.name: torch.load(p, weights_only=True) for p in folder.iterdir()}
+        assert set(found) == {f"step-{k}.pt" for k in (0, 3, 9, 10)}
+        assert found["step-9.pt"]["step"] == 9
+        assert len(found["step-9.pt"]["index"]) == len(found["step-9.pt"]["batch"][1])
+
+
+@pytest.mark.usefixtures("behind")
+def test_steps_that_are_read_later_still_stop_a_training(train: Any) -> None:
+    every = "[" + ",".join(map(str, range(8, 39))) + "]"
+    result = train("poisoned", "Poisoned", "--model.bad", every, "--model.size", "nan",
+                   "--guard.patience", "4", "--checkpoint.every_n_steps", "1")  # fmt: skip
+    assert result.code == 3
+    assert "diverged at step 11" in result.err
+    assert "Traceback" not in result.err
+    assert all(torch.isfinite(w).all() for w in weights("poisoned").values())
+
+
+@pytest.mark.usefixtures("behind")
+def test_bad_steps_at_the_very_end_are_read_as_well(train: Any) -> None:
+    flags = ("--model.bad", "[37,38]", "--model.size", "inf", "--guard.patience", "2")
+    result = train("poisoned", "Poisoned", *flags)
+    assert result.code == 3, result.err
+    assert "diverged at step 38" in result.err
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,41 @@ def test_a_resumed_training_goes_on_with_the_file(gdl: Run, tmp_path: Path) -> N
     with whole.open("a") as stream:
         stream.write('{"step": 31, "los')  # a writer that was killed
     assert list(rows(whole)) == kept
+
+
+SPIKE = """
+import os, signal
+from pathlib import Path
+from gdlightning.tasks.tabular import TabularClassification
+
+class Spiking(TabularClassification):
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        step = self.trainer.global_step
+        if step == 37 and Path("stop").exists():
+            Path("stop").unlink()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 50 * loss if step == 36 else loss
+"""
+
+
+def test_what_is_gathered_between_two_measurements_outlives_a_stop(
+    gdl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("spiking_task.py").write_text(SPIKE)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    command = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs",
+               "4", "--model", "spiking_task.Spiking")  # fmt: skip
+    assert gdl(*command, "--name", "whole").code == 0
+    Path("stop").touch()
+    assert gdl(*command, "--name", "parts").code not in (0, 1, 2)
+    resumed = gdl(*command, "--name", "parts", "--resume", "auto")
+    assert resumed.code == 0, resumed.err
+    whole, parts = (
+        [r for r in rows(Path(f"runs/{n}/version_0") / JOURNAL) if "start" not in r]
+        for n in ("whole", "parts")
+    )
+    assert whole == parts
+    spike = next(s for r in whole for s in r.get("spikes", ()))
+    assert spike["step"] == 36
+    assert len(spike["examples"]) == 32

@@ -201,6 +201,21 @@ def test_root_causes_come_first() -> None:
     assert [v.because for v in found] == ["", "dead-units", "dead-units"]
 
 
+@pytest.mark.parametrize(
+    ("losses", "root"),
+    [
+        ([1.0 - 1e-4 * k for k in range(300)], "lr-too-small"),
+        ([*[1.0 - 1e-5 * k for k in range(220)], *[1.0 - 0.01 * k for k in range(80)]], "plateau"),
+    ],
+)
+def test_a_plateau_that_the_same_rate_left_is_the_root(losses: list[float], root: str) -> None:
+    rows = lines(losses, gain=0.999, update_ratio=1e-4, promised=-1e-4)
+    found = diagnose(Record.of(rows))
+    because = {v.name: v.because for v in found if v.name in ("plateau", "lr-too-small")}
+    other = next(name for name in because if name != root)
+    assert because == {root: "", other: root}
+
+
 def test_a_gain_that_rounding_hides_is_none() -> None:
     rows = lines(FALLING, promised=-1e-7)
     assert Record.of(rows).gains == []
@@ -228,3 +243,13 @@ def test_whatever_was_measured_gives_verdicts_as_text(
     for verdict in found:
         assert " ".join(verdict.title.split()) in text
         assert verdict.title in as_markdown(found)
+
+
+@given(st.floats(25.0, 1e6), st.floats(0.9, 1.0))
+def test_a_rate_that_blew_the_loss_up_is_never_too_small(height: float, gain: float) -> None:
+    """What follows crawls, as after steps that are too small: far away everything is flat."""
+    crawl = [1.0 - 1e-4 * k for k in range(300)]
+    blown = [1.0, *[height * v for v in crawl[1:]]]
+    measured = {"gain": gain, "update_ratio": 1e-6, "promised": -1e-6}
+    assert "lr-too-small" in names(lines(crawl, **measured))
+    assert "lr-too-small" not in names(lines(blown, **measured))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gdlightning.diagnostics.findings.plateau import was_left
 from gdlightning.diagnostics.rates import CLASSES, Signs, judged, signs, told
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Severity, Verdict
@@ -43,10 +44,15 @@ def find(record: Record) -> Iterator[Verdict]:
         evidence=(*_evidence(found), _sure(chances[side])),
         advice=(_advice(rate, found, small), "gdl lr-find tests a range of them on this config",
                 "gdl recommend --measure tries some with short trainings"),
-        symptoms=("plateau",) if small else ("plateau", "diverged", "loss-spikes", "dead-units",
-                                             "warmup-missing", "warmup-too-short"),
+        symptoms=_slowed(record) if small else ("plateau", "diverged", "loss-spikes", "dead-units",
+                                                "warmup-missing", "warmup-too-short"),
         picture="gain",
     )  # fmt: skip
+
+
+def _slowed(record: Record) -> tuple[str, ...]:
+    """A plateau is made by a small rate, unless that rate left it: then it took the steps."""
+    return () if was_left(record) else ("plateau",)
 
 
 def _evidence(found: Signs) -> list[str]:

@@ -21,21 +21,42 @@ NOTHING = 0.05
 
 def find(record: Record) -> Iterator[Verdict]:
     """A training that never left the start, or that stood still long before it went on."""
-    if len(record.losses) < LEAST or record.diverged is not None:
+    level = _level(record)
+    if not level:
         return
-    level = [record.smooth(k / WINDOWS, (k + 1) / WINDOWS) for k in range(WINDOWS)]
     first = record.first_loss
-    if not all(map(math.isfinite, level)) or first <= 0:
-        return
-    size = len(record.losses) // WINDOWS
-    if max(first, level[0]) - min(level) < NOTHING * first:
+    if _never_left(level, first):
         yield _verdict(record, 0, len(record.losses), "since the start", level[-1])
-        return
+    elif stretch := _left(record, level):
+        size = len(record.losses) // WINDOWS
+        steps = (stretch[0] * size, stretch[1] * size)
+        yield _verdict(record, *steps, f"from step {steps[0]:,} to {steps[1]:,}", level[stretch[0]])
+
+
+def was_left(record: Record) -> bool:
+    """Whether the loss stood still and then went on, at the learning rate that it had."""
+    level = _level(record)
+    return bool(level) and not _never_left(level, record.first_loss) and bool(_left(record, level))
+
+
+def _level(record: Record) -> list[float]:
+    """The median loss of each window; nothing where it can't be judged by."""
+    if len(record.losses) < LEAST or record.diverged is not None or record.first_loss <= 0:
+        return []
+    level = [record.smooth(k / WINDOWS, (k + 1) / WINDOWS) for k in range(WINDOWS)]
+    return level if all(map(math.isfinite, level)) else []
+
+
+def _never_left(level: list[float], first: float) -> bool:
+    return max(first, level[0]) - min(level) < NOTHING * first
+
+
+def _left(record: Record, level: list[float]) -> tuple[int, int] | None:
+    """The windows of the longest flat stretch, if it is long and the loss fell after it."""
+    first = record.first_loss
     begin, length = _longest_flat(level, FLAT * first + SPREAD * _noise(record.losses))
     after = level[begin + length - 1] - min(level[begin + length :], default=math.inf)
-    if length >= LONG and after > DROP * first:
-        steps = (begin * size, (begin + length) * size)
-        yield _verdict(record, *steps, f"from step {steps[0]:,} to {steps[1]:,}", level[begin])
+    return (begin, begin + length) if length >= LONG and after > DROP * first else None
 
 
 def _noise(losses: list[float]) -> float:
@@ -76,6 +97,7 @@ def _verdict(record: Record, begin: int, end: int, when: str, loss: float) -> Ve
         evidence=tuple(told),
         advice=("gdl diagnose RUN --curvature tells whether it is a saddle",
                 "a larger --optimizer.lr, momentum or an adaptive optimizer"),
+        symptoms=("lr-too-small",) if end < len(record.losses) else (),
         first=begin,
         picture="loss",
     )  # fmt: skip
