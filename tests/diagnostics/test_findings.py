@@ -250,6 +250,6 @@ def test_a_rate_that_blew_the_loss_up_is_never_too_small(height: float, gain: fl
     """What follows crawls, as after steps that are too small: far away everything is flat."""
     crawl = [1.0 - 1e-4 * k for k in range(300)]
     blown = [1.0, *[height * v for v in crawl[1:]]]
-    measured = {"gain": gain, "update_ratio": 1e-6, "promised": -1e-6}
+    measured: dict[str, Any] = {"gain": gain, "update_ratio": 1e-6, "promised": -1e-6}
     assert "lr-too-small" in names(lines(crawl, **measured))
     assert "lr-too-small" not in names(lines(blown, **measured))
