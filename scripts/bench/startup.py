@@ -30,14 +30,21 @@ class Leave(L.Callback):
 STEPPED, ERROR = 77, 2
 """Exit codes of a process that made its first step, and of one that was told its mistake."""
 GDL = [sys.executable, "-m", "gdlightning"]
+FIRST_STEP = [sys.executable, "-c", """
+import os, sys
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from gdlightning.__main__ import main
+register_optimizer_step_post_hook(lambda *_: os._exit(77))
+sys.exit(main())
+"""]  # fmt: skip
+"""The command line, which ends after an optimizer's first step."""
 TORCH = [sys.executable, "-c", "import torch"]
-BOTH = [sys.executable, "-c", "import torch, lightning.pytorch, os; os._exit(0)"]  # as Leave ends
+BOTH = [sys.executable, "-c", "import torch, lightning.pytorch, os; os._exit(0)"]  # as those end
 
 
-def fit(config: str, *flags: str) -> list[str]:
+def fit(command: list[str], config: str, *flags: str) -> list[str]:
     """A command that trains one step of a config."""
-    path = str(ROOT / "configs" / f"{config}.yaml")
-    return [*GDL, "fit", "--config", path, "--callbacks", "[leave.Leave]", *flags]
+    return [*command, "fit", "--config", str(ROOT / "configs" / f"{config}.yaml"), *flags]
 
 
 COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
@@ -45,9 +52,14 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
     "gdl optimizers": ([*GDL, "optimizers"], 0, TORCH),
     "gdl schedules": ([*GDL, "schedules"], 0, TORCH),
     "gdl fit --optimzer adam (an error)": ([*GDL, "fit", "--optimzer", "adam"], ERROR, TORCH),
-    "gdl fit, tabular, to its first step": (fit("tabular"), STEPPED, BOTH),
-    "gdl fit, vision, to its first step": (fit("vision"), STEPPED, BOTH),
-    "gdl fit, transformer, to its first step": (fit("transformer"), STEPPED, BOTH),
+    "gdl fit, tabular, to its first step": (fit(FIRST_STEP, "tabular"), STEPPED, BOTH),
+    "gdl fit, vision, to its first step": (fit(FIRST_STEP, "vision"), STEPPED, BOTH),
+    "gdl fit, transformer, to its first step": (fit(FIRST_STEP, "transformer"), STEPPED, BOTH),
+    "gdl fit, tabular, with a callback of one's own": (
+        fit(GDL, "tabular", "--callbacks", "[leave.Leave]"),
+        STEPPED,
+        BOTH,
+    ),
 }
 """What is timed, how it must end, and what it is held beside."""
 
