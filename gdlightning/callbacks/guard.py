@@ -112,9 +112,18 @@ class Guard(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Read what is left to be read."""
+        self._forget(trainer)
+        self._settle(everything=True)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave nothing on the optimizer, which somebody may go on with."""
+        self._forget(trainer)
+
+    def _forget(self, trainer: L.Trainer) -> None:
         for optimizer in trainer.optimizers:
             forget(optimizer)
-        self._settle(everything=True)
 
     def is_bad(
         self, trainer: L.Trainer, norm: Tensor | None, optimizer: Optimizer | None = None
@@ -133,9 +142,10 @@ class Guard(L.Callback):
         if self.policy == "off" or _scaled(trainer):
             return False
         own = self._loss if trainer.world_size == 1 else trainer.strategy.reduce(self._loss)
-        step = Judged(trainer.global_step, own, norm, self._batch, _index(trainer))
+        step = Judged(trainer.global_step, own, norm, self._batch)
         if optimizer is None or self.spike is not None or not step.can_wait(optimizer):
             return self._judge(trainer, step)
+        step.index = _index(trainer)
         step.leave_out(optimizer)
         self._judged.append(step)
         self._settle()
@@ -187,7 +197,7 @@ class Guard(L.Callback):
         folder.mkdir(exist_ok=True)
         content = {
             "state_dict": {}, "reason": reason, "batch": _plain(step.batch),
-            "step": step.step, "index": step.index,
+            "step": step.step, "index": _index(trainer) if step.index is None else step.index,
         }  # fmt: skip
         write(content, folder / f"step-{step.step}.pt")
 

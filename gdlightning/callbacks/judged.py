@@ -22,26 +22,28 @@ class Judged:
         loss: shape [].
         norm: of the whole gradient before clipping, shape []; None where it was not taken.
         batch: that it was made of.
-        index: which examples that holds, where the loader knows.
+        index: which examples that holds, where the loader knows; kept where it is read later.
     """
 
     step: int
     loss: Tensor
     norm: Tensor | None
     batch: Any
-    index: Any
+    index: Any = None
     _ready: Any = field(default=None, repr=False)
 
     def can_wait(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer can leave the step out on the device, which is worth it there.
 
-        torch's fused optimizers take a tensor that says so, made for gradient scalers. Before
-        their first step some have state that only a step sets.
+        torch's fused optimizers take a tensor that says so, made for gradient scalers; a compiled
+        step can't be relied on to. Before their first step some have state that only a step sets.
         """
         return (
             self.loss.device.type in ASYNCHRONOUS
+            and type(optimizer).__module__.startswith("torch.optim")
             and bool(getattr(optimizer, "_step_supports_amp_scaling", False))
             and bool(optimizer.state)
+            and not hasattr(optimizer.step, "_torchdynamo_orig_callable")
             and (self.norm is None or type(self.norm) is Tensor)
         )
 

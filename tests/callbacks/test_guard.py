@@ -149,6 +149,25 @@ def behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(judged.Judged, "is_ready", False)
 
 
+@pytest.mark.usefixtures("behind")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own
+def test_only_a_fused_optimizer_that_has_stepped_leaves_steps_out() -> None:
+    def can_wait(optimizer: torch.optim.Optimizer) -> bool:
+        return judged.Judged(0, torch.tensor(1.0), None, None).can_wait(optimizer)
+
+    weight = torch.ones(2, requires_grad=True)
+    weight.grad = torch.ones(2)
+    fused = torch.optim.AdamW([weight], fused=True)
+    assert not can_wait(fused)
+    fused.step()
+    assert can_wait(fused)
+    setattr(fused, "step", torch.compile(fused.step))  # noqa: B010
+    assert not can_wait(fused)
+    plain = torch.optim.AdamW([weight], foreach=True)
+    plain.step()
+    assert not can_wait(plain)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "adagrad"])
 def test_the_device_leaves_out_the_same_steps(
     train: Any, optimizer: str, monkeypatch: pytest.MonkeyPatch
@@ -156,7 +175,17 @@ def test_the_device_leaves_out_the_same_steps(
     flags = ("--model.bad", "[0,3,9,10]", "--model.size", "nan", "--optimizer", optimizer)
     assert train("waited", "Poisoned", *flags).code == 0
     monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+    left: list[int] = []
+    leave_out = judged.Judged.leave_out
+
+    def spied(step: judged.Judged, own: torch.optim.Optimizer) -> None:
+        left.append(step.step)
+        leave_out(step, own)
+
+    monkeypatch.setattr(judged.Judged, "leave_out", spied)
     assert train("behind", "Poisoned", *flags).code == 0
+    # Step 0 is bad; but for Adagrad, which has its state at once, step 1 makes that.
+    assert left == list(range(0 if optimizer == "adagrad" else 2, 39))
     ours, theirs = weights("behind"), weights("waited")
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     for name in ("waited", "behind"):
