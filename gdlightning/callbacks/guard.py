@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdlightning.callbacks.judged import Judged, forget
+from gdlightning.callbacks.judged import Judged, can_wait, forget
 from gdlightning.callbacks.loaders import train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
@@ -142,14 +142,17 @@ class Guard(L.Callback):
         if self.policy == "off" or _scaled(trainer):
             return False
         own = self._loss if trainer.world_size == 1 else trainer.strategy.reduce(self._loss)
-        step = Judged(trainer.global_step, own, norm, self._batch)
-        if optimizer is None or self.spike is not None or not step.can_wait(optimizer):
-            return self._judge(trainer, step)
-        step.index = _index(trainer)
-        step.leave_out(optimizer)
-        self._judged.append(step)
-        self._settle()
-        return False
+        if optimizer is not None and self.spike is None and can_wait(optimizer, own, norm):
+            step = self._step(trainer, own, norm)
+            step.leave_out(optimizer)
+            self._judged.append(step)
+            self._settle()
+            return False
+        reason = self._reason(float(own), norm)
+        return bool(reason) and self._drop(trainer, self._step(trainer, own, norm), reason)
+
+    def _step(self, trainer: L.Trainer, loss: Tensor, norm: Tensor | None) -> Judged:
+        return Judged(trainer.global_step, loss, norm, self._batch, _index(trainer))
 
     def _settle(self, everything: bool = False) -> None:
         """Judge the steps whose numbers have come, or all."""
@@ -157,11 +160,12 @@ class Guard(L.Callback):
         while judged and (everything or len(judged) > BEHIND or judged[0].is_ready):
             step = judged.popleft()
             step.wait()
-            if self._trainer is not None:
-                self._judge(self._trainer, step)
+            reason = self._reason(float(step.loss), step.norm)
+            if reason and self._trainer is not None:
+                self._drop(self._trainer, step, reason)
 
-    def _judge(self, trainer: L.Trainer, step: Judged) -> bool:
-        loss, norm = float(step.loss), step.norm
+    def _reason(self, loss: float, norm: Tensor | None) -> str:
+        """Why a step is bad; nothing where it is not, and what is kept of such a step."""
         total = loss if norm is None else loss + float(norm)
         reason = "" if math.isfinite(total) else f"loss {loss:g}, gradient norm {_text(norm)}"
         if not reason and self.spike is not None:
@@ -171,7 +175,9 @@ class Guard(L.Callback):
         if not reason:
             self.in_a_row = 0
             self.losses.append(loss)
-            return False
+        return reason
+
+    def _drop(self, trainer: L.Trainer, step: Judged, reason: str) -> bool:
         self.in_a_row += 1
         self.dropped += 1
         self._save_batch(trainer, step, reason)
@@ -197,7 +203,7 @@ class Guard(L.Callback):
         folder.mkdir(exist_ok=True)
         content = {
             "state_dict": {}, "reason": reason, "batch": _plain(step.batch),
-            "step": step.step, "index": _index(trainer) if step.index is None else step.index,
+            "step": step.step, "index": step.index,
         }  # fmt: skip
         write(content, folder / f"step-{step.step}.pt")
 

@@ -13,6 +13,27 @@ ASYNCHRONOUS = frozenset({"cuda"})
 """Kinds of devices that compute behind the program, so that reading a number waits for them."""
 
 
+def can_wait(optimizer: Optimizer, loss: Tensor, norm: Tensor | None) -> bool:
+    """Whether an optimizer can leave a step out on the device, which is worth it there.
+
+    torch's fused optimizers take a tensor that says so, made for gradient scalers; a compiled
+    step can't be relied on to. Before their first step some have state that only a step sets.
+
+    Args:
+        optimizer: that would make the step.
+        loss: of the step, shape [].
+        norm: of its gradient, shape [].
+    """
+    return (
+        loss.device.type in ASYNCHRONOUS
+        and type(optimizer).__module__.startswith("torch.optim")
+        and bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+        and bool(optimizer.state)
+        and not hasattr(optimizer.step, "_torchdynamo_orig_callable")
+        and (norm is None or type(norm) is Tensor)
+    )
+
+
 @dataclass
 class Judged:
     """Loss and gradient norm of a step, which may still be computed.
@@ -22,30 +43,15 @@ class Judged:
         loss: shape [].
         norm: of the whole gradient before clipping, shape []; None where it was not taken.
         batch: that it was made of.
-        index: which examples that holds, where the loader knows; kept where it is read later.
+        index: which examples that holds, where the loader knows.
     """
 
     step: int
     loss: Tensor
     norm: Tensor | None
     batch: Any
-    index: Any = None
+    index: Any
     _ready: Any = field(default=None, repr=False)
-
-    def can_wait(self, optimizer: Optimizer) -> bool:
-        """Whether the optimizer can leave the step out on the device, which is worth it there.
-
-        torch's fused optimizers take a tensor that says so, made for gradient scalers; a compiled
-        step can't be relied on to. Before their first step some have state that only a step sets.
-        """
-        return (
-            self.loss.device.type in ASYNCHRONOUS
-            and type(optimizer).__module__.startswith("torch.optim")
-            and bool(getattr(optimizer, "_step_supports_amp_scaling", False))
-            and bool(optimizer.state)
-            and not hasattr(optimizer.step, "_torchdynamo_orig_callable")
-            and (self.norm is None or type(self.norm) is Tensor)
-        )
 
     def leave_out(self, optimizer: Optimizer) -> None:
         """Let the device skip the step if its numbers are not finite; begin to fetch them."""

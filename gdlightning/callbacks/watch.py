@@ -19,6 +19,7 @@ from gdlightning.callbacks.optimization import Optimization
 from gdlightning.callbacks.pictures import few, histograms, model_graph, show_samples
 from gdlightning.monitor.movement import Movement
 from gdlightning.optimizers.table import table
+from gdlightning.tasks.task import examples
 
 
 class Watch(L.Callback):
@@ -103,8 +104,6 @@ class Watch(L.Callback):
         batch_idx: int,
     ) -> None:
         """Log, if a step was made and it is time."""
-        from gdlightning.tasks.task import examples
-
         self._examples += examples(batch)
         step = trainer.global_step
         if self._traced is None and self.graph:

@@ -34,6 +34,13 @@ class EpochLoop(_TrainingEpochLoop):
         trainer.fit_loop = FitLoop(trainer, former.min_epochs, former.max_epochs)
         trainer.fit_loop.epoch_loop = cls(trainer, *steps)
 
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps that were made; asked for by nearly every hook."""
+        if self._plan is None:
+            return int(super().global_step)
+        return int(self.automatic_optimization.optim_progress.optimizer.step.total.completed)
+
     def on_run_start(self, data_fetcher: Any) -> None:
         """Find what a step consists of."""
         super().on_run_start(data_fetcher)
@@ -51,7 +58,8 @@ class EpochLoop(_TrainingEpochLoop):
         if plan is None or self.restarting:
             super().advance(data_fetcher)
             return
-        self.val_loop.restarting = False
+        if self.val_loop.restarting:
+            self.val_loop.restarting = False
         if plan.batches is None:
             batch, _, _ = next(data_fetcher)
         else:
@@ -63,7 +71,9 @@ class EpochLoop(_TrainingEpochLoop):
         if plan.moves:
             batch = self._moved(batch)
         self.batch_progress.increment_ready()
-        trainer._logger_connector.on_batch_start(batch)
+        connector, results = trainer._logger_connector, self._results
+        connector._first_loop_iter = connector._first_loop_iter is None
+        results.batch, results.batch_size, results.dataloader_idx = batch, None, None
         self._call(plan, "on_train_batch_start", batch, batch_idx)
         self.batch_progress.increment_started()
         accumulating = plan.accumulate > 1 and self._should_accumulate()

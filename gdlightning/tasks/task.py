@@ -12,6 +12,8 @@ from torchmetrics import Metric, MetricCollection
 
 from gdlightning.tasks.gathered import Gathered
 
+NESTED: Any = (Tensor, Mapping, tuple, list)
+
 
 class Task(L.LightningModule):
     """What is learnt: a net, a loss and metrics. It names no optimizer.
@@ -171,10 +173,10 @@ def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
 def examples(batch: Any) -> int:
     """The number of examples in a batch of nested tuples, lists and dicts of tensors."""
     if isinstance(batch, Tensor):
-        return len(batch) if batch.ndim else 1
-    if isinstance(batch, Mapping):
+        return batch.size(0) if batch.ndim else 1
+    if not isinstance(batch, tuple | list) and isinstance(batch, Mapping):
         batch = tuple(batch.values())
     for part in reversed(batch):  # targets come last and are never ragged
-        if isinstance(part, Tensor | Mapping | tuple | list):
+        if isinstance(part, NESTED):
             return examples(part)
     return 1

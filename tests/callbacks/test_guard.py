@@ -153,7 +153,7 @@ def behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own
 def test_only_a_fused_optimizer_that_has_stepped_leaves_steps_out() -> None:
     def can_wait(optimizer: torch.optim.Optimizer) -> bool:
-        return judged.Judged(0, torch.tensor(1.0), None, None).can_wait(optimizer)
+        return judged.can_wait(optimizer, torch.tensor(1.0), None)
 
     weight = torch.ones(2, requires_grad=True)
     weight.grad = torch.ones(2)
