@@ -25,7 +25,7 @@ def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any],
     page.write_text(text, encoding="utf-8")
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2500", "--window-size=1000,1100",
+        "--enable-logging=stderr", "--v=0", "--virtual-time-budget=6000", "--window-size=1000,1100",
         f"--user-data-dir={folder / 'profile'}", f"--screenshot={shot}", page.as_uri(),
     ]  # fmt: skip
     if dark:
