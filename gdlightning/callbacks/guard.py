@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.callbacks.judged import Judged, can_wait, forget
-from gdlightning.callbacks.loaders import train_loaders
+from gdlightning.callbacks.loaders import indexed_loader, train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.storage.checkpoint import write
@@ -152,17 +152,24 @@ class Guard(L.Callback):
         return bool(reason) and self._drop(trainer, self._step(trainer, own, norm), reason)
 
     def _step(self, trainer: L.Trainer, loss: Tensor, norm: Tensor | None) -> Judged:
-        return Judged(trainer.global_step, loss, norm, self._batch, _index(trainer))
+        return Judged(trainer.global_step, loss, norm, self._batch,
+                      getattr(indexed_loader(trainer), "index", None))  # fmt: skip
 
     def _settle(self, everything: bool = False) -> None:
-        """Judge the steps whose numbers have come, or all."""
-        judged = self._judged
-        while judged and (everything or len(judged) > BEHIND or judged[0].is_ready):
+        """Judge the steps whose numbers have come, or all.
+
+        Several processes judge a step after the same number of further ones, whenever its numbers
+        came: one that gave up by itself would leave the others waiting for it.
+        """
+        trainer, judged = self._trainer, self._judged
+        while trainer is not None and judged:
+            early = trainer.world_size == 1 and judged[0].is_ready
+            if not (everything or early or len(judged) > BEHIND):
+                return
             step = judged.popleft()
             step.wait()
-            reason = self._reason(float(step.loss), step.norm)
-            if reason and self._trainer is not None:
-                self._drop(self._trainer, step, reason)
+            if reason := self._reason(float(step.loss), step.norm):
+                self._drop(trainer, step, reason)
 
     def _reason(self, loss: float, norm: Tensor | None) -> str:
         """Why a step is bad; nothing where it is not, and what is kept of such a step."""
@@ -226,11 +233,6 @@ def _scaled(trainer: L.Trainer) -> bool:
 
 def _text(norm: Tensor | None) -> str:
     return "unknown" if norm is None else f"{float(norm):g}"
-
-
-def _index(trainer: L.Trainer) -> Any:
-    """Which examples the batch holds, where the loader knows."""
-    return next((ld.index for ld in train_loaders(trainer) if hasattr(ld, "index")), None)
 
 
 def _plain(batch: Any) -> Any:

@@ -12,3 +12,8 @@ def train_loaders(trainer: L.Trainer) -> list[Any]:
     """All of them, as Lightning holds them once training has begun."""
     combined: Any = trainer.fit_loop._combined_loader
     return list(combined.flattened) if isinstance(combined, CombinedLoader) else []
+
+
+def indexed_loader(trainer: L.Trainer) -> Any:
+    """The one whose ``index`` tells which examples its last batch holds; None if there is none."""
+    return next((ld for ld in train_loaders(trainer) if hasattr(ld, "index")), None)

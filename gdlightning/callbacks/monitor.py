@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.callbacks.head import head, matrices
-from gdlightning.callbacks.loaders import train_loaders
+from gdlightning.callbacks.loaders import indexed_loader
 from gdlightning.callbacks.measurement import Measurement, measurable
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.optimization import Optimization
@@ -94,7 +94,7 @@ class Monitor(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Look up once who tells the weight of a batch and its examples."""
         self._loader = trainer.train_dataloader
-        self._indexed = next((ld for ld in train_loaders(trainer) if hasattr(ld, "index")), None)
+        self._indexed = indexed_loader(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int

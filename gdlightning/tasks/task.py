@@ -13,6 +13,7 @@ from torchmetrics import Metric, MetricCollection
 from gdlightning.tasks.gathered import Gathered
 
 NESTED: Any = (Tensor, Mapping, tuple, list)
+"""What holds examples; a union that is made anew at each look would take longer than the look."""
 
 
 class Task(L.LightningModule):

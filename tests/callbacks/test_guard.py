@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,15 @@ def weights(name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(params=["waited for", "at once", "late"])
+def judging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a CPU, and as on a device that is not waited for, whose numbers come soon or late."""
+    if request.param != "waited for":
+        monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+    if request.param == "late":
+        monkeypatch.setattr(judged.Judged, "is_ready", False)
+
+
 @pytest.mark.parametrize("size", ["nan", "inf"])
 def test_a_bad_step_is_dropped_counted_and_its_batch_saved(train: Any, size: str) -> None:
     result = train("poisoned", "Poisoned", "--model.bad", "[3,9]", "--model.size", size)
@@ -75,6 +86,7 @@ def test_a_bad_step_is_dropped_counted_and_its_batch_saved(train: Any, size: str
     assert "loss" in saved["reason"]
 
 
+@pytest.mark.usefixtures("judging")
 def test_several_in_a_row_stop_with_a_message(train: Any) -> None:
     every = "[" + ",".join(map(str, range(8, 39))) + "]"
     result = train("poisoned", "Poisoned", "--model.bad", every, "--model.size", "nan",
@@ -141,17 +153,12 @@ def test_a_closure_whose_second_loss_is_bad_leaves_finite_weights(train: Any) ->
 # A device that computes behind the program, which a CPU stands in for.
 
 
-@pytest.fixture(params=["at once", "late"])
-def behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge steps as on a device that is not waited for, whose numbers come soon or late."""
-    monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
-    if request.param == "late":
-        monkeypatch.setattr(judged.Judged, "is_ready", False)
-
-
-@pytest.mark.usefixtures("behind")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own
-def test_only_a_fused_optimizer_that_has_stepped_leaves_steps_out() -> None:
+def test_only_a_fused_optimizer_that_has_stepped_leaves_steps_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+
     def can_wait(optimizer: torch.optim.Optimizer) -> bool:
         return judged.can_wait(optimizer, torch.tensor(1.0), None)
 
@@ -196,23 +203,44 @@ def test_the_device_leaves_out_the_same_steps(
         assert len(found["step-9.pt"]["index"]) == len(found["step-9.pt"]["batch"][1])
 
 
-@pytest.mark.usefixtures("behind")
-def test_steps_that_are_read_later_still_stop_a_training(train: Any) -> None:
-    every = "[" + ",".join(map(str, range(8, 39))) + "]"
-    result = train("poisoned", "Poisoned", "--model.bad", every, "--model.size", "nan",
-                   "--guard.patience", "4", "--checkpoint.every_n_steps", "1")  # fmt: skip
-    assert result.code == 3
-    assert "diverged at step 11" in result.err
-    assert "Traceback" not in result.err
-    assert all(torch.isfinite(w).all() for w in weights("poisoned").values())
-
-
-@pytest.mark.usefixtures("behind")
+@pytest.mark.usefixtures("judging")
 def test_bad_steps_at_the_very_end_are_read_as_well(train: Any) -> None:
     flags = ("--model.bad", "[37,38]", "--model.size", "inf", "--guard.patience", "2")
     result = train("poisoned", "Poisoned", *flags)
     assert result.code == 3, result.err
     assert "diverged at step 38" in result.err
+
+
+RANKS = """
+import os
+import sys
+from gdlightning.__main__ import main
+from gdlightning.callbacks import judged
+
+judged.ASYNCHRONOUS = frozenset({"cpu"})
+# The numbers of the second rank come at once, those of the first late.
+judged.Judged.is_ready = property(lambda step: os.environ.get("LOCAL_RANK") == "1")
+sys.exit(main())
+"""
+
+
+def test_two_ranks_give_up_at_the_same_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("poison.py").write_text(BAD)
+    Path("ranks.py").write_text(RANKS)
+    bad = "[" + ",".join(map(str, range(8, 39))) + "]"
+    done = subprocess.run(
+        [sys.executable, "ranks.py", "fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET,
+         "--model", "poison.Poisoned", "--model.bad", bad, "--model.size", "nan",
+         "--guard.patience", "4", "--trainer.devices", "2", "--trainer.strategy", "ddp",
+         "--trainer.accelerator", "cpu", "--threads", "1"],
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "diverged at step 11" in done.stderr
 
 
 @pytest.mark.parametrize(
