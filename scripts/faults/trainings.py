@@ -6,6 +6,8 @@ import csv
 import hashlib
 import json
 import os
+import pickle
+import re
 import subprocess
 import sys
 import time
@@ -179,7 +181,11 @@ def tensors(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def checkpoint(folder: Path) -> dict[str, str]:
     """Digests of a run's last checkpoint, without the paths and counts that may differ."""
-    found = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    path = folder / "checkpoints/last.ckpt"
+    try:
+        found = torch.load(path, weights_only=True)
+    except pickle.UnpicklingError:  # values of the user's own, which is what is looked at
+        found = torch.load(path, weights_only=False)
     callbacks = found["callbacks"]
     for state in callbacks.values():
         state.pop("best_path", None)
@@ -208,6 +214,12 @@ def events(folder: Path) -> list[tuple[str, int, float]]:
             if tag not in TIMED:
                 found += [(tag, e.step, e.value) for e in board.Scalars(tag)]
     return sorted(found)
+
+
+def first_batch(output: str) -> tuple[str, int]:
+    """What a user's module of this folder has printed: all before its first batch, and its step."""
+    found = re.search(r"The first batch, after (\d+) steps", output)
+    return (output[: found.start()], int(found[1])) if found else (output, -1)
 
 
 def difference(twin: Path, run: Path) -> str:
