@@ -1,6 +1,6 @@
 """Stops training runs with loaders of every kind, and compares each with its twin.
 
-Every loader is trained with three optimizers and stopped at four exact moments. The same command
+Every loader is trained with three optimizers and stopped at exact moments. The same command
 with ``--resume auto`` must then end with the same bits as a run that nobody stopped, or the program
 must have said in a ``Note:``, before the first step, what is not exact after a resume. Prints a
 Markdown table; the exit code is 1 if a promise is not kept.
@@ -41,6 +41,7 @@ STOPS = {
     "validation": "validation batch 5",
     "epoch": "epoch 2",
     "limited": "batch 8",
+    "limited, epoch": "epoch 2",
 }
 """When the user's module sends SIGTERM to its process."""
 ASKED = re.compile(r"Asking for a stop after (\d+) steps")
@@ -83,6 +84,7 @@ KINDS = (
     Kind.own("unequal lengths, min_size", "Shortest"),
     Kind.own("unequal lengths, max_size", "Longest"),
     Kind.own("list of batches", "ListOfBatches"),
+    Kind.own("subclass of list", "Sequence"),
     Kind.own("own iterable without a length", "OwnIterable", countable=False),
     Kind.own("stateful loader", "Stateful"),
     Kind.own("dataset with its own generator", "OwnAugmentation"),
@@ -109,7 +111,7 @@ class Case:
     def command(self) -> list[str]:
         """Arguments of ``gdl``."""
         more: tuple[str, ...] = ()
-        if self.stop == "limited":
+        if self.stop.startswith("limited"):
             part = self.kind.countable and self.optimizer == "adamw"
             more = ("--trainer.limit_train_batches", PART if part else NUMBER,
                     "--trainer.val_check_interval", "3")  # fmt: skip
@@ -220,13 +222,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="a pattern that the loader's name must match")
     parser.add_argument("--optimizers", default=",".join(OPTIMIZERS))
-    parser.add_argument("--stops", default=",".join(STOPS))
+    parser.add_argument("--stops", default=";".join(STOPS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
     given = parser.parse_args()
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-loaders-"))
-    groups = chosen(given.only, given.optimizers.split(","), given.stops.split(","))
+    groups = chosen(given.only, given.optimizers.split(","), given.stops.split(";"))
     outcomes: dict[Case, str] = {}
     with ThreadPoolExecutor(given.jobs) as pool:
         for found in pool.map(lambda cases: of_training(cases, root, given.keep), groups):

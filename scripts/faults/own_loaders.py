@@ -36,10 +36,12 @@ class Stopping:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.begun = False
 
     def begin(self, trainer: L.Trainer) -> None:
         """Tell of this process's first batch."""
-        if not self.counts:
+        if not self.begun:
+            self.begun = True
             text = f"The first batch, after {trainer.global_step} steps."
             print(text, file=sys.stderr, flush=True)
 
@@ -397,10 +399,21 @@ class Longest(LongestCycle):
 
 
 class ListOfBatches(Plain):
-    """A plain list of batches."""
+    """A plain list of batches, which Lightning takes for a list of loaders of rows."""
 
     def train_dataloader(self) -> Any:
         return batches()
+
+
+class Prepared(list[Any]):
+    """Batches in memory."""
+
+
+class Sequence(Plain):
+    """A list of batches that Lightning takes for one loader."""
+
+    def train_dataloader(self) -> Any:
+        return Prepared(batches())
 
 
 class Shuffling:

@@ -226,14 +226,21 @@ def difference(twin: Path, run: Path) -> str:
     """The first thing in which a resumed run differs from its twin; empty if none."""
     if len(list(run.parent.glob("version_*"))) != 1:
         return "a second version folder"
+    return learnt(twin, run) or logged(twin, run)
+
+
+def learnt(twin: Path, run: Path) -> str:
+    """The first thing of what was learnt in which two runs differ; empty if none."""
     ours, theirs = checkpoint(run), checkpoint(twin)
     keys = [k for k in sorted({*ours, *theirs}) if ours.get(k) != theirs.get(k)]
     if keys:
         return f"{len(keys)} entries of the checkpoint, first {keys[0]}"
-    if json.loads((run / "metrics.json").read_text()) != json.loads(
-        (twin / "metrics.json").read_text()
-    ):
-        return "metrics.json"
+    metrics = [json.loads((each / "metrics.json").read_text()) for each in (run, twin)]
+    return "" if metrics[0] == metrics[1] else "metrics.json"
+
+
+def logged(twin: Path, run: Path) -> str:
+    """The first log in which two runs differ; empty if none."""
     if log_of(run) != log_of(twin):
         return "metrics.csv"
     return "" if events(run) == events(twin) else "TensorBoard's scalars"
