@@ -73,7 +73,10 @@ def take(runs: Path) -> Snapshot:
         for path in (Path(top, name) for name in names):
             if "lock" in path.name or path.is_symlink():
                 continue
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            try:
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            except FileNotFoundError:  # temporary, of a job that is running
+                continue
             found.files[path] = digest
             if path.suffix == ".ckpt" and _step(path, digest) >= 0:
                 found.good.append(Good(path, digest, _step(path, digest)))
@@ -120,6 +123,7 @@ class Done:
         faulty: whether files could not be written in it, or were moved away under it.
         older: whether it was told to go on from one checkpoint, newer ones or not.
         overwrites: whether it was told to take the place of the newest run.
+        beside: whether another job trains meanwhile, whose events are written at any time.
     """
 
     code: int
@@ -129,6 +133,7 @@ class Done:
     faulty: bool = False
     older: bool = False
     overwrites: bool = False
+    beside: bool = False
 
 
 def broken(before: Snapshot, after: Snapshot, done: Done) -> str:
@@ -156,14 +161,14 @@ def _untouched(before: Snapshot, after: Snapshot, done: Done) -> str:
     """A command that made no step leaves all as it was; a refused one leaves nothing behind."""
     if done.began >= 0 or done.code == 0:
         return ""
-    lost = changed(before, after)
+    lost = [p for p in changed(before, after) if not (done.beside and "tfevents" in p.name)]
     if done.faulty:  # its folder was being brought to the checkpoint
         lost = [p for p in lost if p.name == "config.yaml" or p.suffix == ".ckpt"]
     if lost:
         verb = "changed" if lost[0] in after.files else "removed"
         return f"it made no step (exit code {done.code}) and {verb} {_short(lost[0])}"
     new = sorted(set(after.files) - set(before.files))
-    if done.code == 2 and new:
+    if done.code == 2 and new and not (done.beside and "tfevents" in new[0].name):
         return f"it was refused, and left {_short(new[0])} behind"
     return ""
 

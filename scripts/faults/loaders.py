@@ -37,13 +37,14 @@ OPTIMIZERS = {
 PART, NUMBER = "0.7", "5"
 """Of the training batches, where they are limited."""
 STOPS = {
-    "step": "batch 11",
-    "validation": "validation batch 5",
-    "epoch": "epoch 2",
-    "limited": "batch 8",
-    "limited, epoch": "epoch 2",
+    "step": ("batch 11",),
+    "validation": ("validation batch 5",),
+    "epoch": ("epoch 2",),
+    "twice": ("epoch 1", "batch 3"),
+    "limited": ("batch 8",),
+    "limited, epoch": ("epoch 2",),
 }
-"""When the user's module sends SIGTERM to its process."""
+"""When the user's module sends SIGTERM to its process, and to those that resume it."""
 ASKED = re.compile(r"Asking for a stop after (\d+) steps")
 NOTED = re.compile(r"^Note: .*(exact|resum|going on|bit)", re.IGNORECASE | re.MULTILINE)
 
@@ -141,17 +142,17 @@ def trained(case: Case, where: Path, stop: str = "", expected: int = 0) -> tuple
 
 def judge(case: Case, twin: Path, where: Path) -> str:
     """Stop, resume, and compare: ``equal``, ``noted``, or what is wrong."""
-    problem, output = trained(case, where, STOPS[case.stop], 75)
-    if problem:
-        return f"when stopped: {problem}"
-    noted, at = NOTED.search(first_batch(output)[0]), int(ASKED.findall(output)[0])
-    problem, output = trained(case, where)
-    if problem:
-        return f"when resumed: {problem}"
-    resumed = first_batch(output)[1]
-    if resumed not in (at, at + (case.optimizer == "sgd")):  # which accumulates two batches
-        where_to = f"after {resumed}" if resumed >= 0 else "at its end"
-        return f"was to stop after {at} steps, and was resumed {where_to}"
+    noted, at = None, 0
+    for stop in (*STOPS[case.stop], ""):
+        problem, output = trained(case, where, stop, 75 if stop else 0)
+        if problem:
+            return f"{f'to be stopped at {stop}' if stop else 'at last'}: {problem}"
+        before, began = first_batch(output)
+        if began not in (at, at + (case.optimizer == "sgd" and at > 0)):  # two batches a step
+            resumed = f"after {began}" if began >= 0 else "at its end"
+            return f"was to stop after {at} steps, and was resumed {resumed}"
+        noted = noted or NOTED.search(before)
+        at = int(ASKED.findall(output)[0]) if stop else 0
     run, whole = where / "runs/run/version_0", twin / "runs/run/version_0"
     try:
         different = difference(whole, run)
@@ -211,9 +212,8 @@ def report(outcomes: dict[Case, str]) -> int:
         print(f"| {kind.name if kind else 'all'} | {' | '.join(map(str, cells))} |")
     failures = {c: o for c, o in outcomes.items() if o not in ("equal", "noted")}
     for case, outcome in failures.items():
-        print(
-            f"{case.name}: {outcome}\n  STOP_AT='{STOPS[case.stop]}' gdl {' '.join(case.command)}"
-        )
+        stops = ", then ".join(f"STOP_AT='{stop}'" for stop in STOPS[case.stop])
+        print(f"{case.name}: {outcome}\n  {stops}: gdl {' '.join(case.command)}")
     return int(bool(failures) or not outcomes)
 
 

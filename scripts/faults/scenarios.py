@@ -285,7 +285,12 @@ class Trouble(Exception):
 
 
 def command(
-    scenario: Scenario, act: Act, where: Path, folder: Path | None, before: Snapshot
+    scenario: Scenario,
+    act: Act,
+    where: Path,
+    folder: Path | None,
+    before: Snapshot,
+    beside: bool = False,
 ) -> tuple[Done, Snapshot]:
     """Give a command, and hold what it leaves behind against what was there.
 
@@ -310,6 +315,7 @@ def command(
         faulty=bool(act.disk) or (happened and act.happens[:2] == "re"),
         older=act.command in ("last", "previous", "best"),
         overwrites=act.command == "overwrite" or act.rival == "overwrite",
+        beside=beside,
     )  # fmt: skip
     after = invariants.take(where / "runs")
     if happened and act.happens.startswith("remove"):
@@ -352,7 +358,7 @@ def with_rival(
     try:
         if (where / "waiting").exists():
             before = settled(where / "runs")
-            done, _ = command(scenario, Act(act.rival), where, newest(before), before)
+            done, _ = command(scenario, Act(act.rival), where, newest(before), before, True)
             if act.rival in ("run", "last", "overwrite") and done.code != 2:
                 raise Trouble(f"a second job, {act.rival}, ended with exit code {done.code}")
     finally:
@@ -368,9 +374,7 @@ def settled(runs: Path) -> Snapshot:
         time.sleep(0.5)
         before, now = now, invariants.take(runs)
         if before.files == now.files:
-            break
-    now.files = {p: d for p, d in now.files.items() if "tfevents" not in p.name}  # at any time
-    return now
+            return now
 
 
 def play(scenario: Scenario, where: Path, twin: Path, number: int) -> str:
