@@ -183,16 +183,12 @@ def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
     replaced = _replaced(before, after) if done.overwrites else None
     for good in before.good:
         name = f"{_short(good.path)} (step {good.step})"
-        if good.folder == replaced:
-            continue
         again = done.older and good.step > done.began >= 0
+        if good.digest in digests or good.folder == replaced or again:
+            continue
         bests = [g for g in after.good if g.folder == good.folder and g.path.name[:4] == "best"]
-        if good.path.name.startswith("best") and not bests and not again:
-            if good.digest not in digests:
-                return f"{name} is gone, and no other best is there"
-            continue
-        if good.digest in digests or again:
-            continue
+        if good.path.name.startswith("best") and not bests:
+            return f"{name} is gone, and no other best is there"
         if after.newest(good.folder) < good.step:
             newest = after.newest(good.folder)
             return f"{name} is gone; the newest of that run is of step {newest}"
