@@ -53,7 +53,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
             own = isinstance(error, UserError)
             refused = type(error) is UserError or not own
             if refused and not list(run.folder.glob("checkpoints/*.ckpt")):
-                remove_run(run.folder)
+                remove_run(run.made)
             if own:
                 raise
             raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
