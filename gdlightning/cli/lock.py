@@ -18,7 +18,7 @@ HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Hold a run's folder; False where another living process holds it.
+    """Hold a run's folder; False where another living process holds it, or has taken it away.
 
     The system releases the lock when the process ends, however it ends.
 
@@ -32,6 +32,9 @@ def held(folder: Path) -> Iterator[bool]:
         return
     try:
         stream = (folder / LOCK).open("a")
+    except FileNotFoundError:
+        yield False
+        return
     except OSError as error:
         raise UserError(
             f"The run folder {folder} cannot be written to: {error.strerror}."

@@ -124,6 +124,10 @@ def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
         return StorageError(f"The checkpoint {path} cannot be read: {error.strerror or first}.")
     if isinstance(error, MemoryError):
         return UserError(f"There is not enough memory to read the checkpoint {path}.")
+    if first.startswith("PytorchStreamReader failed") and not digested:
+        return DamagedCheckpointError(
+            f"The checkpoint {path} is damaged: it is not a whole archive of torch's."
+        )
     message = f"The checkpoint {path} cannot be read: "
     if first.startswith("Weights only load failed"):  # the rest of the message is about torch alone
         return DamagedCheckpointError(
