@@ -105,7 +105,7 @@ def _compare(config: Config, folder: Path) -> None:
             "The result would be neither run's. Write --resume_changed true to go on all the same."
         )
     if changed:
-        print(f"Going on with {folder}, changed: {shown}", file=sys.stderr)
+        print(f"Resuming {folder} with changed options: {shown}", file=sys.stderr)
     if (folder / FINISHED).exists() and not changed:
         raise UserError(
             f"resume: {folder} is finished.\nTo train on, raise trainer.max_epochs or max_steps "
