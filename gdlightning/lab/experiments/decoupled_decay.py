@@ -9,7 +9,7 @@ Then a net of 128 hidden units learns digits from 300 images, 40% of them with a
 tumours from 100 rows, 20% of them with the wrong class: 300 full-batch steps of Adam without decay,
 of Adam with L2, and of AdamW, with a cosine schedule. Learning rate and decay are those with the
 highest accuracy on clean validation rows, from 24 pairs each. The reported test accuracy is that of
-a new training with these settings, from other initial weights and on other rows.
+a new run with these settings, from other initial weights and on other rows.
 """
 
 from __future__ import annotations

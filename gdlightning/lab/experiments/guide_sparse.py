@@ -8,8 +8,8 @@ occur only a few times.
 
 Each optimizer makes two passes over 10,000 texts in batches of 32, with a constant learning rate
 and with one that decreases linearly to zero. The learning rate is selected by the loss on 2,000
-texts, and a new training with it is tested on 4,000 others. In the control experiment, all words
-are equally frequent, and all have a weight.
+texts, and a new run with it is tested on 4,000 others. In the control experiment, all words are
+equally frequent, and all have a weight.
 """
 
 from __future__ import annotations

@@ -3,14 +3,13 @@
 A decoder with five blocks of width 32 learns to continue sequences of eight symbols. Each symbol
 follows from the two before it by a table drawn for the seed, but one in ten is drawn at random, so
 that the best loss is 0.467; a uniform prediction has a loss of ln 8 = 2.08. Looking two symbols
-back has to be learned by attention. The training takes 200 steps of 16 sequences, none of which is
-seen twice. The learning rate decreases linearly to 0, with or without a warmup over the first 50
-steps.
+back has to be learned by attention. Each run takes 200 steps of 16 sequences, none of which is seen
+twice. The learning rate decreases linearly to 0, with or without a warmup over the first 50 steps.
 
 The norm is before each branch, as in current models, or after the sum, as in the original
 transformer. SGD with momentum uses the warmup, too. Learning rates are selected by the loss on 500
-sequences, and new trainings with them are tested on 1,000 others. A run has learned if its loss is
-below the midpoint between that of a uniform prediction and the best loss.
+sequences, and new runs with them are tested on 1,000 others. A run has learned if its loss is below
+the midpoint between that of a uniform prediction and the best loss.
 
 The gaps are small: with a coarser grid of learning rates and three seeds, one of the two nets did
 not show them in one or two seeds.

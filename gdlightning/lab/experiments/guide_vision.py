@@ -3,7 +3,7 @@
 A net with three convolutions of 16, 32 and 32 channels and a linear layer learns 1,011 handwritten
 digits of 8 × 8 pixels from random weights, in 300 steps of 64 with a cosine schedule: by SGD with
 momentum 0.9 and weight decay 0.0005, by Adam, and by AdamW with weight decay 0.1. Each learning
-rate is selected by the loss on 337 digits, and a new training with it is tested on 449 others.
+rate is selected by the loss on 337 digits, and a new run with it is tested on 449 others.
 
 There are eight seeds, each with its own split, initial weights and data order. Differences are
 tested over the seeds with Student's paired test and Holm's correction for the three pairs;
