@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -36,11 +37,12 @@ class Verdicts(L.Callback):
         self.monitor = monitor
         self.told: set[str] = set()
         self._next = FIRST
+        self._unread: Path | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A resumed training goes on with what its run knows."""
+        """Let a resumed run continue with what was measured before."""
         if trainer.global_step and self.monitor.folder is not None:
-            self.monitor.record = Record.read(self.monitor.folder)
+            self._unread = self.monitor.folder
             self._next = int(GROWTH * trainer.global_step)
 
     def on_train_batch_end(
@@ -66,6 +68,9 @@ class Verdicts(L.Callback):
     def _found(self) -> list[Verdict]:
         """The verdicts; a training must not end because one can't be had."""
         try:
+            if self._unread is not None:  # not earlier: the file is cut before the first step
+                self.monitor.record = Record.read(self._unread)
+                self._unread = None
             return diagnose(self.monitor.record)
         except Exception as error:
             warnings.warn(f"No verdicts: {type(error).__name__}: {error}", stacklevel=2)

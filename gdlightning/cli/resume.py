@@ -91,9 +91,10 @@ def _named_run(config: Config, where: Path, first_rank: bool, stack: ExitStack) 
     check_resumable(content, where)
     last = folder / "checkpoints" / "last.ckpt"
     if first_rank and last.exists() and last.stat().st_mtime > where.stat().st_mtime:
+        kept = config.values["checkpoint"]["keep"] > 1
         print(
-            f"{last} is newer than {where.name}: its later steps are left out, and it becomes "
-            "previous-1.ckpt when the run is next saved."
+            f"{last} is newer than {where.name}: its later steps are left out, and it "
+            f"{'becomes previous-1.ckpt' if kept else 'is replaced'} when the run is next saved."
         )
     return Run(folder, where, resumed=True)
 
@@ -158,7 +159,7 @@ def _unfinished(config: Config, taken: Sequence[Path]) -> Path | None:
         changed = differences(config, folder)
         if not changed:
             return folder
-        print(f"Not going on with {folder}, its config differs: {changed[0]}", file=sys.stderr)
+        print(f"Not resuming {folder}, its config differs: {changed[0]}", file=sys.stderr)
     return None
 
 
@@ -176,7 +177,7 @@ def _compare(config: Config, folder: Path) -> None:
             "The result would be neither run's. Write --resume_changed true to go on all the same."
         )
     if changed:
-        print(f"Going on with {folder}, changed: {shown}", file=sys.stderr)
+        print(f"Resuming {folder} with changed options: {shown}", file=sys.stderr)
     if (folder / FINISHED).exists() and not changed:
         raise UserError(
             f"resume: {folder} is finished.\nTo train on, raise trainer.max_epochs or max_steps "

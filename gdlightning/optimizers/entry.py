@@ -25,16 +25,16 @@ EXTRAS = ("bitsandbytes", "heavyball", "prodigyopt", "schedulefree", "torchao")
 """Libraries that are installed as extras of gdlightning, each under its own name."""
 
 CLAUSES = {
-    "learns": "lowers the loss within 200 steps at its defaults",
-    "schedule": "follows a schedule of the learning rate",
-    "groups": "gives parameter groups their own learning rate and weight decay",
-    "clipping": "steps on clipped gradients",
-    "accumulation": "makes of accumulated pieces the step of the whole batch",
-    "resume": "goes on from a checkpoint with the same bits",
-    "no-gradient": "leaves parameters without gradient alone",
-    "frozen": "leaves frozen parameters alone",
+    "learns": "reduces the loss within 200 steps with default settings",
+    "schedule": "follows a learning-rate schedule",
+    "groups": "supports a learning rate and weight decay per parameter group",
+    "clipping": "uses clipped gradients",
+    "accumulation": "makes the same step with gradient accumulation as with the whole batch",
+    "resume": "resumes from a checkpoint with bit-identical weights",
+    "no-gradient": "does not change parameters without a gradient",
+    "frozen": "does not change frozen parameters",
     "bf16": "trains parameters in bfloat16",
-    "ddp": "keeps several processes at the same weights",
+    "ddp": "keeps the weights of several processes identical",
 }
 """What every optimizer is to do; ``gdlightning.contract`` tries each on each."""
 

@@ -6,8 +6,10 @@ import errno
 import hashlib
 import io
 import os
+import pickle
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.errors import StorageError, UserError
+from gdlightning.storage.plain_values import NotPlain, decode, describe, encode, kind
 from gdlightning.storage.write import whole
 
 KEY = "gdlightning"
@@ -59,12 +63,19 @@ def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lamb
     """Write a checkpoint whole or not at all.
 
     The file is torch's own zip archive, readable by ``torch.load`` anywhere. The digest of all its
-    bytes is the archive's comment: torch does not check the sums inside.
+    bytes is the archive's comment: torch does not check the sums inside. The file is read back
+    before it takes its place.
 
     Raises:
         StorageError: it can't be written; a former file of that name is as it was.
+        UserError: it could not be read again, since it holds more than tensors and plain values.
     """
-    with whole(path, before=before) as stream:
+
+    def ready(temporary: Path) -> None:
+        _read_back(temporary, path)
+        before()
+
+    with whole(path, before=ready) as stream:
         hashing = Hashing(stream)
         try:
             torch.save(content, cast(IO[bytes], hashing))
@@ -74,6 +85,21 @@ def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lamb
             raise
         hashing.digest.update(hashing.last)
         stream.write(struct.pack("<H", COMMENT) + MARK + hashing.digest.hexdigest().encode())
+
+
+def _read_back(temporary: Path, path: Path) -> None:
+    """Load a file that was just written, its tensors by memory map.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
+    try:
+        torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        lines = [line for line in str(error).splitlines() if "Unsupported" in line] or [str(error)]
+        raise UserError(
+            f"The checkpoint {path} is not written: it could not be read again.\n{lines[0].strip()}"
+        ) from error
 
 
 class DamagedCheckpointError(UserError):
@@ -110,7 +136,11 @@ def read(path: Path) -> dict[str, Any]:
             f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}.\n"
             "Use the gdlightning that wrote it, or a newer one."
         )
-    return found
+    try:
+        plain: dict[str, Any] = decode(found)
+    except RecursionError as error:
+        raise DamagedCheckpointError(f"{path} is nested too deeply for a checkpoint.") from error
+    return plain
 
 
 def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
@@ -122,7 +152,7 @@ def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
     first = (str(error).strip() or type(error).__name__).split("\n")[0]
     if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: offsets in the file
         return StorageError(f"The checkpoint {path} cannot be read: {error.strerror or first}.")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (digested and "allocate memory" in first):
         return UserError(f"There is not enough memory to read the checkpoint {path}.")
     if first.startswith("PytorchStreamReader failed") and not digested:
         return DamagedCheckpointError(
@@ -159,6 +189,86 @@ def verify(path: Path) -> bool:
             f"The checkpoint {path} is damaged: its digest does not match."
         )
     return True
+
+
+HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")
+"""Keys that are not read on resume: what cannot be stored is left out of them."""
+
+
+def plain_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return a checkpoint with plain values alone.
+
+    Returns:
+        The content; a line for each part that is left out and not needed on resume; and one for
+        each part without which a run cannot be resumed.
+    """
+    plain: dict[str, Any] = {}
+    optional: list[str] = []
+    needed: list[str] = []
+    for key, value in content.items():
+        try:
+            plain[key] = encode(value, (key,))
+        except NotPlain as error:
+            whole = isinstance(value, dict) and (key in (*HYPER_PARAMETERS, "callbacks"))
+            plain |= {key: _without(key, value, optional)} if whole else {}
+            if not whole and key not in HYPER_PARAMETERS:
+                needed.append(f"{describe(error.path)} is {kind(error.value)}")
+    return plain, optional, needed
+
+
+def _without(key: str, parts: dict[Any, Any], left_out: list[str]) -> dict[Any, Any]:
+    """Return the parts that can be stored, and note the others."""
+    kept = {}
+    for name, part in parts.items():
+        try:
+            kept[name] = encode(part, (key, name))
+        except NotPlain as error:
+            what = f"{describe(error.path)} is {kind(error.value)}, which a checkpoint cannot hold"
+            after = (
+                f"the state of {name} is not saved: after a resume it starts afresh."
+                if key == "callbacks"
+                else "it is left out: pass it to load_from_checkpoint yourself."
+            )
+            left_out.append(f"{what}; {after}")
+    return kept
+
+
+class PlainCheckpoints(AsyncCheckpointIO):
+    """Lightning's asynchronous saving, of checkpoints whose values have been made plain."""
+
+    def __init__(self) -> None:
+        super().__init__(WholeCheckpoints())
+        self._told: set[str] = set()
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint in the background; say once what is left out of it."""
+        plain, optional, needed = plain_content(checkpoint)
+        self.tell(optional + [f"{n}, which a checkpoint cannot hold; it is left out, and a resume "
+                              "may fail without it." for n in needed])  # fmt: skip
+        super().save_checkpoint(plain, *args, **kwargs)
+
+    def tell(self, notes: list[str]) -> None:
+        """Print each note once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                print(f"Note: {note}", file=sys.stderr)
+
+    def check(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse, before training, a checkpoint without parts that a resume needs.
+
+        Raises:
+            UserError: A part can't be stored.
+        """
+        _, optional, needed = plain_content(checkpoint)
+        if needed:
+            raise UserError(
+                f"checkpoint: {needed[0]}, which a checkpoint cannot hold, and no run could be "
+                "resumed without it.\nGive it as tensors, numbers, texts, or values of standard "
+                "types (in on_save_checkpoint, state_dict or get_extra_state),\nor train without "
+                "checkpoints: --trainer.enable_checkpointing false."
+            )
+        self.tell(optional)
 
 
 class WholeCheckpoints(CheckpointIO):

@@ -88,7 +88,7 @@ def test_without_any_locks_a_run_is_resumed_with_a_warning(
         capture_output=True, text=True,
     )  # fmt: skip
     for name in ("tabular", "copy"):
-        assert f"Going on with runs/{name}/version_0 from step 39." in done.stdout
+        assert f"Resuming runs/{name}/version_0 from step 39." in done.stdout
         assert f"Warning: runs/{name}/version_0 cannot be locked (no locks here)" in done.stderr
         assert Path(f"runs/{name}/version_0/metrics.json").is_file()
     assert done.stdout.splitlines().count("0") == 2

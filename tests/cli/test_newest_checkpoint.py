@@ -72,7 +72,7 @@ def test_damaged_and_hostile_checkpoints_are_named_and_passed_over(
     assert result.code == 0, result.err
     assert f"Passing over {folder / 'last.ckpt'}: " in result.err
     assert f"Passing over {folder / 'previous-1.ckpt'}: " in result.err
-    assert f"Going on with {unfinished_run} from step 30." in result.out
+    assert f"Resuming {unfinished_run} from step 30." in result.out
     assert not Path("canary").exists()
     assert metrics("tabular") == json.loads((finished_run / "metrics.json").read_text())
 
@@ -104,7 +104,7 @@ def test_an_older_checkpoint_is_not_taken_where_the_newest_may_be_good(
     if spoil is later_format:
         result = gdl("fit", "--resume", str(older))
         assert result.code == 0, result.err
-        assert f"Going on with {unfinished_run} from step 35." in result.out
+        assert f"Resuming {unfinished_run} from step 35." in result.out
 
 
 def test_a_folder_of_checkpoints_that_is_not_mounted_is_no_empty_one(
@@ -125,7 +125,7 @@ def test_a_named_checkpoint_is_the_one_that_is_taken(
     newest = (folder / "last.ckpt").read_bytes()
     result = gdl("fit", "--resume", str(folder / "previous-2.ckpt"))
     assert result.code == 0, result.err
-    assert f"Going on with {unfinished_run} from step 30." in result.out
+    assert f"Resuming {unfinished_run} from step 30." in result.out
     assert f"{folder / 'last.ckpt'} is newer than previous-2.ckpt" in result.out
     assert newest == (folder / "previous-2.ckpt").read_bytes()  # after two more saves
     assert metrics("tabular") == json.loads((finished_run / "metrics.json").read_text())
@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_name_is_better_than_none(unfinished_run: Path, 
             path.unlink()
     result = gdl("fit", *AUTO)
     assert result.code == 0, result.err
-    assert f"Going on with {unfinished_run} from step 35." in result.out
+    assert f"Resuming {unfinished_run} from step 35." in result.out
 
 
 SPOILING = """

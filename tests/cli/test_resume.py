@@ -31,7 +31,7 @@ def test_max_time_stops_saves_and_goes_on_to_the_same_end(gdl: Run) -> None:
     assert not Path("runs/parts/version_0/metrics.json").exists()
     code, said = tabular(gdl, "--name", "parts", "--resume", "auto")
     assert code == 0, said
-    assert "Going on with runs/parts/version_0 from step" in said
+    assert "Resuming runs/parts/version_0 from step" in said
     assert metrics("parts") == metrics("whole")
     assert not Path("runs/parts/version_1").exists()
 

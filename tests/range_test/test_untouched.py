@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gdlightning.callbacks.exact import random_state
+from gdlightning.random_state import random_state
 from gdlightning.data.images import SklearnImages
 from gdlightning.nets.resnet import ResNet
 from gdlightning.optimizers.groups import Grouping

@@ -117,7 +117,7 @@ def test_a_good_file_that_cannot_be_read_now_is_not_called_damaged(
     if limit == "memory":
         resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), former[1]))
     try:
-        with pytest.raises(UserError, match="memory|Input/output error") as caught:
+        with pytest.raises(UserError, match=r"memory|Input/output error") as caught:
             read(path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, former)
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_told_from_one_that_cannot_be_read(
 ) -> None:
     path = tmp_path / "bad.ckpt"
     if spoil == "code":
-        write({"state_dict": {}, "evil": Evil()}, path)
+        torch.save({"state_dict": {}, "evil": Evil()}, path)
     else:
         raw = {"cut": good.read_bytes()[:-9], "other": b"text", "empty": b""}[spoil]
         path.write_bytes(raw)
