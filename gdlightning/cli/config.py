@@ -51,11 +51,11 @@ class General:
         loggers: any of tensorboard, csv, wandb, mlflow.
         init_from: a checkpoint or .safetensors file whose weights the model starts from.
         threads: CPU threads of torch; its own choice if not given.
-        resume: auto goes on with the newest unfinished run of this config, or starts a new one;
-            a run folder goes on with that one.
-        overwrite: replace the newest version of this name instead of adding one; it is removed once
-            the new run has saved a checkpoint, and at the latest when that ends.
-        resume_changed: go on with the run that ``resume`` names although its options differ.
+        resume: auto resumes the newest unfinished run of this config, or starts a new one; a run
+            folder resumes that run from its newest checkpoint, a checkpoint file from that one.
+        resume_changed: resume the run that ``resume`` names although its options differ.
+        overwrite: replace the newest version of this name instead of adding one; the former run is
+            kept as version_N.replaced until the new one ends and has saved a checkpoint.
         profile: full shows all that a training does; fast leaves out loggers, bar, guard and
             training metrics, each of which can be given by itself.
         compile: compile net and, on a GPU, optimizer with torch.compile; what it costs and gains
@@ -76,8 +76,8 @@ class General:
     init_from: str | None = None
     threads: int | None = None
     resume: str | None = None
-    overwrite: bool = False
     resume_changed: bool = False
+    overwrite: bool = False
     profile: Literal["full", "fast"] = "full"
     compile: bool = False
     recompute: list[str] = field(default_factory=list)

@@ -137,7 +137,7 @@ def _make(
         return made
     aside = replace(former, folder)
     stack.callback(settle, former, aside)
-    print(f"Replacing {former}; until the new run has saved it is kept as {aside.name}.")
+    print(f"Replacing {former}; it is kept as {aside.name} until the new run has saved and ended.")
     return (former, *made[1:])
 
 
