@@ -17,7 +17,7 @@ from gdlightning.callbacks import resume_state
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.replay import Replay
 from gdlightning.callbacks.stops import Stopped, Stops
-from gdlightning.data.resumable import ResumableLoader
+from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.errors import UserError
 from gdlightning.storage.checkpoint import PlainCheckpoints
 from gdlightning.storage.logs import flush, log_ends
@@ -98,6 +98,10 @@ class Checkpoints(Checkpoint):
         Raises:
             UserError: Some state that a resume needs cannot be stored.
         """
+        loader = trainer.fit_loop._combined_loader
+        if trainer.is_global_zero and isinstance(loader, ResumableLoader):
+            for what in not_exact(loader.flattened):
+                print(f"Note: After a resume, {what}", file=sys.stderr)
         if self._loaded is not None:
             self._continue(trainer, module, self._loaded)
         writer = trainer.strategy.checkpoint_io

@@ -58,6 +58,9 @@ class General:
         recompute: shell patterns of parts of the model, such as net.blocks.*, whose activations are
             computed again in the backward pass instead of kept (activation checkpointing).
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
+        check_resume: Check that this training resumes exactly: train so many optimizer steps, save,
+            restore in a new process, train on, and compare all bits with a run that was not
+            interrupted. Nothing else is trained.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
     """
@@ -76,6 +79,7 @@ class General:
     compile: bool = False
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
+    check_resume: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
 

@@ -32,6 +32,10 @@ def main(argv: list[str]) -> int:
         print(to_yaml(config.values), end="")
         return 0
     try:
+        if config.values["check_resume"] is not None:
+            from gdlightning.cli.check_resume import check_resume
+
+            return check_resume(config, config.values["check_resume"])
         fit(config)
     except UserError as error:
         raise located(error, config.given) from error

@@ -16,7 +16,7 @@ from gdlightning.cli.sources import read_yaml
 from gdlightning.errors import UserError
 
 HARMLESS = (
-    "resume", "resume_changed", "recompute", "name", "run_root", "loggers", "max_time", "watch.",
+    "resume", "resume_changed", "recompute", "name", "run_root", "loggers", "max_time", "check_resume", "watch.",
     "monitor.", "checkpoint.",
     "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
     "trainer.profiler",
