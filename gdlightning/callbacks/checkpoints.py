@@ -152,7 +152,8 @@ class Checkpoints(Checkpoint):
         if self._loaded is not None:  # stopped in this validation: no batch was trained since
             own = self._loaded["ranks"][trainer.global_rank]
             resume_state.log_again(trainer, module, own["logs"])
-            self._loaded = None
+            if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+                self._loaded = None  # else the next batch begins the means again, and adds these
         flush(trainer.loggers)
         self._before_validation = self._own_state(trainer, module)
 
