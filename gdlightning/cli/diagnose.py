@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
     from gdlightning.diagnostics.record import CURVATURE, Record
 
-    folder = run_folder(Path(given.run))
+    folder = run_folder(given.run)
     if given.curvature:
         _curvature(folder, folder / CURVATURE)
     record = Record.read(folder)
@@ -63,18 +63,17 @@ def _curvature(folder: Path, output: Path) -> None:
         curvature([str(folder), "--output", str(output), "--bottom", "1", "--top", "1"])
 
 
-def run_folder(path: Path) -> Path:
-    """A run's folder, or the newest of the versions in it.
+def run_folder(where: str) -> Path:
+    """Return a run's folder by a path to it, to a file in it, or to the folder of its versions.
 
     Raises:
         UserError: there is none.
     """
-    from gdlightning.cli.folder import number
+    from gdlightning.cli.expand import expand
+    from gdlightning.cli.folder import run_of, versions
 
-    if path.is_file():
-        path = path.parent.parent if path.suffix == ".ckpt" else path.parent
+    path = run_of(Path(expand(where, "The run")))
     if not path.is_dir():
         near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
-    versions = sorted(path.glob("version_*"), key=number)
-    return versions[-1] if versions else path
+    return next(iter(versions(path)), path)

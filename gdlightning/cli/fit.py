@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
+from gdlightning.cli.expand import expand
+from gdlightning.cli.folder import CONFIG, named_run, to_yaml
 from gdlightning.cli.parse import located
 from gdlightning.errors import UserError
 
@@ -27,8 +29,6 @@ def main(argv: list[str]) -> int:
         return show(argv)
     config, switches = load(_with_own_config(argv))
     if switches.get("print_config"):
-        from gdlightning.cli.folder import to_yaml
-
         print(to_yaml(config.values), end="")
         return 0
     try:
@@ -43,16 +43,20 @@ def main(argv: list[str]) -> int:
 
 
 def _with_own_config(argv: list[str]) -> list[str]:
-    """``gdl fit --resume RUN`` alone reads the config of that run."""
+    """Read the run's own config for ``gdl fit --resume RUN`` alone.
+
+    Raises:
+        UserError: there is no such run.
+    """
     given = [a.partition("=")[0] for a in argv]
     if "--resume" not in given or "--config" in given or "--model" in given:
         return argv
     position = given.index("--resume")
     where = argv[position].partition("=")[2] or "".join(argv[position + 1 : position + 2])
-    folder = Path(where).parent.parent if where.endswith(".ckpt") else Path(where)
-    if where == "auto" or not (folder / "config.yaml").is_file():
+    if where == "auto" or not where or where.startswith("--"):
         return argv
-    return ["--config", str(folder / "config.yaml"), *argv]
+    folder = named_run(Path(expand(where, "resume")))
+    return ["--config", str(folder / CONFIG), *argv]
 
 
 def fit(config: Config) -> Path:

@@ -57,8 +57,8 @@ def train(training: Training, run: Run, stops: Stops) -> None:
             start.undo()
             own = isinstance(error, UserError)
             refused = type(error) is UserError or not own
-            if refused and not run.resumed and not list(run.folder.glob("checkpoints/*.ckpt")):
-                remove_run(run.folder)
+            if refused and not list(run.folder.glob("checkpoints/*.ckpt")):
+                remove_run(run.made)
             if own:
                 raise
             raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error

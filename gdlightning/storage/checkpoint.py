@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import pickle
 import shutil
-import sys
 import struct
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
-from gdlightning.errors import UserError
+from gdlightning.errors import StorageError, UserError
 from gdlightning.storage.plain_values import NotPlain, decode, describe, encode, kind
 from gdlightning.storage.write import whole
 
@@ -101,42 +102,75 @@ def _read_back(temporary: Path, path: Path) -> None:
         ) from error
 
 
+class DamagedCheckpointError(UserError):
+    """The file is not a usable checkpoint and never will be: an older one can take its place."""
+
+
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint's content; only tensors and plain values are read, no code is run.
+    """Read a checkpoint; only tensors and plain values are loaded, no code is run.
 
     Raises:
-        UserError: it is damaged, or holds more than weights and plain values.
+        DamagedCheckpointError: the file is damaged, or holds more than weights and plain values.
+        StorageError: the file system does not deliver the file.
+        UserError: the file has another format, or there is not enough memory to read it.
     """
+    digested = False
     try:
         digested = verify(path)
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        if first.startswith("Weights only load failed"):  # what follows speaks of torch alone
-            first = "it is no checkpoint, or holds more than weights and plain values."
-        raise UserError(f"The checkpoint {path} can't be read: {first}") from error
+        raise _unreadable(path, error, digested) from error
     if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
-        raise UserError(f"{path} is no checkpoint of a training: it has no state_dict.")
+        raise DamagedCheckpointError(f"{path} is not a checkpoint of a run: it has no state_dict.")
     if not all(isinstance(name, str) for name in found["state_dict"]):
-        raise UserError(f"{path} is no checkpoint of a training: its weights have no names.")
+        raise DamagedCheckpointError(
+            f"{path} is not a checkpoint of a run: its weights have no names."
+        )
     if KEY in found and not digested:
-        raise UserError(f"The checkpoint {path} is damaged: its digest is missing.")
+        raise DamagedCheckpointError(f"The checkpoint {path} is damaged: its digest is missing.")
     own = found.get(KEY)
     if isinstance(own, dict) and own.get("format", FORMAT) != FORMAT:
         raise UserError(
-            f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}."
+            f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}.\n"
+            "Use the gdlightning that wrote it, or a newer one."
         )
-    plain: dict[str, Any] = decode(found)
+    try:
+        plain: dict[str, Any] = decode(found)
+    except RecursionError as error:
+        raise DamagedCheckpointError(f"{path} is nested too deeply for a checkpoint.") from error
     return plain
 
 
+def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
+    """Tell a damaged file from one that is good as far as anyone can tell.
+
+    A digest that matches proves that the file is as it was written; what prevents reading it then,
+    such as a lack of memory, may pass.
+    """
+    first = (str(error).strip() or type(error).__name__).split("\n")[0]
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: offsets in the file
+        return StorageError(f"The checkpoint {path} cannot be read: {error.strerror or first}.")
+    if isinstance(error, MemoryError) or (digested and "allocate memory" in first):
+        return UserError(f"There is not enough memory to read the checkpoint {path}.")
+    if first.startswith("PytorchStreamReader failed") and not digested:
+        return DamagedCheckpointError(
+            f"The checkpoint {path} is damaged: it is not a whole archive of torch's."
+        )
+    message = f"The checkpoint {path} cannot be read: "
+    if first.startswith("Weights only load failed"):  # the rest of the message is about torch alone
+        return DamagedCheckpointError(
+            f"{message}it is not a checkpoint, or holds more than weights and plain values."
+        )
+    return (UserError if digested else DamagedCheckpointError)(message + first)
+
+
 def verify(path: Path) -> bool:
-    """Whether the file carries a digest; one that does not match is an error.
+    """Return whether the file carries a digest; one that does not match is an error.
 
     Raises:
-        UserError: the file is damaged.
+        DamagedCheckpointError: the digest does not match.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -151,7 +185,9 @@ def verify(path: Path) -> bool:
             left -= len(chunk)
         digest.update(b"\0\0")  # the archive had no comment when its digest was taken
     if digest.hexdigest().encode() != comment[len(MARK) :]:
-        raise UserError(f"The checkpoint {path} is damaged: its digest does not match.")
+        raise DamagedCheckpointError(
+            f"The checkpoint {path} is damaged: its digest does not match."
+        )
     return True
 
 
@@ -295,7 +331,22 @@ def keep_former(target: Path, keep: int) -> None:
 
 
 def candidates(folder: Path) -> list[Path]:
-    """The checkpoints of a run that training can go on from, newest first."""
-    former = sorted(folder.glob("previous-*.ckpt"), key=lambda p: (len(p.name), p.name))
-    best = sorted(folder.glob("best-*.ckpt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    return [p for p in [folder / "last.ckpt", *former, *best] if p.is_file()]
+    """List a run's checkpoints, newest first: last, the former ones, then any other by its age.
+
+    Raises:
+        StorageError: the folder is there but cannot be listed.
+    """
+    try:
+        names = {name for name in os.listdir(folder) if name.endswith(".ckpt")}
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not folder.is_symlink():
+            return []
+        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+    former = sorted((n for n in names if n.startswith("previous-")), key=lambda n: (len(n), n))
+    known = [n for n in ("last.ckpt", *former) if n in names]
+    others = sorted(
+        (folder / n for n in names.difference(known)),
+        key=lambda p: p.lstat().st_mtime,
+        reverse=True,
+    )
+    return [*(folder / n for n in known), *others]

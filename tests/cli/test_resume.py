@@ -114,22 +114,6 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(gdl: Run) -> None:
     assert metrics("tabular") == metrics("whole")
 
 
-def test_one_process_holds_a_run(gdl: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-               str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "100000"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    try:
-        while not (tmp_path / "runs/tabular/version_0/config.yaml").exists():
-            time.sleep(0.05)
-        flags = ("--trainer.max_epochs", "100000", "--resume", "runs/tabular/version_0")
-        result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, *flags)
-        assert result.code == 2
-        assert "another process is training" in result.err
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
 def test_signals_save_and_exit_with_a_code(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gdlightning", "fit", "--config",
