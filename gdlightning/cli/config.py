@@ -58,6 +58,8 @@ class General:
         recompute: shell patterns of parts of the model, such as net.blocks.*, whose activations are
             computed again in the backward pass instead of kept (activation checkpointing).
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
+        stop_after: stop and save after this number of optimizer steps of this process; a resumed
+            run makes as many more.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
     """
@@ -76,6 +78,7 @@ class General:
     compile: bool = False
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
+    stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
 

@@ -17,7 +17,7 @@ from gdlightning.errors import UserError
 
 HARMLESS = (
     "resume", "resume_changed", "recompute", "name", "run_root", "loggers", "max_time", "watch.",
-    "monitor.", "checkpoint.",
+    "monitor.", "checkpoint.", "stop_after",
     "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
     "trainer.profiler",
 )  # fmt: skip

@@ -39,12 +39,13 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     while True:
         try:
             trainer = trainers.build(training, run, stops)
-            trainer.fit(
-                training.module,
-                datamodule=training.data,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
+            with stops.training():
+                trainer.fit(
+                    training.module,
+                    datamodule=training.data,
+                    ckpt_path=checkpoint,
+                    weights_only=True,
+                )
             break
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
@@ -68,7 +69,8 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     if trainer.is_global_zero:
         verdicts = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
-        write_json(run.folder / FINISHED, metrics)
+        with stops.finishing():
+            write_json(run.folder / FINISHED, metrics)
         _report(run.folder, trainer.global_step, metrics, verdicts)
 
 

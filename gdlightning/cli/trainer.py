@@ -19,7 +19,7 @@ from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
-from gdlightning.callbacks.stops import Stops
+from gdlightning.callbacks.stops import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.callbacks.watch import Watch
 from gdlightning.cli.assemble import Training
@@ -131,6 +131,8 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
         given = config.values["checkpoint"]
         callbacks.append(Checkpoints(folder / "checkpoints", stops, **given))
+    else:
+        callbacks.append(StopsUnsaved(stops))
     module: Any = training.module
     module._set_hparams(_flat(config.values))
     trainer = _trainer(
