@@ -64,6 +64,7 @@ def fit(config: Config) -> Path:
     from gdlightning.callbacks.stops import Stops, seconds_of
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
+    from gdlightning.cli.disk import disk_errors
     from gdlightning.cli.resume import open_run
     from gdlightning.cli.train import train
 
@@ -82,7 +83,8 @@ def fit(config: Config) -> Path:
         stop_signals.cleanups.append(discard)
         try:
             stop_signals.enter(Phase.ABORTABLE)
-            train(training, run, stops)
+            with disk_errors(run.folder):
+                train(training, run, stops)
         except Stopped as stop:
             discard()
             _say_stopped(stop, run.folder)

@@ -21,7 +21,7 @@ from gdlightning.cli.resume import Run, check_data
 from gdlightning.data.module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
-from gdlightning.errors import StorageError, UserError
+from gdlightning.errors import UserError
 from gdlightning.storage.logs import trim
 from gdlightning.storage.write import remove_leftovers, write_json, write_text
 
@@ -30,8 +30,9 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     """Fit and test, going back to the last good checkpoint where the guard asks for it.
 
     Raises:
-        UserError: the data is not that of the run, the disk is full, training diverged, or what
-            Lightning finds wrong; a run that was never saved leaves nothing behind.
+        UserError: the data is not that of the run, training diverged, or what Lightning finds
+            wrong; a run that was never saved leaves nothing behind.
+        OSError: the disk is full, or the like.
         Stopped: a stop was asked for.
     """
     logged = _prepare(training, run)
@@ -58,10 +59,6 @@ def train(training: Training, run: Run, stops: Stops) -> None:
             if own:
                 raise
             raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
-        except OSError as error:  # of loggers, on a full disk
-            raise StorageError(
-                f"{error.filename or run.folder}: {error.strerror or error}."
-            ) from error
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
         test = trainer.test(training.module, datamodule=training.data, verbose=False)
