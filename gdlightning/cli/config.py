@@ -66,6 +66,8 @@ class General:
         check_resume: Check that this training resumes exactly: train so many optimizer steps, save,
             restore in a new process, train on, and compare all bits with a run that was not
             interrupted. Nothing else is trained.
+        stop_after: stop and save after this number of optimizer steps of this process; a resumed
+            run makes as many more.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
     """
@@ -86,6 +88,7 @@ class General:
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
     check_resume: int | None = None
+    stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
 

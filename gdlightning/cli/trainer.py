@@ -18,7 +18,7 @@ from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
-from gdlightning.callbacks.stops import Stops
+from gdlightning.callbacks.stops import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.callbacks.watch import Watch
 from gdlightning.cli.assemble import Training
@@ -142,6 +142,7 @@ def build(training: Training, run: Run, stops: Stops, start: RunStart) -> L.Trai
         callbacks.insert(0, Restore(checkpoints))
         callbacks.append(checkpoints)
     else:
+        callbacks.append(StopsUnsaved(stops))
         callbacks.insert(0, LambdaCallback(on_train_start=lambda trainer, module: start(trainer)))
     for owner in (training.module, training.data):
         if owner is not None:
