@@ -311,16 +311,12 @@ def _check_version(merged: Mapping[str, Setting]) -> None:
 
 
 def _import(merged: Mapping[str, Setting]) -> None:
-    import importlib
+    from gdlightning.discovery import import_module
 
     setting = merged.get("imports")
     if setting is None:
         return
     wanted = setting.value if isinstance(setting.value, list) else str(setting.value).split(",")
     for module in wanted:
-        try:
-            importlib.import_module(str(module))
-        except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
-            raise at(
-                UserError(f"imports: {module} can't be imported: {error}."), setting
-            ) from error
+        with placed(setting):
+            import_module(str(module), f"imports: {module}")
