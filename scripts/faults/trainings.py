@@ -176,7 +176,8 @@ def tensors(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for k, inner in enumerate(value):
             yield from tensors(inner, f"{path}/{k}")
     else:
-        yield path, repr(value)
+        setting = "/param_groups/" in path and type(value) is int  # 0 is 0.0 there
+        yield path, repr(float(value) if setting else value)
 
 
 def checkpoint(folder: Path) -> dict[str, str]:
