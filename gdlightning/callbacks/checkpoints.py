@@ -119,9 +119,7 @@ class Checkpoints(Checkpoint):
         resume_state.set_modes(pl_module, own["modes"])
         resume_state.set_gradients(pl_module, own["gradients"])
         resume_state.set_metric_states(pl_module, own["metrics"])
-        trainer.callback_metrics.update(
-            {k: torch.tensor(v) for k, v in loaded["logged"].items()}
-        )
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in loaded["logged"].items()})
         self._random = own["random"]
         self._apply_random(trainer, keep=True)
 

@@ -12,11 +12,11 @@ import lightning.pytorch as L
 from tqdm import tqdm
 
 from gdlightning.callbacks.monitor import Monitor
-from gdlightning.callbacks.stops import Stops
 from gdlightning.callbacks.watch import boards
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
+from gdlightning.signals import stop_signals
 
 FIRST, GROWTH = 100, 1.5
 """Steps before the first look, and by what factor the steps grow from look to look."""
@@ -56,7 +56,7 @@ class Verdicts(L.Callback):
     ) -> None:
         """Look from time to time, and tell new faults."""
         step = trainer.global_step
-        if step < self._next or _stopping(trainer):
+        if step < self._next or stop_signals.name is not None:  # which must not wait
             return
         self._next = int(GROWTH * step) + 1
         if trainer.is_global_zero and self.monitor.on:
@@ -103,9 +103,3 @@ class Verdicts(L.Callback):
                 picture = overview(self.monitor.record, found)
                 board.experiment.add_figure("verdicts", picture, step)
         return found
-
-
-def _stopping(trainer: L.Trainer) -> bool:
-    """Whether a stop was asked for, which must not wait for verdicts."""
-    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return any(isinstance(c, Stops) and c.signal is not None for c in callbacks)

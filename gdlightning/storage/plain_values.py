@@ -243,7 +243,9 @@ ENCODERS: list[tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = [
 
 
 def _to_array(plain: dict[str, Any]) -> Any:
-    array = np.frombuffer(_to_bytes(plain["data"]), dtype=np.dtype(plain["dtype"])).reshape(plain["shape"])
+    array = np.frombuffer(_to_bytes(plain["data"]), dtype=np.dtype(plain["dtype"])).reshape(
+        plain["shape"]
+    )
     return array[()] if plain["scalar"] else array.copy()
 
 
@@ -272,13 +274,18 @@ def _to_namedtuple(plain: dict[str, Any]) -> Any:
 
 
 def _to_dataclass(plain: dict[str, Any]) -> Any:
-    cls, fields = _find(plain["cls"], object), decode(plain["fields"])
+    cls: Any = _find(plain["cls"], object)
+    fields = decode(plain["fields"])
     if cls is None or not dataclasses.is_dataclass(cls):
         return fields
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(made, name, value)
     return made
+
+
+def _to_text_type(make: Callable[[str], Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda plain: make(plain["text"])
 
 
 def _find(name: str, base: type) -> Any:
@@ -311,5 +318,5 @@ DECODERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "datetime": lambda p: _to_time(datetime.datetime, p),
     "date": lambda p: _to_time(datetime.date, p),
     "time": lambda p: _to_time(datetime.time, p),
-    **{cls.__name__: lambda p, make=make: make(p["text"]) for cls, make in TEXTS.items()},
+    **{cls.__name__: _to_text_type(make) for cls, make in TEXTS.items()},
 }  # fmt: skip
