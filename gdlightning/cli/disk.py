@@ -15,8 +15,8 @@ from gdlightning.errors import StorageError
 def disk_errors(folder: Path) -> Iterator[None]:
     """Turn errors of the disk into one that names the run and says how to resume it.
 
-    TensorBoard writes in a thread. Its errors are raised in the main thread at the next line that is
-    logged, so that the traceback of the thread is not printed.
+    TensorBoard writes in a thread. Its errors are raised in the main thread at the next line that
+    is logged, so that the traceback of the thread is not printed.
 
     Raises:
         StorageError: something could not be written; checkpoints are as they were.

@@ -276,7 +276,7 @@ def _to_namedtuple(plain: dict[str, Any]) -> Any:
 def _to_dataclass(plain: dict[str, Any]) -> Any:
     cls: Any = _find(plain["cls"], object)
     fields = decode(plain["fields"])
-    if cls is None or not dataclasses.is_dataclass(cls):
+    if not hasattr(cls, "__dataclass_fields__"):
         return fields
     made: Any = object.__new__(cls)
     for name, value in fields.items():
