@@ -40,7 +40,7 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: Mapping[str, Any]) -> None:
     """Set the global random states to what ``random_state`` returned."""
-    _restore(random._inst, state["python"])  # type: ignore[attr-defined]
+    _restore(random._inst, state["python"])
     _restore(np.random.mtrand._rand, state["numpy"])
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
@@ -123,8 +123,8 @@ def _restore(generator: Any, state: Any) -> None:
 
 def _of_numpy(generator: np.random.RandomState) -> tuple[Any, ...]:
     name, keys, position, has_gauss, gauss = generator.get_state(legacy=True)
-    keys = torch.from_numpy(np.asarray(keys).astype(np.int64))
-    return str(name), keys, int(position), int(has_gauss), float(gauss)
+    words = torch.from_numpy(np.asarray(keys).astype(np.int64))
+    return str(name), words, int(position), int(has_gauss), float(gauss)
 
 
 def _plain(value: Any) -> Any:
@@ -147,9 +147,7 @@ def _from_plain(value: Any) -> Any:
 def _is_global(value: Any) -> bool:
     """Return whether a generator is one of the process's own, which ``random_state`` covers."""
     return (
-        value is np.random.mtrand._rand
-        or value is random._inst  # type: ignore[attr-defined]
-        or value is torch.default_generator
+        value is np.random.mtrand._rand or value is random._inst or value is torch.default_generator
     )
 
 

@@ -17,7 +17,7 @@ from gdlightning.callbacks import resume_state
 from gdlightning.callbacks.modes import fitting
 from gdlightning.callbacks.replay import Replay
 from gdlightning.callbacks.stops import Stopped, Stops
-from gdlightning.data.resumable import ResumableLoader
+from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.errors import UserError
 from gdlightning.storage.checkpoint import PlainCheckpoints
 from gdlightning.storage.logs import flush, log_ends
@@ -98,6 +98,10 @@ class Checkpoints(Checkpoint):
         Raises:
             UserError: Some state that a resume needs cannot be stored.
         """
+        loader = trainer.fit_loop._combined_loader
+        if trainer.is_global_zero and isinstance(loader, ResumableLoader):
+            for what in not_exact(loader.flattened):
+                print(f"Note: After a resume, {what}", file=sys.stderr)
         if self._loaded is not None:
             self._continue(trainer, module, self._loaded)
         writer = trainer.strategy.checkpoint_io
@@ -115,9 +119,7 @@ class Checkpoints(Checkpoint):
         resume_state.set_modes(pl_module, own["modes"])
         resume_state.set_gradients(pl_module, own["gradients"])
         resume_state.set_metric_states(pl_module, own["metrics"])
-        trainer.callback_metrics.update(
-            {k: torch.tensor(v) for k, v in loaded["logged"].items()}
-        )
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in loaded["logged"].items()})
         self._random = own["random"]
         self._apply_random(trainer, keep=True)
 
@@ -148,7 +150,8 @@ class Checkpoints(Checkpoint):
         if self._loaded is not None:  # stopped in this validation: no batch was trained since
             own = self._loaded["ranks"][trainer.global_rank]
             resume_state.log_again(trainer, module, own["logs"])
-            self._loaded = None
+            if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+                self._loaded = None  # else the next batch begins the means again, and adds these
         flush(trainer.loggers)
         self._before_validation = self._own_state(trainer, module)
 

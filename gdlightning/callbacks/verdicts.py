@@ -16,6 +16,7 @@ from gdlightning.callbacks.watch import boards
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
+from gdlightning.signals import stop_signals
 
 FIRST, GROWTH = 100, 1.5
 """Steps before the first look, and by what factor the steps grow from look to look."""
@@ -55,7 +56,7 @@ class Verdicts(L.Callback):
     ) -> None:
         """Look from time to time, and tell new faults."""
         step = trainer.global_step
-        if step < self._next:
+        if step < self._next or stop_signals.name is not None:  # which must not wait
             return
         self._next = int(GROWTH * step) + 1
         if trainer.is_global_zero and self.monitor.on:

@@ -63,6 +63,11 @@ class General:
         recompute: shell patterns of parts of the model, such as net.blocks.*, whose activations are
             computed again in the backward pass instead of kept (activation checkpointing).
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
+        check_resume: Check that this training resumes exactly: train so many optimizer steps, save,
+            restore in a new process, train on, and compare all bits with a run that was not
+            interrupted. Nothing else is trained.
+        stop_after: stop and save after this number of optimizer steps of this process; a resumed
+            run makes as many more.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
     """
@@ -82,6 +87,8 @@ class General:
     compile: bool = False
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
+    check_resume: int | None = None
+    stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
 
@@ -304,16 +311,12 @@ def _check_version(merged: Mapping[str, Setting]) -> None:
 
 
 def _import(merged: Mapping[str, Setting]) -> None:
-    import importlib
+    from gdlightning.discovery import import_module
 
     setting = merged.get("imports")
     if setting is None:
         return
     wanted = setting.value if isinstance(setting.value, list) else str(setting.value).split(",")
     for module in wanted:
-        try:
-            importlib.import_module(str(module))
-        except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
-            raise at(
-                UserError(f"imports: {module} can't be imported: {error}."), setting
-            ) from error
+        with placed(setting):
+            import_module(str(module), f"imports: {module}")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdlightning.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from gdlightning.diagnostics.record import Damage
 
 
 def main(argv: list[str]) -> int:
@@ -33,12 +38,11 @@ def main(argv: list[str]) -> int:
     if given.curvature:
         _curvature(folder, folder / CURVATURE)
     record = Record.read(folder)
+    if record.empty:
+        raise UserError(_nothing(folder, record.damage))
+    if record.damage.count:
+        print(f"Note: left out {record.damage}.", file=sys.stderr)
     verdicts = diagnose(record)
-    if not verdicts:
-        raise UserError(
-            f"{folder} holds no measurements (instruments.jsonl).\n"
-            "Train with the monitor on: leave monitor.every out, and profile: full."
-        )
     if given.png:
         from gdlightning.diagnostics.picture import draw
 
@@ -48,8 +52,17 @@ def main(argv: list[str]) -> int:
         print(as_json(verdicts))
         return 0
     print(f"{folder}: {len(record.losses):,} of {record.planned:,} steps\n")
-    print(as_text(verdicts))
+    print(as_text(verdicts) or "Nothing is found so far; most findings need some 50 steps.")
     return 0
+
+
+def _nothing(folder: Path, damage: Damage) -> str:
+    if damage.count:
+        return f"{folder}: nothing can be read: {damage}.\nResume or repeat the run."
+    return (
+        f"{folder} holds no measurements (instruments.jsonl).\n"
+        "Train with the monitor on: leave monitor.every out, and profile: full."
+    )
 
 
 def _curvature(folder: Path, output: Path) -> None:

@@ -53,6 +53,9 @@ def check_general(values: Mapping[str, Any]) -> None:
     threads = values["threads"]
     if threads is not None and not 1 <= threads <= 4096:
         raise UserError(f"threads is {threads}; write a number from 1 to 4096.")
+    steps = values["stop_after"]
+    if steps is not None and steps < 1:
+        raise UserError(f"stop_after is {steps}; write 1 or more.")
     root = values["run_root"]
     if not root.strip() or "\0" in root:
         raise UserError(f"run_root is {root!r}; write a folder, such as runs.")

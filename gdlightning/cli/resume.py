@@ -35,7 +35,7 @@ from gdlightning.errors import UserError
 
 HARMLESS = (
     "resume", "resume_changed", "overwrite", "recompute", "name", "run_root", "loggers",
-    "max_time", "watch.", "monitor.", "checkpoint.",
+    "max_time", "check_resume", "stop_after", "watch.", "monitor.", "checkpoint.",
     "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
     "trainer.profiler",
 )  # fmt: skip

@@ -24,7 +24,7 @@ from gdlightning.cli.run_start import RunStart
 from gdlightning.data.module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
-from gdlightning.errors import StorageError, UserError
+from gdlightning.errors import UserError
 from gdlightning.storage.write import write_json, write_text
 
 
@@ -32,8 +32,9 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     """Fit and test, going back to the last good checkpoint where the guard asks for it.
 
     Raises:
-        UserError: the data is not that of the run, the disk is full, training diverged, or what
-            Lightning finds wrong; a run that was never saved leaves nothing behind.
+        UserError: the data is not that of the run, training diverged, or what Lightning finds
+            wrong; a run that was never saved leaves nothing behind.
+        OSError: the disk is full, or the like.
         Stopped: a stop was asked for.
     """
     start, logged = _prepare(training, run, run.checkpoint)
@@ -41,12 +42,13 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     while True:
         try:
             trainer = trainers.build(training, run, stops, start)
-            trainer.fit(
-                training.module,
-                datamodule=training.data,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
+            with stops.training():
+                trainer.fit(
+                    training.module,
+                    datamodule=training.data,
+                    ckpt_path=checkpoint,
+                    weights_only=True,
+                )
             start(trainer)  # where nothing was left to train
             break
         except Rollback as event:
@@ -62,11 +64,6 @@ def train(training: Training, run: Run, stops: Stops) -> None:
             if own:
                 raise
             raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
-        except OSError as error:  # of loggers, on a full disk
-            start.undo()
-            raise StorageError(
-                f"{error.filename or run.folder}: {error.strerror or error}."
-            ) from error
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             start.undo()
             if not run.resumed or start.began:
@@ -87,7 +84,8 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     if trainer.is_global_zero:
         verdicts = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
-        write_json(run.folder / FINISHED, metrics)
+        with stops.finishing():
+            write_json(run.folder / FINISHED, metrics)
         _report(run.folder, trainer.global_step, metrics, verdicts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,13 @@ from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
-from gdlightning.callbacks.stops import Stops
+from gdlightning.callbacks.stops import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.callbacks.watch import Watch
 from gdlightning.cli.assemble import Training
 from gdlightning.cli.extra import build_callbacks
 from gdlightning.cli.folder import plain
 from gdlightning.cli.resume import Run
-from gdlightning.cli.run_start import RunStart
 from gdlightning.data.module import DataModule
 from gdlightning.data.resumable import make_resumable
 from gdlightning.errors import UserError, did_you_mean
@@ -95,7 +94,12 @@ def first_rank() -> bool:
     return not getattr(rank_zero_only, "rank", 0)
 
 
-def build(training: Training, run: Run, stops: Stops, start: RunStart) -> L.Trainer:
+def build(
+    training: Training,
+    run: Run,
+    stops: Stops,
+    start: Callable[[L.Trainer], None] = lambda trainer: None,
+) -> L.Trainer:
     """Return the Trainer that writes to a run's folder.
 
     Args:
@@ -142,6 +146,7 @@ def build(training: Training, run: Run, stops: Stops, start: RunStart) -> L.Trai
         callbacks.insert(0, Restore(checkpoints))
         callbacks.append(checkpoints)
     else:
+        callbacks.append(StopsUnsaved(stops))
         callbacks.insert(0, LambdaCallback(on_train_start=lambda trainer, module: start(trainer)))
     for owner in (training.module, training.data):
         if owner is not None:

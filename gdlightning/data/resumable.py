@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -118,7 +119,11 @@ class ResumableLoader(CombinedLoader):
         if before is not None:
             set_random_state(before["random"])
             set_generator_states(self._find_generators(), before["generators"])
-        self._set_held(before["held"] if before is not None else saved["held"])
+        held = before["held"] if before is not None else saved["held"]
+        # A generator that has not been started keeps the state of the epoch before: its loader
+        # would take it for a position in the middle.
+        starts = saved["over"] or saved["position"] == 0
+        self._set_held(held, loaders=not (starts and _is_lazy(self.flattened[0])))
         super().__iter__()
 
     def _replay(self, saved: State) -> None:
@@ -182,7 +187,7 @@ class ResumableLoader(CombinedLoader):
     def _owners(self) -> Iterator[tuple[str, Any]]:
         """Yield the objects that may count epochs or batches without a ``state_dict``."""
         for k, loader in enumerate(self.flattened):
-            if has_state(loader):
+            if has_state(loader) and not _is_lazy(loader):
                 continue
             parts = {"": loader}
             if isinstance(loader, DataLoader):
@@ -239,6 +244,11 @@ def has_state(loader: Any) -> bool:
     return callable(getattr(loader, "state_dict", None)) and callable(
         getattr(loader, "load_state_dict", None)
     )
+
+
+def _is_lazy(loader: Any) -> bool:
+    """Return whether a loader begins an epoch with its first batch, not with ``iter``."""
+    return inspect.isgeneratorfunction(getattr(type(loader), "__iter__", None))
 
 
 def _keeps_workers(loader: Any) -> bool:

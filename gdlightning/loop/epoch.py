@@ -209,7 +209,8 @@ class ValidationLoop(_EvaluationLoop):
         """Validate."""
         if self.before is not None and not self.trainer.sanity_checking:
             self.before()
-        return super().run()
+        outputs: list[Any] = super().run()
+        return outputs
 
 
 class FitLoop(_FitLoop):

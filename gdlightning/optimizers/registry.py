@@ -107,8 +107,9 @@ def load(entry: Entry) -> type[Optimizer]:
         raise UserError(
             f"The optimizer {entry.name} needs the module {error.name}, which is not installed."
         ) from error
-    except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
-        raise UserError(f"The optimizer {entry.name} can't be imported: {error}.") from error
+    except (Exception, SystemExit) as error:  # of the module's own code
+        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"The optimizer {entry.name} can't be imported: {why}.") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UserError(
@@ -121,7 +122,7 @@ def load(entry: Entry) -> type[Optimizer]:
     from gdlightning.optimizers.adapters import adapted
 
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
-        raise UserError(f"{entry.target} is no torch.optim.Optimizer.")
+        raise UserError(f"optimizer {entry.name} is no torch.optim.Optimizer.")
     return adapted(found)
 
 

@@ -285,10 +285,12 @@ class WholeCheckpoints(CheckpointIO):
         """Write a checkpoint; called on the first rank alone.
 
         Raises:
+            OSError: the folder of the run is gone.
             StorageError: it can't be written.
         """
         options, target = storage_options or {}, Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # In a run's folder, that folder must not come back once somebody has removed it.
+        target.parent.mkdir(parents=storage_options is None, exist_ok=True)
         keep = options.get("keep", 1)
         write(checkpoint, target, before=lambda: keep_former(target, keep))
         former = options.get("replaces")

@@ -82,7 +82,8 @@ class KeptCSVLogger(Patient, CSVLogger):
     @property
     def rows(self) -> int:
         """Rows in the file, by the last flush."""
-        return self.experiment.rows
+        rows: int = self.experiment.rows
+        return rows
 
     def reopen(self) -> None:
         """Read the header again of a file that was changed; what is not yet written is kept."""

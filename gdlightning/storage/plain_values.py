@@ -84,7 +84,7 @@ def encode(value: Any, path: tuple[Any, ...] = ()) -> Any:
     Raises:
         NotPlain: It holds something that has no plain form, such as a function or a lock.
     """
-    if type(value) in LEAVES or isinstance(value, torch.Tensor) or type(value) in TORCH:
+    if _is_leaf(value) or isinstance(value, torch.Tensor) or type(value) in TORCH:
         return value
     if len(path) > MAX_DEPTH:
         raise NotPlain(path, value)
@@ -92,6 +92,10 @@ def encode(value: Any, path: tuple[Any, ...] = ()) -> Any:
         if isinstance(value, cls):
             return encoder(value, path)
     raise NotPlain(path, value)
+
+
+def _is_leaf(value: Any) -> bool:
+    return type(value) in LEAVES and value != b""  # which torch reads by none of its safe types
 
 
 def decode(value: Any) -> Any:
@@ -137,7 +141,7 @@ def _like(value: Mapping[Any, Any], items: Iterable[tuple[Any, Any]]) -> dict[An
 
 
 def _is_key(key: Any) -> bool:
-    return type(key) in LEAVES or (type(key) is tuple and all(map(_is_key, key)))
+    return _is_leaf(key) or (type(key) is tuple and all(map(_is_key, key)))
 
 
 def _sequence(value: Any, path: tuple[Any, ...]) -> Any:
@@ -147,7 +151,7 @@ def _sequence(value: Any, path: tuple[Any, ...]) -> Any:
         if hasattr(value, "_fields"):
             return _tagged("namedtuple", cls=_name(type(value)), values=_items(value, path))
         return tuple(_items(value, path))
-    if all(type(inner) in LEAVES for inner in value):
+    if all(map(_is_leaf, value)):
         return list(value)
     return _items(value, path)
 
@@ -156,9 +160,19 @@ def _array(value: Any, path: tuple[Any, ...]) -> Any:
     array, scalar = np.asarray(value), isinstance(value, np.generic)
     if array.dtype.hasobject or array.dtype.names is not None:
         raise NotPlain(path, value)
-    data = np.ascontiguousarray(array).tobytes()
+    data = _as_tensor(np.ascontiguousarray(array).tobytes())
     return _tagged("numpy", dtype=array.dtype.str, shape=list(array.shape), data=data,
                    scalar=scalar)  # fmt: skip
+
+
+def _as_tensor(data: bytes) -> torch.Tensor:
+    """Return bytes as a tensor, which a file holds without a change of encoding."""
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(
+        0, dtype=torch.uint8)  # fmt: skip
+
+
+def _to_bytes(data: torch.Tensor) -> bytes:
+    return data.numpy().tobytes()
 
 
 def _counter(value: Counter[Any], path: tuple[Any, ...]) -> Any:
@@ -205,7 +219,8 @@ ENCODERS: list[tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = [
     (set, lambda v, p: _tagged("set", items=_items(v, p))),
     (frozenset, lambda v, p: _tagged("frozenset", items=_items(v, p))),
     (deque, lambda v, p: _tagged("deque", items=_items(v, p), maxlen=v.maxlen)),
-    (bytearray, lambda v, p: _tagged("bytearray", data=bytes(v))),
+    (bytearray, lambda v, p: _tagged("bytearray", data=_as_tensor(bytes(v)))),
+    (bytes, lambda v, p: _tagged("bytes", data=_as_tensor(v))),
     (range, lambda v, p: _tagged("range", bounds=[v.start, v.stop, v.step])),
     (slice, lambda v, p: _tagged("slice", bounds=_items((v.start, v.stop, v.step), p))),
     (pathlib.PurePath, lambda v, p: _tagged("path", pure=not isinstance(v, pathlib.Path),
@@ -228,7 +243,9 @@ ENCODERS: list[tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = [
 
 
 def _to_array(plain: dict[str, Any]) -> Any:
-    array = np.frombuffer(plain["data"], dtype=np.dtype(plain["dtype"])).reshape(plain["shape"])
+    array = np.frombuffer(_to_bytes(plain["data"]), dtype=np.dtype(plain["dtype"])).reshape(
+        plain["shape"]
+    )
     return array[()] if plain["scalar"] else array.copy()
 
 
@@ -257,13 +274,18 @@ def _to_namedtuple(plain: dict[str, Any]) -> Any:
 
 
 def _to_dataclass(plain: dict[str, Any]) -> Any:
-    cls, fields = _find(plain["cls"], object), decode(plain["fields"])
-    if cls is None or not dataclasses.is_dataclass(cls):
+    cls: Any = _find(plain["cls"], object)
+    fields = decode(plain["fields"])
+    if not hasattr(cls, "__dataclass_fields__"):
         return fields
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(made, name, value)
     return made
+
+
+def _to_text_type(make: Callable[[str], Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda plain: make(plain["text"])
 
 
 def _find(name: str, base: type) -> Any:
@@ -287,7 +309,8 @@ DECODERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "set": lambda p: set(decode(p["items"])),
     "frozenset": lambda p: frozenset(decode(p["items"])),
     "deque": lambda p: deque(decode(p["items"]), p["maxlen"]),
-    "bytearray": lambda p: bytearray(p["data"]),
+    "bytearray": lambda p: bytearray(_to_bytes(p["data"])),
+    "bytes": lambda p: _to_bytes(p["data"]),
     "range": lambda p: range(*p["bounds"]),
     "slice": lambda p: slice(*decode(p["bounds"])),
     "timedelta": lambda p: datetime.timedelta(*p["parts"]),
@@ -295,5 +318,5 @@ DECODERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "datetime": lambda p: _to_time(datetime.datetime, p),
     "date": lambda p: _to_time(datetime.date, p),
     "time": lambda p: _to_time(datetime.time, p),
-    **{cls.__name__: lambda p, make=make: make(p["text"]) for cls, make in TEXTS.items()},
+    **{cls.__name__: _to_text_type(make) for cls, make in TEXTS.items()},
 }  # fmt: skip

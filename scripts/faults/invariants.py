@@ -170,6 +170,10 @@ def _untouched(before: Snapshot, after: Snapshot, done: Done) -> str:
 
 def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
     """Every good checkpoint is still there, or a later one of the same history is."""
+    for folder in {p.parent.parent for p in before.files if p.suffix == ".ckpt"}:
+        touched = any(folder in p.parents and p.suffix == ".ckpt" for p in changed(before, after))
+        if before.newest(folder) < 0 and touched and not done.overwrites:
+            return f"{_short(folder)}, whose checkpoints can't be read, was written to"
     digests = {g.digest for g in after.good}
     replaced = _replaced(before, after) if done.overwrites else None
     for good in before.good:

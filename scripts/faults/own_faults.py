@@ -7,11 +7,13 @@ gdlightning.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +73,25 @@ class Points(L.LightningDataModule):
         return DataLoader(self.dataset(8), 4)
 
 
+class Shuffled:
+    """A loader of the user's own, without a length."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(random.sample(self.batches, len(self.batches)))
+
+
 class Batches(Points):
-    """A plain list of batches."""
+    """A loader that is not torch's."""
 
     def train_dataloader(self) -> Any:
-        return list(super().train_dataloader())
+        return Shuffled(list(super().train_dataloader()))
 
 
 class Happens(L.Callback):
-    """Does what the variable ``HAPPENS`` says: ``stop SIGTERM 7`` is what, how, after which step."""
+    """Does what the variable ``HAPPENS`` says: ``stop SIGTERM 7`` is what, how, at which step."""
 
     def __init__(self) -> None:
         self.begun = False

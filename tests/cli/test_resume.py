@@ -200,7 +200,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "Stopped at once." in err
+    assert "SIGINT: stopped at once." in err
 
 
 def test_twenty_kills_end_bitwise_equal() -> None:
