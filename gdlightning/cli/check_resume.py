@@ -85,7 +85,7 @@ def _train(config: Config, folder: Path, name: str, steps: int) -> dict[str, Any
     """
     values = plain(config.values) | {
         "name": name, "run_root": str(folder / "runs"), "resume": "auto", "loggers": [],
-        "stop_after": steps, "check_resume": None, "max_time": None,
+        "stop_after": steps, "check_resume": None, "max_time": None, "overwrite": False,
     }  # fmt: skip
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
 from gdlightning.cli.expand import expand
-from gdlightning.cli.folder import CONFIG, named_run, to_yaml
+from gdlightning.cli.folder import CONFIG, named_run, remove_run, settle, to_yaml
 from gdlightning.cli.parse import located
 from gdlightning.errors import UserError
 from gdlightning.signals import Phase, Stopped, stop_signals
@@ -103,11 +103,12 @@ def fit(config: Config) -> Path:
 
 def _discard(run: Run, stops: Stops) -> None:
     """Remove the folder of a new run that has not made a step."""
-    from gdlightning.cli.folder import remove_run
     from gdlightning.cli.trainer import first_rank
 
     if first_rank() and not stops.begun:
         remove_run(run.made)
+        if run.replaced is not None:
+            settle(run.folder, run.replaced)
 
 
 def _say_stopped(stop: Stopped, folder: Path) -> None:

@@ -149,6 +149,8 @@ def settle(folder: Path, aside: Path) -> None:
         folder: of the new run; if it is gone, the former one takes its place again.
         aside: where ``replace`` has put the former one.
     """
+    if not os.path.lexists(aside):  # done before
+        return
     if not folder.exists():
         aside.rename(folder)
     elif not ((folder / FINISHED).exists() or any(folder.glob("checkpoints/*.ckpt"))):

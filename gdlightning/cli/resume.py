@@ -51,12 +51,14 @@ class Run:
         checkpoint: to resume from; None for a run that starts at step 0.
         resumed: whether the folder was there before.
         made: the folders that this process made for it, its own first.
+        replaced: where the run is that it replaces, if any.
     """
 
     folder: Path
     checkpoint: Path | None = None
     resumed: bool = False
     made: tuple[Path, ...] = ()
+    replaced: Path | None = None
 
 
 @contextlib.contextmanager
@@ -113,16 +115,20 @@ def _next_run(config: Config, overwrite: bool, first_rank: bool, stack: ExitStac
             return Run(folder, newest_whole(folder / "checkpoints"), resumed=True)
         if folder is None and not first_rank:
             return Run(parent / "version_0")
-        made = () if folder is not None else _make(config, parent, taken, overwrite, own)
-        if made:
-            return Run(made[0], made=made)
+        run = None if folder is not None else _new_run(config, parent, taken, overwrite, own)
+        if run is not None:
+            return run
         own.close()  # another process has finished that run, or taken that number: look again
 
 
-def _make(
-    config: Config, parent: Path, taken: list[Path], overwrite: bool, stack: ExitStack
-) -> tuple[Path, ...]:
-    """Make the folder of a new run, with the next number or in the place of the newest."""
+def _new_run(
+    config: Config, parent: Path, taken: Sequence[Path], overwrite: bool, stack: ExitStack
+) -> Run | None:
+    """Open a new run, with the next number or in the place of the newest.
+
+    Returns:
+        The run; None where another process has taken the number.
+    """
     former = taken[0] if overwrite and taken else None
     if former is not None:
         if not (former / CONFIG).is_file():
@@ -134,11 +140,11 @@ def _make(
     folder = parent / f"version_{number(taken[0]) + 1 if taken else 0}"
     made = make_run(folder, to_yaml(config.values), stack)
     if former is None or not made:
-        return made
+        return Run(folder, made=made) if made else None
     aside = replace(former, folder)
     stack.callback(settle, former, aside)
     print(f"Replacing {former}; it is kept as {aside.name} until the new run has saved and ended.")
-    return (former, *made[1:])
+    return Run(former, made=(former, *made[1:]), replaced=aside)
 
 
 def _hold(folder: Path, key: str, advice: str, stack: ExitStack) -> None:

@@ -111,11 +111,14 @@ def test_the_folder_of_a_path_has_a_name_and_a_parent(
 
 
 REFUSING = """
+import os, pathlib, signal
 import lightning.pytorch as L
 from gdlightning.errors import UserError
 
 class Refusing(L.Callback):
     def on_fit_start(self, trainer, module):
+        if pathlib.Path("kill").exists():
+            os.kill(os.getpid(), signal.SIGTERM)
         raise UserError("no.")
 """
 
@@ -154,6 +157,9 @@ def test_a_replaced_run_goes_once_the_new_one_has_saved(
     (unfinished_run.with_name("version_2") / "notes.txt").write_text("mine")
     before = contents(Path("runs"))
     assert gdl("fit", *SHORT, "--overwrite", "true", *refuse).code == 2
+    assert contents(Path("runs")) == before | {"tabular/version_2/.lock": b""}
+    Path("kill").touch()
+    assert gdl("fit", *SHORT, "--overwrite", "true", *refuse).code == 75
     assert contents(Path("runs")) == before | {"tabular/version_2/.lock": b""}
     result = gdl("fit", *SHORT, "--overwrite", "true")
     assert result.code == 0, result.err
