@@ -75,9 +75,10 @@ def changed_options(record: Mapping[str, Any], training: Training) -> Callable[[
                   build_grouping(training.config))  # fmt: skip
     for name, parameter in training.module.named_parameters():
         parameter.requires_grad_(frozen[name])
-    if len(old) != len(new):
+    same = [g["size"] for g in old] == [g["size"] for g in new]
+    if not same or _frozen(before) != _frozen(now):
         raise UserError(
-            f"resume: there were {len(old)} parameter groups, now there are {len(new)}: the "
+            "resume: the parameter groups hold other parameters than before (groups): the "
             f"optimizer's state cannot be continued.\n{NEW_RUN}"
         )
     changes = [
@@ -107,7 +108,16 @@ def _set(optimizer: Optimizer, changes: Changes) -> None:
 
 def _groups(module: nn.Module, choice: Any, grouping: Any) -> Changes:
     optimizer, _ = build(Choice.of(choice), module, grouping, Context())
-    return [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    return [
+        {k: v for k, v in g.items() if k != "params"} | {"size": len(g["params"])}
+        for g in optimizer.param_groups
+    ]
+
+
+def _frozen(config: Mapping[str, Any]) -> list[Any]:
+    groups = config.get("groups", {})
+    rules = [rule["pattern"] for rule in groups.get("rules") or () if rule.get("freeze")]
+    return [groups.get("freeze"), rules]
 
 
 def _names(value: Any) -> Any:

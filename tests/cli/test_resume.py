@@ -71,7 +71,7 @@ def test_changed_options_are_refused_unless_told(gdl: Run) -> None:
     assert "--resume_changed true" in said
     code, said = tabular(gdl, *where, "--optimizer.lr", "0.002", "--resume_changed", "true")
     assert code == 0, said
-    assert "changed: optimizer.lr (0.001 → 0.002)" in said
+    assert "with changed options: optimizer.lr (0.001 → 0.002)" in said
 
 
 def test_what_changes_nothing_learnt_may_differ(gdl: Run) -> None:
