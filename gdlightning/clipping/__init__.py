@@ -25,8 +25,11 @@ def find(name: str) -> type[Clip]:
     for known in names():
         home = importlib.import_module(f"{__name__}.{known}")
         if fold(name) in {fold(known), *map(fold, getattr(home, "ALIASES", ()))}:
-            found = [c for c in vars(home).values() if isinstance(c, type)
-                     and issubclass(c, Clip) and c.__module__ == home.__name__]  # fmt: skip
+            found = [
+                c
+                for c in vars(home).values()
+                if isinstance(c, type) and issubclass(c, Clip) and c.__module__ == home.__name__
+            ]
             return found[0]
     if "." in name:
         given: type[Clip] = import_path(name, "clip")

@@ -56,6 +56,10 @@ def digits() -> TensorRows:
 def loader(rows: TensorRows, accumulate: int = 1, rank: int = 0, ranks: int = 1) -> BatchLoader:
     """Batches of 64 examples an optimizer step over all processes, in pieces to accumulate."""
     return BatchLoader(
-        rows, BATCH // accumulate // ranks, shuffle=True, accumulate=accumulate,
-        rank=rank, world_size=ranks,
-    )  # fmt: skip
+        rows,
+        BATCH // accumulate // ranks,
+        shuffle=True,
+        accumulate=accumulate,
+        rank=rank,
+        world_size=ranks,
+    )

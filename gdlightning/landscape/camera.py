@@ -85,14 +85,25 @@ def _upright(
     left = min(sides, key=lambda corner: camera.at(*corner, 0.0)[0])
     low, high = shades.low, shades.high
     for value in ticks(low, high, shades.log, 5):
-        share = math.log(value / low) / math.log(high / low) if shades.log \
-            else (value - low) / (high - low)  # fmt: skip
+        share = (
+            math.log(value / low) / math.log(high / low)
+            if shades.log
+            else (value - low) / (high - low)
+        )
         z = share * HEIGHT
         _line(panel, camera, (-1.0, behind[1], z), (1.0, behind[1], z), theme)
         _line(panel, camera, (behind[0], -1.0, z), (behind[0], 1.0, z), theme)
         x, y = camera.at(*left, z)
-        panel.text(x - 0.04, y, _short(value), ha="right", va="center", fontsize=8,
-                   color=theme.muted, in_layout=False)  # fmt: skip
+        panel.text(
+            x - 0.04,
+            y,
+            _short(value),
+            ha="right",
+            va="center",
+            fontsize=8,
+            color=theme.muted,
+            in_layout=False,
+        )
 
 
 def _behind(camera: Camera) -> tuple[float, float]:
@@ -111,8 +122,9 @@ def _short(value: float) -> str:
 
 
 def _line(panel: Any, camera: Camera, start: Any, end: Any, theme: Theme) -> None:
-    panel.plot(*np.stack([camera.at(*start), camera.at(*end)]).T, color=theme.rule, lw=0.6,
-               zorder=0)  # fmt: skip
+    panel.plot(
+        *np.stack([camera.at(*start), camera.at(*end)]).T, color=theme.rule, lw=0.6, zorder=0
+    )
 
 
 def _text(
@@ -121,8 +133,15 @@ def _text(
     """Words beside a point, away from a point farther in on the floor."""
     at, within = camera.at(*point), camera.at(*inner, 0.0)
     way = (at - within) / max(float(np.linalg.norm(at - within)), 1e-9)
-    panel.text(*(at + gap * way), words, ha="center", va="center", fontsize=8, color=theme.muted,
-               in_layout=False)  # fmt: skip
+    panel.text(
+        *(at + gap * way),
+        words,
+        ha="center",
+        va="center",
+        fontsize=8,
+        color=theme.muted,
+        in_layout=False,
+    )
 
 
 def _name(panel: Any, camera: Camera, words: str, k: int, front: float, theme: Theme) -> None:
@@ -131,6 +150,14 @@ def _name(panel: Any, camera: Camera, words: str, k: int, front: float, theme: T
     dx, dy = (ends[1] - ends[0]) * (1.0 if ends[1][0] >= ends[0][0] else -1.0)
     middle = camera.at(*_floor(k, 0.0, front), 0.0)
     outside = np.array([dy, -dx]) / np.hypot(dx, dy)  # below the edge
-    panel.text(*(middle + 0.34 * outside), words, ha="center", va="center", fontsize=8.5,
-               rotation=math.degrees(math.atan2(dy, dx)), color=theme.muted, in_layout=False,
-               linespacing=1.25)  # fmt: skip
+    panel.text(
+        *(middle + 0.34 * outside),
+        words,
+        ha="center",
+        va="center",
+        fontsize=8.5,
+        rotation=math.degrees(math.atan2(dy, dx)),
+        color=theme.muted,
+        in_layout=False,
+        linespacing=1.25,
+    )

@@ -43,8 +43,9 @@ def lit(height: Grid) -> Grid:
     dx = (b + c - a - d) / 2 * (height.shape[0] - 1)
     dy = (c + d - a - b) / 2 * (height.shape[1] - 1)
     lamp = np.array([0.45, 0.55, 0.7]) / np.linalg.norm([0.45, 0.55, 0.7])
-    share = np.clip((lamp[0] * dx + lamp[1] * dy + lamp[2] * 1.6) / np.hypot(np.hypot(dx, dy), 1.6),
-                    0, 1)  # fmt: skip
+    share = np.clip(
+        (lamp[0] * dx + lamp[1] * dy + lamp[2] * 1.6) / np.hypot(np.hypot(dx, dy), 1.6), 0, 1
+    )
     found: Grid = 0.62 + 0.42 * share + 0.28 * share**24
     return found
 
@@ -61,9 +62,11 @@ def at(height: Grid, points: Grid) -> Grid:
     corner = np.clip(np.floor(place).astype(int), 0, size - 1)
     (i, j), (s, t) = corner.T, (place - corner).T
     found: Grid = (
-        height[i, j] * (1 - s) * (1 - t) + height[i + 1, j] * s * (1 - t)
-        + height[i, j + 1] * (1 - s) * t + height[i + 1, j + 1] * s * t
-    )  # fmt: skip
+        height[i, j] * (1 - s) * (1 - t)
+        + height[i + 1, j] * s * (1 - t)
+        + height[i, j + 1] * (1 - s) * t
+        + height[i + 1, j + 1] * s * t
+    )
     return found
 
 

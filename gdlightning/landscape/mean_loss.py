@@ -163,8 +163,12 @@ class MeanLoss:
         modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
         try:
-            with traceless(self.module), torch.no_grad(), torch.random.fork_rng(), \
-                    warnings.catch_warnings():  # fmt: skip
+            with (
+                traceless(self.module),
+                torch.no_grad(),
+                torch.random.fork_rng(),
+                warnings.catch_warnings(),
+            ):
                 warnings.simplefilter("ignore")  # of vmap, about speed
                 yield
         finally:

@@ -112,8 +112,9 @@ def principal(path: Sequence[Stop], count: int) -> Principal:
 def project(stop: Weights, centre: Weights, directions: Sequence[Weights]) -> tuple[float, ...]:
     """The coordinates of some weights in a plane; the axes need not be orthogonal."""
     names = [name for name in centre if any(name in d for d in directions)]
-    basis = torch.stack([_flat({n: d.get(n, 0 * centre[n]) for n in names}, names)
-                         for d in directions], dim=1)  # fmt: skip
+    basis = torch.stack(
+        [_flat({n: d.get(n, 0 * centre[n]) for n in names}, names) for d in directions], dim=1
+    )
     gap = _flat(stop, names) - _flat(centre, names)
     gram = basis.T @ basis
     return tuple(torch.linalg.solve(gram, basis.T @ gap).tolist())

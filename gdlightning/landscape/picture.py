@@ -59,8 +59,9 @@ def contour(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Th
 
 def explain(panel: Any, theme: Theme) -> None:
     """Say below a panel of contours what its marks are."""
-    style.legend(panel, theme, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=3,
-                 handletextpad=0.3)  # fmt: skip
+    style.legend(
+        panel, theme, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=3, handletextpad=0.3
+    )
 
 
 def shades_of(surface: Surface, whole: bool = False) -> dict[str, Shades]:
@@ -90,8 +91,15 @@ def _fill(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Them
     levels = between(shades.low, shades.high, LEVELS)
     norm = (LogNorm if shades.log else Normalize)(shades.low, shades.high)
     x, y = (np.asarray(axis.values) for axis in surface.axes)
-    drawn = panel.contourf(x, y, layer.T, levels=levels, norm=norm, cmap=shades.cmap,
-                           extend="both" if shades.low < 0 else "neither")  # fmt: skip
+    drawn = panel.contourf(
+        x,
+        y,
+        layer.T,
+        levels=levels,
+        norm=norm,
+        cmap=shades.cmap,
+        extend="both" if shades.low < 0 else "neither",
+    )
     drawn.set_edgecolor("face")  # no seams between the bands in SVG
     dark = "#ffffff" if shades.cmap == style.SURFACE else "#3b424b"
     panel.contour(x, y, layer.T, levels=levels[1:-1:2], colors=dark, linewidths=0.5, alpha=0.45)
@@ -134,8 +142,15 @@ def _marks(panel: Any, surface: Surface) -> None:
     if len(marks) > 2:
         points = np.array([mark.point for mark in marks])
         _line(panel, points)
-        panel.plot(*points[0], "o", ms=7, mfc=PATH, mec=HALO, mew=1.3,
-                   label=f"first checkpoint, step {marks[0].step:,}")  # fmt: skip
+        panel.plot(
+            *points[0],
+            "o",
+            ms=7,
+            mfc=PATH,
+            mec=HALO,
+            mew=1.3,
+            label=f"first checkpoint, step {marks[0].step:,}",
+        )
     for mark in marks:
         if mark.name:
             panel.plot(*mark.point, **STAR, label=mark.name)
@@ -191,9 +206,16 @@ def slices(surface: Surface, theme: Theme = LIGHT) -> Any:
         for mark in (m for m in surface.marks if m.name):
             panel.axvline(mark.point[0], color=theme.rule, lw=1, zorder=0)
     for mark in (m for m in surface.marks if m.name):
-        panels[0].annotate(mark.name, (mark.point[0], 1), xycoords=("data", "axes fraction"),
-                           xytext=(4, -2), textcoords="offset points", va="top", fontsize=8.5,
-                           color=theme.muted)  # fmt: skip
+        panels[0].annotate(
+            mark.name,
+            (mark.point[0], 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize=8.5,
+            color=theme.muted,
+        )
     panels[-1].set(xlabel=_label(surface, 0))
     style.legend(panels[0], theme, loc="best")
     heading(made, surface.title, theme)

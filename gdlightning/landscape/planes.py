@@ -70,8 +70,9 @@ def between_plane(
         raise UserError("Both checkpoints have the same weights: there is nothing between them.")
     beyond = 0.5 if extent is None else extent
     unit = f"their distance, {length:.3g}"
-    axes = [Axis(line, "from one checkpoint to the other", unit,
-                 coordinates(-beyond, 1 + beyond, size))]  # fmt: skip
+    axes = [
+        Axis(line, "from one checkpoint to the other", unit, coordinates(-beyond, 1 + beyond, size))
+    ]
     if dims == 2:
         side = across(random_direction(centre, generator), line)
         half = 0.5 + beyond
@@ -117,8 +118,12 @@ def eigen_plane(centre: Weights, curves: Sequence[Curve], size: int, extent: flo
     return Plane(
         centre,
         tuple(
-            Axis(curve.direction, f"eigenvector {k + 1} of the Hessian (λ = {curve.value:.3g})",
-                 DISTANCE, coordinates(-reach, reach, size))
+            Axis(
+                curve.direction,
+                f"eigenvector {k + 1} of the Hessian (λ = {curve.value:.3g})",
+                DISTANCE,
+                coordinates(-reach, reach, size),
+            )
             for k, curve in enumerate(curves)
         ),
-    )  # fmt: skip
+    )

@@ -152,10 +152,17 @@ def _run(
     distances = function.distance(points)
     diverged = len(points) <= steps
     return Track(
-        entry.name, lr, tuned, points, values, gradients,
-        None if diverged else _arrival(function, distances), float(distances[-1]), diverged,
+        entry.name,
+        lr,
+        tuned,
+        points,
+        values,
+        gradients,
+        None if diverged else _arrival(function, distances),
+        float(distances[-1]),
+        diverged,
         not bool(function.holds(points).all()),
-    )  # fmt: skip
+    )
 
 
 def _rate(entry: Entry, lr: float | None) -> dict[str, Any]:

@@ -41,8 +41,9 @@ def film(function: Function, tracks: Sequence[Track], path: Path, theme: Theme =
     indexed = [f.quantize(palette=table, dither=Image.Dither.NONE) for f in frames]
     times = [MILLISECONDS] * (len(indexed) - 1) + [MILLISECONDS * PAUSE]
     with whole(path) as stream:
-        indexed[0].save(stream, format="GIF", save_all=True, append_images=indexed[1:],
-                        duration=times, loop=0)  # fmt: skip
+        indexed[0].save(
+            stream, format="GIF", save_all=True, append_images=indexed[1:], duration=times, loop=0
+        )
 
 
 def _table(frame: Any, theme: Theme) -> Any:
@@ -85,17 +86,24 @@ def _list(image: Any, pen: Any, tracks: Sequence[Track], now: int, theme: Theme)
     left = (SIZE[0] - LIST) * TWICE
     pen.rectangle((left, 0, image.width, image.height), fill=theme.paper)
     large, small = (ImageFont.truetype(_font(), points * TWICE) for points in (13, 11))
-    pen.text((left + 18 * TWICE, 24 * TWICE), f"step {now:,}", fill=theme.ink, font=large,
-             anchor="lm")  # fmt: skip
+    pen.text(
+        (left + 18 * TWICE, 24 * TWICE), f"step {now:,}", fill=theme.ink, font=large, anchor="lm"
+    )
     for k, (track, colour) in enumerate(zip(tracks, colours(tracks, theme), strict=True)):
         y = (58 + 40 * k) * TWICE
         there = track.arrived is not None and now >= track.arrived
         _disc(pen, (left + 24 * TWICE, y), 11, colour, theme.paper)
         pen.text((left + 38 * TWICE, y), track.optimizer, fill=theme.ink, font=large, anchor="lm")
-        told = f"there after {track.arrived:,} steps" if there else "" if track.lr is None \
-            else f"lr {track.lr:g}"  # fmt: skip
-        pen.text((left + 38 * TWICE, y + 15 * TWICE), told, fill=theme.muted, font=small,
-                 anchor="lm")  # fmt: skip
+        told = (
+            f"there after {track.arrived:,} steps"
+            if there
+            else ""
+            if track.lr is None
+            else f"lr {track.lr:g}"
+        )
+        pen.text(
+            (left + 38 * TWICE, y + 15 * TWICE), told, fill=theme.muted, font=small, anchor="lm"
+        )
 
 
 def _backdrop(

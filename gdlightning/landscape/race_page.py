@@ -70,10 +70,8 @@ def page(
         script("race.js"),
         "<h2>Steps to the minimum</h2>",
         html.table(HEADER, [row(function, track) for track in tracks]),
-        html.paragraph(
-            f"There: within {function.near:g} of a minimum from that step to the end."
-        ),
-    ]  # fmt: skip
+        html.paragraph(f"There: within {function.near:g} of a minimum from that step to the end."),
+    ]
     if left_out:
         stage += ["<h2>Left out</h2>", html.table(("optimizer", "why"), list(left_out.items()))]
     return html.page(title, *stage, lead=lead, head=STYLE + OWN)
@@ -111,13 +109,16 @@ def _content(function: Function, tracks: Sequence[Track], steps: int) -> dict[st
         "ground": {theme.name: _ground(function, theme) for theme in (LIGHT, DARK)},
         "tracks": [
             {
-                "optimizer": track.optimizer, "colour": colour, "arrived": track.arrived,
-                "diverged": track.diverged, "values": [_short(v) for v in value.tolist()],
+                "optimizer": track.optimizer,
+                "colour": colour,
+                "arrived": track.arrived,
+                "diverged": track.diverged,
+                "values": [_short(v) for v in value.tolist()],
                 "points": [[_short(x), _short(y)] for x, y in track.points.tolist()],
             }
             for track, value, colour in zip(tracks, values, colours(tracks), strict=True)
         ],
-    }  # fmt: skip
+    }
 
 
 def _short(value: float) -> float:

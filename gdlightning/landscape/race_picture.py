@@ -46,11 +46,23 @@ def picture(function: Function, tracks: Sequence[Track], title: str, theme: Them
         above.plot(*points.T, color=theme.paper, lw=3.2, alpha=0.75, solid_joinstyle="round")
         above.plot(*points.T, color=colour, lw=1.7, solid_joinstyle="round")
         above.plot(*points[-1], "o", ms=6, mfc=colour, mec=theme.paper, mew=1)
-        curve.plot(_above(function, track), color=colour, lw=1.7,
-                   label=_name(track) if colour != theme.rule else None)  # fmt: skip
+        curve.plot(
+            _above(function, track),
+            color=colour,
+            lw=1.7,
+            label=_name(track) if colour != theme.rule else None,
+        )
         if track.arrived is not None and track.arrived < len(track.values):
-            curve.plot(track.arrived, _above(function, track)[track.arrived], "o", ms=5,
-                       mfc=theme.paper, mec=colour, mew=1.5, zorder=3)  # fmt: skip
+            curve.plot(
+                track.arrived,
+                _above(function, track)[track.arrived],
+                "o",
+                ms=5,
+                mfc=theme.paper,
+                mec=colour,
+                mew=1.5,
+                zorder=3,
+            )
     above.plot(*function.start, "s", ms=6, mfc=theme.ink, mec=theme.paper, mew=1)
     style.title(above, f"{function.title}: {function.formula}", theme)
     style.title(curve, "Value above the least, by step; rings: there for good", theme)
@@ -59,8 +71,14 @@ def picture(function: Function, tracks: Sequence[Track], title: str, theme: Them
     curve.grid(axis="y", color=theme.rule, lw=0.5, alpha=0.6)
     curve.minorticks_off()
     lines, names = curve.get_legend_handles_labels()
-    style.legend(curve, theme, handles=lines[::-1], labels=names[::-1], loc="upper left",
-                 bbox_to_anchor=(1.0, 1.02))  # fmt: skip
+    style.legend(
+        curve,
+        theme,
+        handles=lines[::-1],
+        labels=names[::-1],
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.02),
+    )
     heading(made, title, theme)
     return made
 
@@ -68,9 +86,12 @@ def picture(function: Function, tracks: Sequence[Track], title: str, theme: Them
 def _name(track: Track) -> str:
     told = "" if track.lr is None else f", lr {track.lr:g}"
     return f"{track.optimizer}{told}: " + (
-        "diverged" if track.diverged else "not there" if track.arrived is None
+        "diverged"
+        if track.diverged
+        else "not there"
+        if track.arrived is None
         else f"{track.arrived:,} steps"
-    )  # fmt: skip
+    )
 
 
 def _above(function: Function, track: Track) -> NDArray[np.float64]:
@@ -91,8 +112,16 @@ def ground(panel: Any, function: Function, theme: Theme) -> None:
     pale = LinearSegmentedColormap.from_list("pale", [deep, theme.paper])
     panel.contourf(x, y, depth, levels=levels, cmap=pale).set_edgecolor("face")
     panel.contour(x, y, depth, levels=levels, colors=theme.muted, linewidths=0.4, alpha=0.55)
-    panel.plot(*np.array(function.minima).T, "*", ms=14, mfc="#ffd23f", mec=theme.ink, mew=0.9,
-               ls="", zorder=4)  # fmt: skip
+    panel.plot(
+        *np.array(function.minima).T,
+        "*",
+        ms=14,
+        mfc="#ffd23f",
+        mec=theme.ink,
+        mew=0.9,
+        ls="",
+        zorder=4,
+    )
     panel.set(xlim=(left, right), ylim=(low, high))
 
 

@@ -71,10 +71,17 @@ def draw(
     pieces.sort(key=lambda piece: -piece[0])
     if pieces:  # there are none where all is a gap
         _, corners, faces, edges, widths = zip(*pieces, strict=True)
-        panel.add_collection(PolyCollection(
-            corners, facecolors=faces, edgecolors=edges, linewidths=widths, capstyle="round",
-            joinstyle="round", rasterized=True,
-        ))  # fmt: skip
+        panel.add_collection(
+            PolyCollection(
+                corners,
+                facecolors=faces,
+                edgecolors=edges,
+                linewidths=widths,
+                capstyle="round",
+                joinstyle="round",
+                rasterized=True,
+            )
+        )
     _stops(panel, camera, surface, coarse, path)
 
 
@@ -96,8 +103,9 @@ def open_view(surface: Surface, shown: Mapping[str, Shades]) -> Camera:
 def _open(camera: Camera, height: Grid, places: Grid) -> float:
     """The share of places that nothing hides: no way from them to the camera meets the surface."""
     x, y = math.sin(camera.yaw), math.cos(camera.yaw)
-    way = np.array([-x * math.cos(camera.pitch), -y * math.cos(camera.pitch),
-                    math.sin(camera.pitch)])  # fmt: skip
+    way = np.array(
+        [-x * math.cos(camera.pitch), -y * math.cos(camera.pitch), math.sin(camera.pitch)]
+    )
     rays = places[:, None, :] + np.linspace(0.03, 3, 120)[:, None] * way
     inside = (np.abs(rays[..., :2]) <= 1).all(axis=-1)
     below = at(height, rays[..., :2].reshape(-1, 2)).reshape(inside.shape) * HEIGHT > rays[..., 2]

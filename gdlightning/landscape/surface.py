@@ -107,8 +107,9 @@ class Surface:
                 Mark(m["step"], tuple(m["point"]), m["losses"], m["name"]) for m in kept["marks"]
             )
             losses = {split: _numbers(values) for split, values in kept["losses"].items()}
-            return cls(kept["title"], axes, losses, kept["centre"], marks, kept["facts"],
-                       kept["digest"])  # fmt: skip
+            return cls(
+                kept["title"], axes, losses, kept["centre"], marks, kept["facts"], kept["digest"]
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{file} holds no whole landscape; gdl landscape RUN writes it."
@@ -147,8 +148,14 @@ def measure(
     losses = _former(file, digest, list(mean_loss.splits))
     points = plane.points
     done, saved = len(next(iter(losses.values()))), time.monotonic()
-    shown = tqdm(total=len(points), initial=done, desc="landscape", unit="point",
-                 disable=None if bar else True, leave=False)  # fmt: skip
+    shown = tqdm(
+        total=len(points),
+        initial=done,
+        desc="landscape",
+        unit="point",
+        disable=None if bar else True,
+        leave=False,
+    )
     try:
         with shown:
             while done < len(points):

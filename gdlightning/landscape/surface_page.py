@@ -46,14 +46,17 @@ def page(surface: Surface) -> str:
         return html.page(surface.title, drawn, *_measured(surface))
     hint = "Drag to turn it, scroll to come closer; arrow keys and + − do the same."
     stage = [
-        '<div class="bar">', *_buttons(surface), "</div>",
+        '<div class="bar">',
+        *_buttons(surface),
+        "</div>",
         '<div class="stage"><canvas id="surface" tabindex="0" role="img" '
         f'aria-label="{html.escape(surface.title)}, a surface to be turned"></canvas></div>',
-        '<div class="bar">', *_switches(surface),
+        '<div class="bar">',
+        *_switches(surface),
         f'<span class="readout" id="surface-readout" data-hint="{hint}">{hint}</span></div>',
         embedded("surface-data", _content(surface)),
         script("surface.js"),
-    ]  # fmt: skip
+    ]
     flat = html.picture(
         lambda theme: contours(surface, theme, columns=2),
         f"{surface.title}: contours",
@@ -115,14 +118,18 @@ def _content(surface: Surface) -> dict[str, Any]:
         "yaw": open_view(surface, shades_of(surface, whole=True)).yaw,
         "mesh": max(1, (shape[0] - 1) // 20),
         "axes": [
-            {"short": a.label.split(" of the path")[0], "unit": a.unit,
-             "low": a.values[0], "high": a.values[-1]}
+            {
+                "short": a.label.split(" of the path")[0],
+                "unit": a.unit,
+                "low": a.values[0],
+                "high": a.values[-1],
+            }
             for a in surface.axes
         ],
         "layers": finest,
         "marks": [*own, centre],
         "path": _dense([_share(surface, p) for p in path]),
-    }  # fmt: skip
+    }
 
 
 def _smooth(layer: Grid, shades: Shades) -> dict[str, Any]:
@@ -133,10 +140,14 @@ def _smooth(layer: Grid, shades: Shades) -> dict[str, Any]:
     else:
         losses = shades.low + (shades.high - shades.low) * high
     return {
-        "name": shades.name, "low": shades.low, "high": shades.high, "log": shades.log,
-        "palette": palette(shades.cmap), "shape": list(high.shape),
+        "name": shades.name,
+        "low": shades.low,
+        "high": shades.high,
+        "log": shades.log,
+        "palette": palette(shades.cmap),
+        "shape": list(high.shape),
         "losses": [float(f"{v:.5g}") if math.isfinite(v) else None for v in losses.flat],
-    }  # fmt: skip
+    }
 
 
 def _share(surface: Surface, point: tuple[float, ...]) -> list[float]:
@@ -160,8 +171,10 @@ def _measured(surface: Surface) -> list[str]:
     rows: list[tuple[str, object]] = [
         (f"{split} loss at the centre", f"{loss:.6g}") for split, loss in surface.centre.items()
     ]
-    rows += [(f"axis {k + 1}", f"{a.label}; one unit: {a.unit}; {len(a.values)} points")
-             for k, a in enumerate(surface.axes)]  # fmt: skip
+    rows += [
+        (f"axis {k + 1}", f"{a.label}; one unit: {a.unit}; {len(a.values)} points")
+        for k, a in enumerate(surface.axes)
+    ]
     rows += [(key.replace("_", " "), _plain(value)) for key, value in surface.facts.items()]
     return ["<h2>How it was measured</h2>", html.table(("what", "value"), rows)]
 

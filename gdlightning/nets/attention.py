@@ -26,9 +26,13 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, width: int, heads: int, dropout: float = 0.0, causal: bool = False,
+        self,
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        causal: bool = False,
         rotary: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if heads < 1 or width % heads or (rotary and width // heads % 2):
             raise UserError(
@@ -70,9 +74,14 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, width: int, heads: int, dropout: float = 0.0, causal: bool = False,
-        rotary: bool = False, expansion: int = 4,
-    ) -> None:  # fmt: skip
+        self,
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        causal: bool = False,
+        rotary: bool = False,
+        expansion: int = 4,
+    ) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout, causal, rotary)

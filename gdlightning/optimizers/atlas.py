@@ -47,8 +47,9 @@ def measured(entry: Entry) -> Facts | None:
     if row is None:
         return None
     loss = tuple(row["loss"]) if row["loss"] else None
-    return Facts(tuple(row["kept"]), row["broken"], loss, row["bytes_per_parameter"],
-                 row["step_ratio"])  # fmt: skip
+    return Facts(
+        tuple(row["kept"]), row["broken"], loss, row["bytes_per_parameter"], row["step_ratio"]
+    )
 
 
 def conditions() -> dict[str, str]:

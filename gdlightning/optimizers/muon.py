@@ -46,8 +46,17 @@ class Muon(torch.optim.Muon):
             {**group, "params": [_matrix(p.detach(), p) for p in own]}
             for group, own in zip(groups, owned, strict=True)
         ]
-        super().__init__(matrices, lr, weight_decay, momentum, nesterov, ns_coefficients, eps,
-                         ns_steps, adjust_lr_fn)  # fmt: skip
+        super().__init__(
+            matrices,
+            lr,
+            weight_decay,
+            momentum,
+            nesterov,
+            ns_coefficients,
+            eps,
+            ns_steps,
+            adjust_lr_fn,
+        )
         for group, own in zip(self.param_groups, owned, strict=True):
             group["params"] = own
 

@@ -13,8 +13,16 @@ from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.registry import load
 from gdlightning.signature import Option, options_of
 
-NOT_OPTIONS = ("params", "model", "optimizer", "base", "defaults", "maximize", "capturable",
-               "differentiable")  # fmt: skip
+NOT_OPTIONS = (
+    "params",
+    "model",
+    "optimizer",
+    "base",
+    "defaults",
+    "maximize",
+    "capturable",
+    "differentiable",
+)
 
 # Names that mean one thing everywhere: lowest value, value that it stays below, in words.
 LIMITS: dict[str, tuple[float, float, str]] = {

@@ -34,10 +34,13 @@ PACKED = frozenset(
 """Classes of pytorch-optimizer with such states."""
 UTILS = "pytorch_optimizer.optimizer.utils"
 OBJECTS = frozenset(
-    {f"{UTILS}.galore:GaLoreProjector", f"{UTILS}.preconditioner:PreConditioner",
-     f"{UTILS}.partition:BlockPartitioner"}
+    {
+        f"{UTILS}.galore:GaLoreProjector",
+        f"{UTILS}.preconditioner:PreConditioner",
+        f"{UTILS}.partition:BlockPartitioner",
+    }
     | {f"{UTILS}.graft:{kind}Graft" for kind in ("", "SGD", "AdaGrad", "RMSProp", "SQRTN")}
-)  # fmt: skip
+)
 
 TENSORS = frozenset(
     f"torchao.optim.subclass_{file}:OptimState{kind}"

@@ -18,9 +18,16 @@ def rows(parts: Sequence[Part]) -> list[tuple[str, ...]]:
             count = sum(p.numel() for p in g.params)
             decay = "-" if g.weight_decay is None else f"{g.weight_decay:g}"
             found.append(
-                (part.optimizer, g.kind, str(len(g.params)), f"{count:,}", f"{lr:.4g}", decay,
-                 g.names[0])
-            )  # fmt: skip
+                (
+                    part.optimizer,
+                    g.kind,
+                    str(len(g.params)),
+                    f"{count:,}",
+                    f"{lr:.4g}",
+                    decay,
+                    g.names[0],
+                )
+            )
     return found
 
 

@@ -66,14 +66,25 @@ def figure(found: LrRange, title: str, theme: Theme = LIGHT) -> Any:
     panel.set_xlim(curve.lr[0], curve.lr[-1])
     panel.set_ylabel("loss of the same batches after each step")
     panel.annotate(
-        f"{found.point:g}", (found.point, 0.96), xytext=(5, 0), va="top", fontsize=10,
-        xycoords=panel.get_xaxis_transform(), textcoords="offset points", color=theme.ink,
-    )  # fmt: skip
+        f"{found.point:g}",
+        (found.point, 0.96),
+        xytext=(5, 0),
+        va="top",
+        fontsize=10,
+        xycoords=panel.get_xaxis_transform(),
+        textcoords="offset points",
+        color=theme.ink,
+    )
     panel.annotate(
-        f"{found.low:g} to {found.high:g}", (found.high, 0.88), xytext=(5, 0), va="top",
-        xycoords=panel.get_xaxis_transform(), textcoords="offset points", fontsize=8.5,
+        f"{found.low:g} to {found.high:g}",
+        (found.high, 0.88),
+        xytext=(5, 0),
+        va="top",
+        xycoords=panel.get_xaxis_transform(),
+        textcoords="offset points",
+        fontsize=8.5,
         color=theme.muted,
-    )  # fmt: skip
+    )
     style.title(panel, title, theme)
     return made
 

@@ -83,9 +83,13 @@ def read(curve: Curve, signs: bool = False) -> LrRange:
     bottom = losses.index(lowest)
     point = rounded(at_part(curve, PART) / (BACK * SIGN if signs else BACK))
     return LrRange(
-        rounded(point / SIDE), point, rounded(point * SIDE), rounded(curve.lr[bottom]),
-        tuple(_notes(curve, losses, bottom, point)), curve,
-    )  # fmt: skip
+        rounded(point / SIDE),
+        point,
+        rounded(point * SIDE),
+        rounded(curve.lr[bottom]),
+        tuple(_notes(curve, losses, bottom, point)),
+        curve,
+    )
 
 
 def at_part(curve: Curve, part: float) -> float:

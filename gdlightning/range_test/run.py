@@ -162,7 +162,14 @@ def _trainer(data: Any, steps: int, ramp: Ramp, given: Mapping[str, Any]) -> L.T
         if data.pieces > 1:
             arguments["accumulate_grad_batches"] = data.pieces
     return L.Trainer(
-        **arguments, max_steps=steps, max_epochs=-1, callbacks=[ramp], logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, limit_val_batches=0,
-    )  # fmt: skip
+        **arguments,
+        max_steps=steps,
+        max_epochs=-1,
+        callbacks=[ramp],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+    )

@@ -29,6 +29,9 @@ def one_cycle(
     (0.04, 1.0)
     """
     top = max(0.0, rise * total - 1)
-    low, high, part = (initial, 1.0, step / top) if step < top else (
-        1.0, final, (step - top) / max(1e-9, total - 1 - top))  # fmt: skip
+    low, high, part = (
+        (initial, 1.0, step / top)
+        if step < top
+        else (1.0, final, (step - top) / max(1e-9, total - 1 - top))
+    )
     return high + (low - high) * (1 + math.cos(math.pi * min(1.0, part))) / 2

@@ -35,7 +35,11 @@ class ReduceOnPlateau:
     ) -> None:
         self.factor, self.patience, self.threshold = factor, patience, threshold
         self.cooldown, self.min_factor, self.mode, self.monitor = (
-            cooldown, min_factor, mode, monitor)  # fmt: skip
+            cooldown,
+            min_factor,
+            mode,
+            monitor,
+        )
         self.current, self.bad, self.cooling = 1.0, 0, 0
         self.best: float | None = None
 

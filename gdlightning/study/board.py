@@ -28,9 +28,13 @@ def board(folder: Path, comparison: Comparison) -> None:
 def _write(place: Path, trial: Trial, outcome: Outcome) -> None:
     numbers = {k: v if isinstance(v, float | int) else str(v) for k, v in trial.settings.items()}
     given = {
-        "workload": trial.workload, "optimizer": trial.contender, "purpose": trial.purpose,
-        "steps": trial.steps, "seed": trial.seed, **numbers,
-    }  # fmt: skip
+        "workload": trial.workload,
+        "optimizer": trial.contender,
+        "purpose": trial.purpose,
+        "steps": trial.steps,
+        "seed": trial.seed,
+        **numbers,
+    }
     with SummaryWriter(str(place)) as writer:
         for summary in hparams(given, dict.fromkeys(outcome.metrics, 0.0)):
             writer._get_file_writer().add_summary(summary)

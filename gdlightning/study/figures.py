@@ -23,11 +23,25 @@ def draw_ranking(ranking: Ranking, colour: Mapping[str, str], theme: Theme = LIG
     made, (panel,) = figure(size=(7.6, 0.75 + 0.46 * len(rows)), theme=theme, what=WHAT)
     for height, row in enumerate(reversed(rows)):
         ink = colour[row.label]
-        panel.plot([row.value.low, row.value.high], [height, height], color=ink, lw=2.2, alpha=0.45,
-                   solid_capstyle="round")  # fmt: skip
+        panel.plot(
+            [row.value.low, row.value.high],
+            [height, height],
+            color=ink,
+            lw=2.2,
+            alpha=0.45,
+            solid_capstyle="round",
+        )
         panel.scatter(row.values, [height] * len(row.values), s=18, color=ink, alpha=0.7, lw=0)
-        panel.scatter([row.value.mean], [height], s=60, marker="D", color=ink, zorder=3,
-                      edgecolor=theme.paper, lw=1.2)  # fmt: skip
+        panel.scatter(
+            [row.value.mean],
+            [height],
+            s=60,
+            marker="D",
+            color=ink,
+            zorder=3,
+            edgecolor=theme.paper,
+            lw=1.2,
+        )
     panel.set_yticks(range(len(rows)), [r.label for r in reversed(rows)], fontsize=9.5)
     for text in panel.get_yticklabels():
         text.set_color(theme.ink)
@@ -85,8 +99,15 @@ def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme =
         if found is None:
             continue
         lrs, scores = zip(*found.points, strict=True)
-        panel.plot(lrs, [sign * s for s in scores], color=ink, lw=1.6, marker="o", ms=4,
-                   label=f"{row.label} (×{found.width:.3g})")  # fmt: skip
+        panel.plot(
+            lrs,
+            [sign * s for s in scores],
+            color=ink,
+            lw=1.6,
+            marker="o",
+            ms=4,
+            label=f"{row.label} (×{found.width:.3g})",
+        )
     panel.set_xscale("log")
     if values and min(values) > 0:
         panel.set_yscale("log")
@@ -94,9 +115,15 @@ def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme =
     panel.margins(y=0.06 + 0.03 * len(rows))
     for place, row in enumerate(rows):
         if row.sensitivity:
-            panel.plot([row.sensitivity.low, row.sensitivity.high], [0.03 + 0.028 * place] * 2,
-                       lw=3.5, alpha=0.8, color=colour[row.label], solid_capstyle="round",
-                       transform=panel.get_xaxis_transform())  # fmt: skip
+            panel.plot(
+                [row.sensitivity.low, row.sensitivity.high],
+                [0.03 + 0.028 * place] * 2,
+                lw=3.5,
+                alpha=0.8,
+                color=colour[row.label],
+                solid_capstyle="round",
+                transform=panel.get_xaxis_transform(),
+            )
     panel.set_xlabel("learning rate")
     panel.set_ylabel(ranking.tuned_for)
     legend(panel, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -110,8 +137,14 @@ def draw_profiles(found: Findings, colour: Mapping[str, str], theme: Theme = LIG
     for place, label in enumerate(order):
         across, heights = zip(*found.profiles[label], strict=True)
         shifted = [h - 0.006 * place for h in heights]  # lines on each other are all seen
-        panel.step(across, shifted, where="post", lw=2, color=colour[label],
-                   label=f"{label} ({found.scores[label]:.2f})")  # fmt: skip
+        panel.step(
+            across,
+            shifted,
+            where="post",
+            lw=2,
+            color=colour[label],
+            label=f"{label} ({found.scores[label]:.2f})",
+        )
     panel.set_ylim(-0.05, 1.05)
     panel.set_xlabel("τ: steps to the target over the fastest optimizer's")
     panel.set_ylabel("share of workloads")

@@ -145,10 +145,17 @@ def _ranking(comparison: Comparison, name: str, targets: Mapping[str, float]) ->
     ordered = {r.label: scores[r.label] for r in rows}
     differences = compare(ordered, comparison.plan.level)
     return Ranking(
-        name, workload.test_metric, workload.metric, workload.higher, workload.steps,
-        sign * target, sign * comparison.untrained[name], rows, differences,
+        name,
+        workload.test_metric,
+        workload.metric,
+        workload.higher,
+        workload.steps,
+        sign * target,
+        sign * comparison.untrained[name],
+        rows,
+        differences,
         _verdict(rows, differences),
-    )  # fmt: skip
+    )
 
 
 def _row(

@@ -101,8 +101,10 @@ def _optimizer(facts: Facts) -> Recommendation:
         why = f"the usual for transformers; the rate follows from {facts.parameters:,} parameters"
         found = _adamw(lr, 0.1, why, GPT3)
         found.sections["optimizer"]["betas"] = [0.9, 0.95]
-        found.others = [{"name": "muon", "lr": lr, "adjust_lr_fn": "match_rms_adamw"},
-                        {"name": "lion", "lr": lr / 5}]  # fmt: skip
+        found.others = [
+            {"name": "muon", "lr": lr, "adjust_lr_fn": "match_rms_adamw"},
+            {"name": "lion", "lr": lr / 5},
+        ]
         found.because(
             "to be measured beside it: muon",
             "matrix optimizers are a little faster on language models, the less the larger",

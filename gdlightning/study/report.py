@@ -59,15 +59,26 @@ def record(
         for t, o in course.trials
     ]
     return {
-        "done": found.done, "command": command, "versions": dict(versions),
-        "plan": asdict(comparison.plan), **asdict(found), "trials": trials,
-    }  # fmt: skip
+        "done": found.done,
+        "command": command,
+        "versions": dict(versions),
+        "plan": asdict(comparison.plan),
+        **asdict(found),
+        "trials": trials,
+    }
 
 
 def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a ranking, as text."""
-    header = ["optimizer", ranking.metric, "good lr", "steps to target", "seconds", "state",
-              "chosen settings"]  # fmt: skip
+    header = [
+        "optimizer",
+        ranking.metric,
+        "good lr",
+        "steps to target",
+        "seconds",
+        "state",
+        "chosen settings",
+    ]
     return header, [_cells(row) for row in ranking.rows]
 
 
@@ -163,8 +174,10 @@ def _section(ranking: Ranking, comparison: Comparison, colour: Mapping[str, str]
     if len(ranking.words) > 1:
         lines = "".join(f"<li>{html.escape(w)}</li>" for w in ranking.words[1:])
         count = len(ranking.differences)
-        parts.append(f"<details open><summary>All pairs, corrected for {count} comparisons"
-                     f"</summary><ul>{lines}</ul></details>")  # fmt: skip
+        parts.append(
+            f"<details open><summary>All pairs, corrected for {count} comparisons"
+            f"</summary><ul>{lines}</ul></details>"
+        )
     parts.append("<h3>Training</h3>")
     parts.append(
         html.picture(
@@ -244,8 +257,14 @@ def _tried(comparison: Comparison) -> list[str]:
 def _trial(comparison: Comparison, trial: Trial, outcome: Outcome) -> list[object]:
     metric = comparison.workloads[trial.workload].metric
     value = "failed" if outcome.failed else f"{outcome.metrics.get(metric, math.nan):.4g}"
-    return [trial.purpose, settings(trial.settings), f"{trial.steps:,}", str(trial.seed), value,
-            str(outcome.stacked)]  # fmt: skip
+    return [
+        trial.purpose,
+        settings(trial.settings),
+        f"{trial.steps:,}",
+        str(trial.seed),
+        value,
+        str(outcome.stacked),
+    ]
 
 
 def _method(comparison: Comparison) -> Sequence[str]:

@@ -162,10 +162,15 @@ def sweep(workload: Workload, contender: Contender, chosen: Settings, plan: Plan
     if not plan.sweep or not chosen.get("lr"):
         return []
     return [
-        Trial(workload.name, contender.label, {**chosen, "lr": float(f"{chosen['lr'] * f:.4g}")},
-              plan.sweep_steps(workload.steps), purpose="sweep")
+        Trial(
+            workload.name,
+            contender.label,
+            {**chosen, "lr": float(f"{chosen['lr'] * f:.4g}")},
+            plan.sweep_steps(workload.steps),
+            purpose="sweep",
+        )
         for f in SWEEP
-    ]  # fmt: skip
+    ]
 
 
 def verdict(workload: Workload, contender: Contender, chosen: Settings, plan: Plan) -> list[Trial]:

@@ -76,9 +76,15 @@ def _stacked(job: Sequence[Trial], workload: Workload, contender: Contender) -> 
     ]
     began = time.perf_counter()
     found = train_many(
-        workload.module, workload.data, variations, steps=job[0].steps, optimizer=optimizer,  # type: ignore[arg-type]
-        schedule=schedule, clip=workload.max_norm or None, groups=workload.grouping,
-    )  # fmt: skip
+        workload.module,
+        workload.data,
+        variations,
+        steps=job[0].steps,
+        optimizer=optimizer,  # type: ignore[arg-type]
+        schedule=schedule,
+        clip=workload.max_norm or None,
+        groups=workload.grouping,
+    )
     seconds = (time.perf_counter() - began) / len(job)
     return [
         Outcome(

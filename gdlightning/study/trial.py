@@ -111,9 +111,13 @@ def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outc
     if trial.purpose == "verdict" and not failed:
         course.note(trial.steps, metrics)
     return Outcome(
-        {} if failed else metrics, course.points, course.seconds, course.state_bytes,
-        course.memory, failed,
-    )  # fmt: skip
+        {} if failed else metrics,
+        course.points,
+        course.seconds,
+        course.state_bytes,
+        course.memory,
+        failed,
+    )
 
 
 class Course(L.Callback):
@@ -180,12 +184,19 @@ def _trainer(workload: Workload, trial: Trial, course: Course) -> L.Trainer:
     shown = trial.purpose == "verdict"
     every = max(1, trial.steps // POINTS) * options.get("accumulate_grad_batches", 1)
     trainer = L.Trainer(
-        **options, max_steps=trial.steps or -1, max_epochs=-1, logger=False, callbacks=[course],
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, limit_val_batches=None if shown or not trial.steps else 0,
+        **options,
+        max_steps=trial.steps or -1,
+        max_epochs=-1,
+        logger=False,
+        callbacks=[course],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=None if shown or not trial.steps else 0,
         val_check_interval=every if shown else None,
         check_val_every_n_epoch=None if shown else 1,
-    )  # fmt: skip
+    )
     EpochLoop.install(trainer)
     return trainer
 
@@ -205,5 +216,8 @@ def _tensors(state: Any) -> list[Tensor]:
     if isinstance(state, Tensor):
         return [state]
     inner = state.values() if isinstance(state, Mapping) else state
-    return [t for v in inner for t in _tensors(v)] if isinstance(inner, list | tuple) or isinstance(
-        state, Mapping) else []  # fmt: skip
+    return (
+        [t for v in inner for t in _tensors(v)]
+        if isinstance(inner, list | tuple) or isinstance(state, Mapping)
+        else []
+    )

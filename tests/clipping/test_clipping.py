@@ -61,9 +61,11 @@ def test_norm_and_clipped_are_left_for_the_monitors(name: str) -> None:
 
 
 @given(
-    seed=st.integers(0, 99), scale=st.sampled_from([0.01, 1.0, 50.0]),
-    max_norm=st.floats(0.1, 10), norm_type=st.sampled_from([1.0, 2.0, 3.0, float("inf")]),
-)  # fmt: skip
+    seed=st.integers(0, 99),
+    scale=st.sampled_from([0.01, 1.0, 50.0]),
+    max_norm=st.floats(0.1, 10),
+    norm_type=st.sampled_from([1.0, 2.0, 3.0, float("inf")]),
+)
 def test_norm_is_torchs_bit_by_bit(
     seed: int, scale: float, max_norm: float, norm_type: float
 ) -> None:
@@ -151,8 +153,10 @@ def test_quantile_is_numpys_over_the_window(
 
 def test_quantile_goes_on_from_its_state() -> None:
     norms = [float(k % 7 + 1) for k in range(60)]
-    whole, first = (find("quantile")(window=9, warmup=4, quantile=0.5)  # type: ignore[call-arg]
-                    for _ in range(2))  # fmt: skip
+    whole, first = (
+        find("quantile")(window=9, warmup=4, quantile=0.5)  # type: ignore[call-arg]
+        for _ in range(2)
+    )
     for norm in norms[:30]:
         whole(one(norm))
         first(one(norm))

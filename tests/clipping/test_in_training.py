@@ -58,10 +58,15 @@ def train(clip: Any, **options: Any) -> tuple[Line, Steps, Optimization]:
     optimization = Optimization({"name": "gd", "lr": 1.0}, clip=clip)
     optimization.attach(model)
     trainer = L.Trainer(
-        accelerator="cpu", max_epochs=1, logger=False, callbacks=[steps],
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        callbacks=[steps],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
         **options,
-    )  # fmt: skip
+    )
     trainer.fit(model, data())
     return model, steps, optimization
 

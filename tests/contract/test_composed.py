@@ -17,8 +17,12 @@ COMPOSED: dict[str, tuple[str, dict[str, Any]]] = {
     "matrices and the rest": ("soap", {"companion": {"name": "adamw", "lr": 1e-3}}),
     "by pattern": (
         "adamw",
-        {"parts": [{"pattern": "levels.*", "name": "adagrad", "lr": 0.05},
-                   {"pattern": "output.*", "name": "lion", "lr": 1e-3}]},
+        {
+            "parts": [
+                {"pattern": "levels.*", "name": "adagrad", "lr": 0.05},
+                {"pattern": "output.*", "name": "lion", "lr": 1e-3},
+            ]
+        },
     ),
     "lookahead": ("sgd", SGD | {"wrappers": [{"name": "lookahead", "k": 3}]}),
     "cautious": ("adamw", {"wrappers": ["cautious"]}),
@@ -26,7 +30,7 @@ COMPOSED: dict[str, tuple[str, dict[str, Any]]] = {
     "wrapped twice": ("adamw", {"wrappers": [{"name": "lookahead", "k": 3}, "cautious"]}),
     "sam": ("sam", {"base": {"name": "adamw", "lr": 1e-3}}),
     "in backward": ("adamw", {"in_backward": True}),
-}  # fmt: skip
+}
 REFUSED = {"in backward": {"clipping", "accumulation"}}
 
 

@@ -20,9 +20,19 @@ from gdlightning.optimizers.registry import entries, find, installed
 
 quiet()
 SAMPLE = (
-    "adagrad", "adamw", "adashift", "alig", "galore", "lbfgs", "momentum", "muon", "sam",
-    "schedule-free-adamw", "sophia-h", "sparse-adam",
-)  # fmt: skip
+    "adagrad",
+    "adamw",
+    "adashift",
+    "alig",
+    "galore",
+    "lbfgs",
+    "momentum",
+    "muon",
+    "sam",
+    "schedule-free-adamw",
+    "sophia-h",
+    "sparse-adam",
+)
 """One of each need and of each way to keep state."""
 USABLE = [e for e in entries() if not e.refused and installed(e) and e.family != "own"]
 NEW = [e.name for e in USABLE if measured(e) is None]

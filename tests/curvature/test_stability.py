@@ -64,9 +64,7 @@ def frozen(optimizer: Optimizer, **state: float) -> Optimizer:
 
 FROZEN: dict[str, tuple[Callable[[Parameters], Optimizer], float]] = {
     "adam": (
-        lambda p: frozen(
-            Adam(p, HUGE / 2, (0.9, SLOW)), exp_avg=0.0, exp_avg_sq=HUGE**2
-        ),
+        lambda p: frozen(Adam(p, HUGE / 2, (0.9, SLOW)), exp_avg=0.0, exp_avg_sq=HUGE**2),
         38.0,
     ),
     "adamw": (
@@ -78,7 +76,9 @@ FROZEN: dict[str, tuple[Callable[[Parameters], Optimizer], float]] = {
     "amsgrad": (
         lambda p: frozen(
             Adam(p, HUGE / 2, (0.9, 0.999), amsgrad=True),
-            exp_avg=0.0, exp_avg_sq=0.0, max_exp_avg_sq=HUGE**2,
+            exp_avg=0.0,
+            exp_avg_sq=0.0,
+            max_exp_avg_sq=HUGE**2,
         ),
         38.0,
     ),
@@ -100,7 +100,7 @@ FROZEN: dict[str, tuple[Callable[[Parameters], Optimizer], float]] = {
         3.8,
     ),
     "adagrad": (lambda p: frozen(Adagrad(p, HUGE / 2), sum=HUGE**2), 2.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -122,10 +122,13 @@ def test_roots_early_in_training_have_the_corrections() -> None:
     """A step of each from the state that it has is lr / P times what it averages."""
     torch.manual_seed(0)
     makers: list[Callable[[Parameters], Optimizer]] = [
-        lambda p: Adam(p, 0.1, eps=0.01), lambda p: Adam(p, 0.1, amsgrad=True),
-        lambda p: NAdam(p, 0.1), lambda p: Adamax(p, 0.1),
-        lambda p: RMSprop(p, 0.1, centered=True), lambda p: Adagrad(p, 0.1, lr_decay=0.2),
-    ]  # fmt: skip
+        lambda p: Adam(p, 0.1, eps=0.01),
+        lambda p: Adam(p, 0.1, amsgrad=True),
+        lambda p: NAdam(p, 0.1),
+        lambda p: Adamax(p, 0.1),
+        lambda p: RMSprop(p, 0.1, centered=True),
+        lambda p: Adagrad(p, 0.1, lr_decay=0.2),
+    ]
     for make in makers:
         weight = nn.Parameter(torch.randn(5, dtype=torch.float64))
         optimizer = make([weight])

@@ -24,10 +24,19 @@ def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any],
     page, shot = folder / "page.html", folder / f"shot-{dark}.png"
     page.write_text(text, encoding="utf-8")
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--enable-logging=stderr", "--v=0", "--virtual-time-budget=6000", "--window-size=1000,1100",
-        f"--user-data-dir={folder / 'profile'}", f"--screenshot={shot}", page.as_uri(),
-    ]  # fmt: skip
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=6000",
+        "--window-size=1000,1100",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--screenshot={shot}",
+        page.as_uri(),
+    ]
     if dark:
         command.insert(1, "--blink-settings=preferredColorScheme=0")
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)

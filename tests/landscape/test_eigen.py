@@ -27,10 +27,12 @@ class Net(gdl.Task):
 def batches() -> list[Any]:
     drawn = torch.Generator().manual_seed(1)
     return [
-        (torch.randn(n, 3, generator=drawn, dtype=torch.float64),
-         torch.randn(n, generator=drawn, dtype=torch.float64))
+        (
+            torch.randn(n, 3, generator=drawn, dtype=torch.float64),
+            torch.randn(n, generator=drawn, dtype=torch.float64),
+        )
         for n in (8, 8, 3)
-    ]  # fmt: skip
+    ]
 
 
 def test_they_are_those_of_the_dense_hessian() -> None:

@@ -24,8 +24,7 @@ def test_its_minima_are_minima(function: Function) -> None:
 @every
 def test_nothing_in_its_domain_is_lower(function: Function) -> None:
     left, right, low, high = function.domain
-    x, y = (torch.linspace(a, b, 801, dtype=torch.float64)
-            for a, b in ((left, right), (low, high)))  # fmt: skip
+    x, y = (torch.linspace(a, b, 801, dtype=torch.float64) for a, b in ((left, right), (low, high)))
     grid = torch.cartesian_prod(x, y)
     values = function.value(*grid.T)
     assert float(values.min()) > function.least - 1e-9

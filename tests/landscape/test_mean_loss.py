@@ -65,10 +65,12 @@ def table(sizes: tuple[int, ...] = (20, 20, 7)) -> list[Any]:
     """Batches of unequal size: numbers, codes, classes."""
     drawn = torch.Generator().manual_seed(1)
     return [
-        ((torch.randn(n, 6, generator=drawn), torch.zeros(n, 0, dtype=torch.int64)),
-         torch.randint(0, 3, (n,), generator=drawn))
+        (
+            (torch.randn(n, 6, generator=drawn), torch.zeros(n, 0, dtype=torch.int64)),
+            torch.randint(0, 3, (n,), generator=drawn),
+        )
         for n in sizes
-    ]  # fmt: skip
+    ]
 
 
 def plain(sizes: tuple[int, ...] = (20, 20, 7)) -> list[Any]:

@@ -29,9 +29,10 @@ def make(**options: Any) -> GPT:
 
 @settings(max_examples=25)
 @given(
-    tokens=st.lists(st.integers(0, 10), min_size=2, max_size=12), data=st.data(),
+    tokens=st.lists(st.integers(0, 10), min_size=2, max_size=12),
+    data=st.data(),
     ngrams=st.integers(1, 4),
-)  # fmt: skip
+)
 def test_a_later_token_never_changes_an_earlier_logit(
     tokens: list[int], data: st.DataObject, ngrams: int
 ) -> None:

@@ -22,9 +22,12 @@ def make(name: str, channels: int, patch: int = 2) -> nn.Module:
 
 @settings(max_examples=25)
 @given(
-    name=st.sampled_from(["resnet", "vit"]), channels=st.integers(1, 5),
-    height=st.integers(1, 40), width=st.integers(1, 40), patch=st.integers(1, 7),
-)  # fmt: skip
+    name=st.sampled_from(["resnet", "vit"]),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    patch=st.integers(1, 7),
+)
 def test_any_size_and_channels(
     name: str, channels: int, height: int, width: int, patch: int
 ) -> None:

@@ -50,8 +50,12 @@ def test_hidden_layers_are_those_asked_for() -> None:
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])
 def test_activations(activation: str) -> None:
     net = MLP(1, [], 1, hidden=[4], activation=activation)  # type: ignore[arg-type]
-    function = {"relu": torch.relu, "gelu": nn.functional.gelu, "silu": nn.functional.silu,
-                "tanh": torch.tanh}[activation]  # fmt: skip
+    function = {
+        "relu": torch.relu,
+        "gelu": nn.functional.gelu,
+        "silu": nn.functional.silu,
+        "tanh": torch.tanh,
+    }[activation]
     x = torch.linspace(-2, 2, 9)[:, None]
     layer = net.get_submodule("layers.0")
     torch.testing.assert_close(net(x, torch.zeros(9, 0).long()), net.head(function(layer(x))))

@@ -34,9 +34,10 @@ def make(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", MAKERS)
 @settings(max_examples=20)
 @given(
-    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4), more=st.integers(0, 6),
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    more=st.integers(0, 6),
     filling=st.sampled_from([0.0, 1.0, -1e6, math.nan, math.inf]),
-)  # fmt: skip
+)
 def test_padding_changes_nothing(name: str, lengths: list[int], more: int, filling: float) -> None:
     net = make(name)
     generator = torch.Generator().manual_seed(sum(lengths))

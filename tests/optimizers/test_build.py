@@ -20,8 +20,9 @@ from gdlightning.optimizers.groups import Grouping
 def net() -> nn.Module:
     """Two hidden matrices, an output, vectors."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 6), nn.LayerNorm(6),
-                         nn.Linear(6, 2))  # fmt: skip
+    return nn.Sequential(
+        nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 2)
+    )
 
 
 def made(given: Any, module: nn.Module) -> Optimizer:
@@ -80,10 +81,13 @@ def test_a_state_of_other_parts_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
-     ("adamw", {"lr": 1e-3, "weight_decay": 0.01}), ("adagrad", {"lr": 0.01}),
-     ("muon", {"lr": 0.02})],
-)  # fmt: skip
+    [
+        ("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        ("adamw", {"lr": 1e-3, "weight_decay": 0.01}),
+        ("adagrad", {"lr": 0.01}),
+        ("muon", {"lr": 0.02}),
+    ],
+)
 def test_defaults_of_the_field(name: str, wanted: dict[str, Any]) -> None:
     first = made(name, net()).param_groups[0]
     assert {k: first[k] for k in wanted} == wanted
@@ -93,13 +97,15 @@ def test_defaults_of_the_field(name: str, wanted: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [({"name": "adamw", "lr": -1.0}, "optimizer.lr is -1"),
-     ({"name": "adamw", "betas": [0.9, 1.5]}, "optimizer.betas"),
-     ({"name": "adamw", "lrr": 1.0}, "Did you mean lr"),
-     ({"name": "sam", "companion": "adam"}, "can.t be combined so"),
-     ({"name": "sgd", "base": "adam"}, "takes no base"),
-     ({"lr": 1.0}, "has no name")],
-)  # fmt: skip
+    [
+        ({"name": "adamw", "lr": -1.0}, "optimizer.lr is -1"),
+        ({"name": "adamw", "betas": [0.9, 1.5]}, "optimizer.betas"),
+        ({"name": "adamw", "lrr": 1.0}, "Did you mean lr"),
+        ({"name": "sam", "companion": "adam"}, "can.t be combined so"),
+        ({"name": "sgd", "base": "adam"}, "takes no base"),
+        ({"lr": 1.0}, "has no name"),
+    ],
+)
 def test_what_can_not_be_meant_is_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         made(given, net())

@@ -113,9 +113,13 @@ class TestContract:
         module = Tiny(sparse=name in SPARSE)
         before = {k: v.clone() for k, v in module.state_dict().items()}
         trainer = L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
+            max_epochs=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         gdl.optimize(module, COMPOSITIONS[name], groups=FROZEN, schedule="cosine")
         trainer.fit(module, DataLoader(TensorDataset(WORDS, CLASSES), batch_size=4))
         assert trainer.global_step == 8
@@ -181,14 +185,24 @@ def test_a_companion_takes_all_but_the_hidden_matrices() -> None:
 def test_of_several_patterns_the_first_counts() -> None:
     parts = [{"pattern": "*.bias", "name": "sgd"}, {"pattern": "hidden.*", "name": "lion"}]
     found = places({"name": "muon", "companion": "adam", "parts": parts})
-    wanted = {"hidden.bias": "sgd", "hidden.weight": "lion", "frozen.weight": "muon",
-              "words.weight": "adam", "norm.bias": "sgd", "norm.weight": "adam"}  # fmt: skip
+    wanted = {
+        "hidden.bias": "sgd",
+        "hidden.weight": "lion",
+        "frozen.weight": "muon",
+        "words.weight": "adam",
+        "norm.bias": "sgd",
+        "norm.weight": "adam",
+    }
     assert {k: found[k] for k in wanted} == wanted
 
 
 def test_each_has_its_own_decay_and_rules_hold_for_all() -> None:
-    given = {"name": "muon", "weight_decay": 0.3, "companion": {"name": "adamw", "lr": 1e-4},
-             "parts": [{"pattern": "output.*", "name": "lion", "weight_decay": 0.7}]}  # fmt: skip
+    given = {
+        "name": "muon",
+        "weight_decay": 0.3,
+        "companion": {"name": "adamw", "lr": 1e-4},
+        "parts": [{"pattern": "output.*", "name": "lion", "weight_decay": 0.7}],
+    }
     rules = [Rule("norm.weight", weight_decay=0.2), Rule("convolution.weight", lr=0.5)]
     module = Tiny()
     optimizer, _ = build(Choice.of(given), module, Grouping(rules=rules), Context())
@@ -251,34 +265,44 @@ def test_the_first_wrapper_is_the_outermost() -> None:
         ({"companion": "adamv"}, ["optimizer.companion", "adamv", "adam"]),
         ({"companion": {"name": "adamw", "lrr": 1}}, ["optimizer.companion.lrr", "mean lr"]),
         ({"companion": "sam"}, ["optimizer.companion: sam can't be a companion"]),
-        ({"companion": {"name": "adamw", "wrappers": ["cautious"]}},
-         ["a companion takes no wrappers (optimizer.companion.wrappers)"]),
-        ({"parts": [{"pattern": "wrods.*", "name": "lion"}]},
-         ["optimizer.parts: the pattern wrods.* matches no", "words.weight"]),
+        (
+            {"companion": {"name": "adamw", "wrappers": ["cautious"]}},
+            ["a companion takes no wrappers (optimizer.companion.wrappers)"],
+        ),
+        (
+            {"parts": [{"pattern": "wrods.*", "name": "lion"}]},
+            ["optimizer.parts: the pattern wrods.* matches no", "words.weight"],
+        ),
         ({"parts": [{"pattern": "words.*", "name": "adagrda"}]}, ["optimizer.parts", "adagrad"]),
-        ({"parts": [{"pattern": "words.*", "name": "lion", "lrr": 1}]},
-         ["optimizer.parts.lrr", "mean lr"]),
+        (
+            {"parts": [{"pattern": "words.*", "name": "lion", "lrr": 1}]},
+            ["optimizer.parts.lrr", "mean lr"],
+        ),
         ({"parts": [{"pattern": "words.*", "name": "lion", "lr": -1}]}, ["optimizer.parts.lr is"]),
         ({"parts": [{"patern": "words.*", "name": "lion"}]}, ["patern", "pattern"]),
         ({"parts": [{"pattern": "words.*"}]}, ["optimizer.parts has no name"]),
         ({"parts": ["lion"]}, ["each part has a pattern"]),
         ({"parts": 3}, ["optimizer.parts is 3; write a list"]),
-        ({"parts": [{"pattern": "norm.*", "name": "muon"}]},
-         ["muon takes only matrices", "norm.weight (norm.*) is none"]),
+        (
+            {"parts": [{"pattern": "norm.*", "name": "muon"}]},
+            ["muon takes only matrices", "norm.weight (norm.*) is none"],
+        ),
         ({"parts": [{"pattern": "words.*", "name": "sparse-adam"}]}, ["only sparse gradients"]),
         ({"parts": [{"pattern": "words.*", "name": "lbfgs"}]}, ["lbfgs can't be a part"]),
         ({"parts": [{"pattern": "*", "name": "lion"}]}, ["optimizer.parts leaves none"]),
         ({"wrappers": ["lookahed"]}, ["optimizer.wrappers", "lookahed", "lookahead"]),
         ({"wrappers": [{"name": "cautious", "flor": 1}]}, ["flor", "mean floor"]),
         ({"wrappers": 3}, ["optimizer.wrappers is 3; write a list"]),
-        ({"name": "schedule-free-sgd", "wrappers": ["lookahead"]},
-         ["optimizer.wrappers: schedule-free-sgd", "keeps other weights"]),
+        (
+            {"name": "schedule-free-sgd", "wrappers": ["lookahead"]},
+            ["optimizer.wrappers: schedule-free-sgd", "keeps other weights"],
+        ),
         ({"name": "sam", "parts": [EMBEDDED]}, ["optimizer.parts: sam can't be combined"]),
         ({"name": "sam", "in_backward": True}, ["optimizer.in_backward: sam"]),
         ({"name": "prodigy", "in_backward": True}, ["estimates one learning rate"]),
         ({"in_backward": "yes"}, ["optimizer.in_backward is 'yes'; write true or false"]),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_meant_is_refused(given: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(gdl.UserError) as error:
         gdl.optimize(Tiny(), {"name": "adamw"} | given)
@@ -364,16 +388,24 @@ def test_tied_weights_are_stepped_once() -> None:
 
 @pytest.mark.parametrize(
     ("trainer", "words"),
-    [({"accumulate_grad_batches": 2}, "accumulated over 2 batches"),
-     ({"devices": 2}, "averaged over 2 processes")],
-)  # fmt: skip
+    [
+        ({"accumulate_grad_batches": 2}, "accumulated over 2 batches"),
+        ({"devices": 2}, "averaged over 2 processes"),
+    ],
+)
 def test_a_trainer_that_needs_whole_gradients_is_refused(
     trainer: dict[str, Any], words: str
 ) -> None:
     module = gdl.optimize(Tiny(), {"name": "sgd", "in_backward": True})
-    made = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False,
-                     enable_progress_bar=False, enable_model_summary=False, max_epochs=1,
-                     **trainer)  # fmt: skip
+    made = L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        max_epochs=1,
+        **trainer,
+    )
     with pytest.raises(gdl.UserError, match=words):
         check_trainer(made)
     if "devices" not in trainer:

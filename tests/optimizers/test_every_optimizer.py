@@ -52,9 +52,13 @@ def train(entry: Entry, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor
             parameter.view(-1)[0] = 1e-4
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(gdl.optimize(model, entry.name), data)
     return before, model.state_dict(), trainer.global_step
 

@@ -14,10 +14,13 @@ from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule, group, kinds, layer_factors
 
 LAYERS: dict[str, Callable[[], nn.Module]] = {
-    "linear": lambda: nn.Linear(3, 3), "norm": lambda: nn.LayerNorm(3),
-    "words": lambda: nn.Embedding(5, 3), "conv": lambda: nn.Conv1d(3, 3, 1),
-    "batch": lambda: nn.BatchNorm1d(3), "bare": lambda: nn.ParameterList([torch.zeros(3)]),
-}  # fmt: skip
+    "linear": lambda: nn.Linear(3, 3),
+    "norm": lambda: nn.LayerNorm(3),
+    "words": lambda: nn.Embedding(5, 3),
+    "conv": lambda: nn.Conv1d(3, 3, 1),
+    "batch": lambda: nn.BatchNorm1d(3),
+    "bare": lambda: nn.ParameterList([torch.zeros(3)]),
+}
 
 
 @given(
@@ -55,9 +58,13 @@ class Tied(nn.Module):
 
 def test_kinds_and_tied_weights() -> None:
     assert kinds(Tied()) == {
-        "words.weight": "embedding", "hidden.weight": "matrix", "hidden.bias": "vector",
-        "norm.weight": "vector", "norm.bias": "vector", "head.bias": "vector",
-    }  # fmt: skip
+        "words.weight": "embedding",
+        "hidden.weight": "matrix",
+        "hidden.bias": "vector",
+        "norm.weight": "vector",
+        "norm.bias": "vector",
+        "head.bias": "vector",
+    }
     assert sum(len(g.params) for g in group(Tied(), Grouping(), 0.1)) == 6
 
 
@@ -81,6 +88,9 @@ def test_a_pattern_that_matches_nothing_is_an_error() -> None:
 def test_layers_below_learn_more_slowly() -> None:
     names = ["words.weight", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "head.weight"]
     assert layer_factors(names, 0.5) == {
-        "words.weight": 0.125, "blocks.0.weight": 0.25, "blocks.0.bias": 0.25,
-        "blocks.1.weight": 0.5, "head.weight": 1.0,
-    }  # fmt: skip
+        "words.weight": 0.125,
+        "blocks.0.weight": 0.25,
+        "blocks.0.bias": 0.25,
+        "blocks.1.weight": 0.5,
+        "head.weight": 1.0,
+    }

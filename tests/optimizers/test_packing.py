@@ -14,8 +14,18 @@ from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.optimizers.packing import MARK
 
-NAMES = ("adashift", "apollo", "conda", "fira", "galore", "scion", "scalable-shampoo",
-         "torchao:adamw-8bit", "torchao:adamw-4bit", "torchao:adamw-fp8")  # fmt: skip
+NAMES = (
+    "adashift",
+    "apollo",
+    "conda",
+    "fira",
+    "galore",
+    "scion",
+    "scalable-shampoo",
+    "torchao:adamw-8bit",
+    "torchao:adamw-4bit",
+    "torchao:adamw-fp8",
+)
 
 
 def start(name: str) -> tuple[nn.Module, Optimizer]:

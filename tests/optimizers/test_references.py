@@ -91,53 +91,118 @@ ROWS = (
     Row("momentum", momentum.HeavyBall, MOVING, RATE),
     Row("sgd", momentum.Nesterov, MOVING, RATE),
     Row("adagrad", accumulated.Adagrad, {"lr": 0.05, "eps": EPS}),
-    Row("rmsprop", accumulated.RMSprop, {"lr": 0.01}, {"eps": EPS, "alpha": 0.99},
-        package={"eps": EPS}),
+    Row(
+        "rmsprop",
+        accumulated.RMSprop,
+        {"lr": 0.01},
+        {"eps": EPS, "alpha": 0.99},
+        package={"eps": EPS},
+    ),
     Row("adadelta", accumulated.Adadelta, {"lr": 1.0, "eps": EPS}),
     Row("adam", adam.Adam, ADAM),
     Row("adamw", adam.AdamW, ADAM, {"decay_by_rate": True}),
     Row("nadam", adam.NAdam, ADAM, {"constant_average": True}),
     Row("radam", adam.RAdam, {"lr": 0.02}, {"eps": EPS, "threshold": 5.0}, package={"eps": EPS}),
     Row("adamax", adam.Adamax, {"lr": 0.02}, {"eps": EPS}, package={"eps": EPS}),
-    Row("amsgrad", adam.AMSGrad, {"lr": 0.02, "betas": (0.9, 0.9)}, {"eps": EPS, "correct": True},
-        package={"eps": EPS}),
+    Row(
+        "amsgrad",
+        adam.AMSGrad,
+        {"lr": 0.02, "betas": (0.9, 0.9)},
+        {"eps": EPS, "correct": True},
+        package={"eps": EPS},
+    ),
     Row("lion", sign.Lion, {"lr": 0.01}),
     Row("lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB),
-    Row("lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB, widths=(4, 400, 3, 3),
-        case="large"),
-    Row("lars", layerwise.LARS, {"lr": 0.1, "trust_coefficient": 0.1},
-        {**RATE, "vectors_apart": True}),
+    Row(
+        "lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB, widths=(4, 400, 3, 3), case="large"
+    ),
+    Row(
+        "lars",
+        layerwise.LARS,
+        {"lr": 0.1, "trust_coefficient": 0.1},
+        {**RATE, "vectors_apart": True},
+    ),
     Row("adafactor", factored.Adafactor, {"lr": 0.05, "eps": (0.01, 0.3)}, {"eps_as_floor": True}),
     Row("adabelief", adam.AdaBelief, ADAM),
     Row("adan", adam_later.Adan, ADAM, {"correct": True}),
     Row("adopt", adam_later.ADOPT, ADAM, {"clip_ahead": True}),
     Row("ademamix", adam_later.AdEMAMix, ADAM, {"decay_in_gradient": True}),
-    Row("ademamix", adam_later.AdEMAMix, {**ADAM, "t_alpha_beta3": 15},
-        package={"weight_decouple": True}, case="as-in-the-paper"),
+    Row(
+        "ademamix",
+        adam_later.AdEMAMix,
+        {**ADAM, "t_alpha_beta3": 15},
+        package={"weight_decouple": True},
+        case="as-in-the-paper",
+    ),
     Row("muon", muon, {"lr": 0.02}, {"scale_tall": True, "normalised": True}),
-    Row("soap", matrix.SOAP, {"lr": 0.02, "eps": EPS, "precondition_frequency": 3}, SOAP,
-        widths=(4, 4, 4, 4), case="square"),
+    Row(
+        "soap",
+        matrix.SOAP,
+        {"lr": 0.02, "eps": EPS, "precondition_frequency": 3},
+        SOAP,
+        widths=(4, 4, 4, 4),
+        case="square",
+    ),
     # A first gradient that is not square leaves a part of the longer side's basis to rounding.
-    Row("soap", matrix.SOAP, {"lr": 0.02, "eps": EPS, "precondition_frequency": 3,
-        "max_precondition_dim": 4}, SOAP, widths=(4, 6, 3, 5), case="one-sided"),
+    Row(
+        "soap",
+        matrix.SOAP,
+        {"lr": 0.02, "eps": EPS, "precondition_frequency": 3, "max_precondition_dim": 4},
+        SOAP,
+        widths=(4, 6, 3, 5),
+        case="one-sided",
+    ),
     Row("shampoo", matrix.Shampoo, {"lr": 0.05, "matrix_eps": EPS}),
-    Row("sophia-h", second_order.SophiaH, {"lr": 0.5, "eps": 1e-4, "update_period": 3},
-        {"bounded_ratio": True}, package={"p": 0.05}, own={"gamma": 0.05}),
+    Row(
+        "sophia-h",
+        second_order.SophiaH,
+        {"lr": 0.5, "eps": 1e-4, "update_period": 3},
+        {"bounded_ratio": True},
+        package={"p": 0.05},
+        own={"gamma": 0.05},
+    ),
     Row("prodigy", lr_free.Prodigy, {"lr": 1.0, "d0": 0.01, "eps": EPS}, {"eps_by_new_d": True}),
-    Row("schedule-free-sgd", schedule_free.ScheduleFreeSGD, {"lr": 0.2}, {"largest_rate": True},
-        own={"beta": 0.9}),
-    Row("schedule-free-adamw", schedule_free.ScheduleFreeAdamW, ADAM,
-        {"largest_rate": True, "correct_moment": True}),
-    Row("mars", adam_later.MARS, {**ADAM, "gamma": 0.2, "lr_1d": 0.01, "weight_decay_1d": 0.2},
-        {"stale": True, "from_zero": True, "vectors_apart": True, "eps_before_correction": True}),
-    Row("laprop", adam_later.LaProp, ADAM, {"eps_before_correction": True, "averaged_rate": True,
-        "float32_correction": True}, own={"floor": 1e-15}),
+    Row(
+        "schedule-free-sgd",
+        schedule_free.ScheduleFreeSGD,
+        {"lr": 0.2},
+        {"largest_rate": True},
+        own={"beta": 0.9},
+    ),
+    Row(
+        "schedule-free-adamw",
+        schedule_free.ScheduleFreeAdamW,
+        ADAM,
+        {"largest_rate": True, "correct_moment": True},
+    ),
+    Row(
+        "mars",
+        adam_later.MARS,
+        {**ADAM, "gamma": 0.2, "lr_1d": 0.01, "weight_decay_1d": 0.2},
+        {"stale": True, "from_zero": True, "vectors_apart": True, "eps_before_correction": True},
+    ),
+    Row(
+        "laprop",
+        adam_later.LaProp,
+        ADAM,
+        {"eps_before_correction": True, "averaged_rate": True, "float32_correction": True},
+        own={"floor": 1e-15},
+    ),
     Row("stable-adamw", adam.StableAdamW, {**ADAM, "betas": (0.9, 0.95)}),
-    Row("sam", functools.partial(sam, momentum.GradientDescent), {"lr": 0.1, "rho": 0.2},
-        package={"base": "gd"}),
-    Row("sam", functools.partial(sam, momentum.Nesterov), {"lr": 0.1, "rho": 0.2}, own=RATE,
-        case="on-sgd"),  # the rate is the base's deviation
-)  # fmt: skip
+    Row(
+        "sam",
+        functools.partial(sam, momentum.GradientDescent),
+        {"lr": 0.1, "rho": 0.2},
+        package={"base": "gd"},
+    ),
+    Row(
+        "sam",
+        functools.partial(sam, momentum.Nesterov),
+        {"lr": 0.1, "rho": 0.2},
+        own=RATE,
+        case="on-sgd",
+    ),  # the rate is the base's deviation
+)
 """One row a reference."""
 
 DECAYS = (0.0, 0.1)
@@ -155,9 +220,12 @@ class Net:
         torch.default_generator.manual_seed(0)
         first, second, third, out = widths
         self.module = nn.Sequential(
-            nn.Linear(first, second), nn.Tanh(), nn.Linear(second, third), nn.Tanh(),
+            nn.Linear(first, second),
+            nn.Tanh(),
+            nn.Linear(second, third),
+            nn.Tanh(),
             nn.Linear(third, out),
-        )  # fmt: skip
+        )
         self.inputs, self.targets = torch.randn(3, 8, first), 3 * torch.randn(3, 8, out)
         self.shapes = {name: p.shape for name, p in self.module.named_parameters()}
 

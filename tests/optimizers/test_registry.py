@@ -16,9 +16,15 @@ from gdlightning.optimizers.registry import entries, find, load
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [("AdamW", "adamw"), ("adam-w", "adamw"), ("SGD", "sgd"), ("sgd-nesterov", "sgd"),
-     ("ScheduleFree AdamW", "schedule-free-adamw"), ("LBFGS", "lbfgs")],
-)  # fmt: skip
+    [
+        ("AdamW", "adamw"),
+        ("adam-w", "adamw"),
+        ("SGD", "sgd"),
+        ("sgd-nesterov", "sgd"),
+        ("ScheduleFree AdamW", "schedule-free-adamw"),
+        ("LBFGS", "lbfgs"),
+    ],
+)
 def test_names_in_any_spelling(given: str, name: str) -> None:
     assert find(given).name == name
 
@@ -80,7 +86,15 @@ def test_only_the_chosen_library_is_imported() -> None:
 
 def test_a_licence_that_forbids_commerce_is_told_when_chosen(gdl: Run) -> None:
     name = next(e.name for e in entries() if not e.commercial and not e.refused and not e.needs)
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer", name,
-                 "--trainer.max_steps", "1")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--optimizer",
+        name,
+        "--trainer.max_steps",
+        "1",
+    )
     assert result.code == 0, result.err
     assert "forbids commercial use" in result.err

@@ -75,10 +75,14 @@ def test_goes_on_from_a_file_with_the_same_bits(entry: Entry) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "close"),
-    [("schedule-free-sgd", "schedulefree:sgd", 1e-12),
-     ("schedule-free-radam", "schedulefree:radam", 1e-12), ("prodigy", "prodigyopt:prodigy", 1e-9),
-     ("adamw", "heavyball:adamw", 1e-6), ("momentum", "heavyball:sgd", 1e-6)],
-)  # fmt: skip
+    [
+        ("schedule-free-sgd", "schedulefree:sgd", 1e-12),
+        ("schedule-free-radam", "schedulefree:radam", 1e-12),
+        ("prodigy", "prodigyopt:prodigy", 1e-9),
+        ("adamw", "heavyball:adamw", 1e-6),
+        ("momentum", "heavyball:sgd", 1e-6),
+    ],
+)
 def test_makes_the_steps_of_the_default(one: str, other: str, close: float) -> None:
     pytest.importorskip(find(other).package)
     options: dict[str, dict[str, Any]] = {
@@ -90,8 +94,9 @@ def test_makes_the_steps_of_the_default(one: str, other: str, close: float) -> N
     eps = {} if "sgd" in other else {"eps": 1e-20}  # heavyball has the larger, not the sum
     ends = []
     for name in (one, other):
-        module, optimizer = start({"name": name, **same, **eps, **options.get(name, {})},
-                                  torch.float64)  # fmt: skip
+        module, optimizer = start(
+            {"name": name, **same, **eps, **options.get(name, {})}, torch.float64
+        )
         train(module, optimizer, 0, 20)
         switch(optimizer, "eval")
         ends.append(module)

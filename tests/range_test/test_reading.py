@@ -36,9 +36,12 @@ def test_the_point_is_where_that_part_of_the_fall_has_happened() -> None:
 
 
 @given(
-    middle=st.floats(-4, -1), depth=st.floats(0.3, 5), scale=st.floats(1e-3, 1e3),
-    shift=st.floats(-10, 10), part=st.floats(0.05, 0.95),
-)  # fmt: skip
+    middle=st.floats(-4, -1),
+    depth=st.floats(0.3, 5),
+    scale=st.floats(1e-3, 1e3),
+    shift=st.floats(-10, 10),
+    part=st.floats(0.05, 0.95),
+)
 def test_units_of_the_loss_do_not_matter(
     middle: float, depth: float, scale: float, shift: float, part: float
 ) -> None:

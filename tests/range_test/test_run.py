@@ -62,9 +62,14 @@ def test_clipping_counts() -> None:
 
 def test_steps_are_the_optimizers_own() -> None:
     found = range_test(
-        Bowl(), batches(), PLAIN, steps=50, lr_min=1e-4, lr_max=1.0,
+        Bowl(),
+        batches(),
+        PLAIN,
+        steps=50,
+        lr_min=1e-4,
+        lr_max=1.0,
         trainer={**QUIET, "accumulate_grad_batches": 3},
-    )  # fmt: skip
+    )
     lrs = found.curve.lr
     assert len(lrs) >= 47
     assert lrs[-1] == pytest.approx(1.0)
@@ -89,8 +94,9 @@ RATES: list[tuple[float, ...]] = []
 
 def test_groups_with_a_rate_of_their_own_keep_it() -> None:
     RATES.clear()
-    range_test(Two(), batches(), PLAIN, groups=Grouping(rules=[Rule("other", lr=1e-3)]),
-               trainer=QUIET)  # fmt: skip
+    range_test(
+        Two(), batches(), PLAIN, groups=Grouping(rules=[Rule("other", lr=1e-3)]), trainer=QUIET
+    )
     own = [r for r in zip(*RATES, strict=True) if set(r) == {1e-3}]
     grown = [r for r in zip(*RATES, strict=True) if len(set(r)) == len(r)]
     assert len(own) == len(grown) == 1

@@ -91,8 +91,11 @@ def same(before: Any, after: Any) -> bool:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [k for k in before.keys() | after.keys()
-            if k not in before or k not in after or not same(before[k], after[k])]  # fmt: skip
+    return [
+        k
+        for k in before.keys() | after.keys()
+        if k not in before or k not in after or not same(before[k], after[k])
+    ]
 
 
 def task() -> ImageClassification:
@@ -137,9 +140,13 @@ def test_a_training_afterwards_makes_the_same_bits(tested: bool) -> None:
     if tested:
         range_test(module, loader, "adamw", steps=60, trainer=CPU)
     L.Trainer(
-        accelerator="cpu", max_steps=12, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    ).fit(module, loader)  # fmt: skip
+        accelerator="cpu",
+        max_steps=12,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module, loader)
     after = [*module.state_dict().values(), torch.tensor(module.notes), torch.get_rng_state()]
     AFTER.append(after)
     assert same(AFTER[0], after)

@@ -65,7 +65,12 @@ AGAINST_TORCH: dict[str, tuple[str, dict[str, Any], Make]] = {
         "one_cycle",
         {"rise": 0.1, "initial": 0.1, "final": 1e-3},
         lambda o: lrs.OneCycleLR(
-            o, 1.0, total_steps=TOTAL, pct_start=0.1, div_factor=10, final_div_factor=100,
+            o,
+            1.0,
+            total_steps=TOTAL,
+            pct_start=0.1,
+            div_factor=10,
+            final_div_factor=100,
             cycle_momentum=False,
         ),
     ),
@@ -81,7 +86,7 @@ AGAINST_TORCH: dict[str, tuple[str, dict[str, Any], Make]] = {
             o, 0.1, 1.0, step_size_up=5, mode="triangular2", cycle_momentum=False
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", AGAINST_TORCH)

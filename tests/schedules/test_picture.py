@@ -58,7 +58,9 @@ def test_png_has_a_panel_a_schedule(tmp_path: Path) -> None:
     height, width = blue.shape
     for k in range(12):  # four in a line
         line, column = divmod(k, 4)
-        panel = blue[line * height // 3 : (line + 1) * height // 3,
-                     column * width // 4 : (column + 1) * width // 4]  # fmt: skip
+        panel = blue[
+            line * height // 3 : (line + 1) * height // 3,
+            column * width // 4 : (column + 1) * width // 4,
+        ]
         assert panel.sum() > 200, k
     assert [p.name for p in tmp_path.iterdir()] == ["one.png"]  # nothing left beside it

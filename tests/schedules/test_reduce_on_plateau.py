@@ -29,14 +29,25 @@ def test_equal_to_torch(
     values: list[float], mode: Literal["min", "max"], patience: int, cooldown: int, threshold: float
 ) -> None:
     ours = Schedule(
-        "reduce_on_plateau", factor=0.3, patience=patience, cooldown=cooldown, mode=mode,
-        threshold=threshold, min_factor=1e-3,
-    )  # fmt: skip
+        "reduce_on_plateau",
+        factor=0.3,
+        patience=patience,
+        cooldown=cooldown,
+        mode=mode,
+        threshold=threshold,
+        min_factor=1e-3,
+    )
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = ReduceLROnPlateau(
-        optimizer, mode=mode, factor=0.3, patience=patience, cooldown=cooldown,
-        threshold=threshold, min_lr=1e-3, eps=0,
-    )  # fmt: skip
+        optimizer,
+        mode=mode,
+        factor=0.3,
+        patience=patience,
+        cooldown=cooldown,
+        threshold=threshold,
+        min_lr=1e-3,
+        eps=0,
+    )
     for step, value in enumerate(values):
         ours.observe({"val_loss": torch.tensor(value)})
         theirs.step(value)

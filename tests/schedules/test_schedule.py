@@ -17,8 +17,17 @@ from torch.optim import lr_scheduler as lrs
 from gdlightning.errors import UserError
 from gdlightning.schedules import Schedule, names, parse_warmup, register_schedule, schedule
 
-FALLING = {"constant", "cosine", "exponential", "inverse_sqrt", "linear", "polynomial",
-           "reduce_on_plateau", "step", "wsd"}  # fmt: skip
+FALLING = {
+    "constant",
+    "cosine",
+    "exponential",
+    "inverse_sqrt",
+    "linear",
+    "polynomial",
+    "reduce_on_plateau",
+    "step",
+    "wsd",
+}
 ENDS = {"cosine", "cosine_restarts", "exponential", "linear", "one_cycle", "polynomial", "wsd"}
 
 
@@ -112,9 +121,15 @@ def test_endless_decays_go_on_past_any_end() -> None:
 
 @pytest.mark.parametrize(
     ("name", "own"),
-    [("Cosine-Annealing", "cosine"), ("1cycle", "one_cycle"), ("ONE CYCLE", "one_cycle"),
-     ("plateau", "reduce_on_plateau"), ("noam", "inverse_sqrt"), ("sgdr", "cosine_restarts")],
-)  # fmt: skip
+    [
+        ("Cosine-Annealing", "cosine"),
+        ("1cycle", "one_cycle"),
+        ("ONE CYCLE", "one_cycle"),
+        ("plateau", "reduce_on_plateau"),
+        ("noam", "inverse_sqrt"),
+        ("sgdr", "cosine_restarts"),
+    ],
+)
 def test_names_in_any_spelling(name: str, own: str) -> None:
     assert Schedule(name).name == own
 

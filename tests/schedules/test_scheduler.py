@@ -71,10 +71,16 @@ def train(schedule: dict[str, Any], **options: Any) -> tuple[list[float], dict[i
     optimization.attach(model)
     watch.optimization = optimization
     trainer = L.Trainer(
-        accelerator="cpu", logger=memory, callbacks=[watch, used], log_every_n_steps=1,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, **options,
-    )  # fmt: skip
+        accelerator="cpu",
+        logger=memory,
+        callbacks=[watch, used],
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
     trainer.fit(model, data, data)
     return used.found, memory.found
 
@@ -100,8 +106,9 @@ def test_logged_is_used_is_planned(name: str, options: dict[str, Any], steps: in
 
 
 def test_warmup_in_epochs_counts_optimizer_steps() -> None:
-    used, _ = train({"name": "constant", "warmup": "2 epochs"}, max_epochs=4,
-                    accumulate_grad_batches=2)  # fmt: skip
+    used, _ = train(
+        {"name": "constant", "warmup": "2 epochs"}, max_epochs=4, accumulate_grad_batches=2
+    )
     assert len(used) == 12
     assert used[:7] == pytest.approx([PEAK * (k + 1) / 7 for k in range(7)])
     assert used[7:] == pytest.approx([PEAK] * 5)

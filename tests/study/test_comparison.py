@@ -30,8 +30,10 @@ def workload(name: str = "iris", **options: object) -> Workload:
         name,
         lambda: TabularClassification(MLP(4, [], 3, hidden=[8]), outputs=3),
         SklearnTabular(dataset="iris", batch_size=16, val_fraction=0.2, test_fraction=0.2),
-        STEPS, trainer={"accelerator": "cpu"}, **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+        STEPS,
+        trainer={"accelerator": "cpu"},
+        **options,  # type: ignore[arg-type]
+    )
     made.prepare()
     return made
 

@@ -21,8 +21,20 @@ from gdlightning.study.stacked import accepted
 from gdlightning.tasks.tabular import TabularClassification
 
 STEPS = 50
-SERVE = ("adadelta", "adagrad", "adam", "adamax", "adamw", "amsgrad", "lion", "momentum", "nadam",
-         "radam", "rmsprop", "sgd")  # fmt: skip
+SERVE = (
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "amsgrad",
+    "lion",
+    "momentum",
+    "nadam",
+    "radam",
+    "rmsprop",
+    "sgd",
+)
 """Those that must serve; what else does is found by trial."""
 
 
@@ -47,10 +59,15 @@ def one_by_one(
     settings = {"name": optimizer} | {k: v for k, v in given.items() if v is not None}
     gdl.optimize(module, settings, **options)
     trainer = L.Trainer(
-        max_steps=STEPS, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, precision="64-true",
+        max_steps=STEPS,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        precision="64-true",
         limit_val_batches=0,
-    )  # fmt: skip
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.fit(module, datamodule=own)
@@ -88,8 +105,10 @@ def check(found: list[Trained], optimizer: str, made: Callable[[], Any], **optio
         alone = one_by_one(made, one.variation, optimizer, **options)
         for name, weight in one.state_dict.items():
             assert torch.allclose(weight, alone[name], rtol=1e-6, atol=1e-8), (
-                one.variation, name, float((weight - alone[name]).abs().max())
-            )  # fmt: skip
+                one.variation,
+                name,
+                float((weight - alone[name]).abs().max()),
+            )
 
 
 def everyone() -> list[str]:
@@ -110,8 +129,9 @@ def everyone() -> list[str]:
 def test_each_optimizer_that_serves_makes_the_same_steps(optimizer: str) -> None:
     lr = Choice.of(optimizer).value("lr")
     decays = Choice.of(optimizer).value("weight_decay") is not None
-    variations = [Variation(lr=lr * f, weight_decay=0.05 * f if decays else None)
-                  for f in (0.3, 1.0, 2.0)]  # fmt: skip
+    variations = [
+        Variation(lr=lr * f, weight_decay=0.05 * f if decays else None) for f in (0.3, 1.0, 2.0)
+    ]
     check(at_once(task, variations, optimizer), optimizer, task)
 
 

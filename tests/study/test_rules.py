@@ -75,9 +75,12 @@ def workload() -> Workload:
     data = SklearnTabular(dataset="breast_cancer", batch_size=32)
     data.setup()
     return Workload(
-        "cancer", lambda: TabularClassification(MLP(30, [], 2, hidden=[8]), outputs=2), data, 60,
+        "cancer",
+        lambda: TabularClassification(MLP(30, [], 2, hidden=[8]), outputs=2),
+        data,
+        60,
         trainer={"accelerator": "cpu"},
-    )  # fmt: skip
+    )
 
 
 def test_facts_are_those_of_module_and_data() -> None:

@@ -24,9 +24,13 @@ def make(tmp_path: Path, level: Any) -> tuple[TextFiles, LanguageModelling]:
     """A corpus with characters of several bytes, and a net that knows nothing."""
     (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
     data = TextFiles(
-        str(tmp_path / "book.txt"), context=16, level=level, val_fraction=0.2, test_fraction=0.0,
+        str(tmp_path / "book.txt"),
+        context=16,
+        level=level,
+        val_fraction=0.2,
+        test_fraction=0.0,
         batch_size=5,
-    )  # fmt: skip
+    )
     data.setup()
     sizes = data.sizes()
     torch.manual_seed(0)
@@ -38,9 +42,12 @@ def make(tmp_path: Path, level: Any) -> tuple[TextFiles, LanguageModelling]:
 def test_perplexity_and_bits_per_byte(level: Any, tmp_path: Path) -> None:
     data, task = make(tmp_path, level)
     trainer = L.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
-    )  # fmt: skip
+    )
     (found,) = trainer.validate(task, datamodule=data, verbose=False)
 
     rows, net = data.rows["val"], task.net.double()

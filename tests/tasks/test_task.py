@@ -50,9 +50,13 @@ def test_trains_validates_and_tests(measured: bool) -> None:
     task = Denoiser(measured=measured)
     gdl.optimize(task, "adamw", lr=0.01)
     trainer = L.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     data = loader()
     trainer.fit(task, data, data)
     found = {k: float(v) for k, v in trainer.callback_metrics.items()}

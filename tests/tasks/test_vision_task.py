@@ -12,9 +12,11 @@ from gdlightning.tasks.vision import FRAME, RIGHT, WRONG, ImageClassification, g
 
 @settings(max_examples=30)
 @given(
-    count=st.integers(1, 36), channels=st.integers(1, 5), height=st.integers(1, 60),
+    count=st.integers(1, 36),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 60),
     width=st.integers(1, 60),
-)  # fmt: skip
+)
 def test_any_size_and_number(count: int, channels: int, height: int, width: int) -> None:
     images = torch.randn(count, channels, height, width)
     picture = grid(images, torch.ones(count, dtype=torch.bool))

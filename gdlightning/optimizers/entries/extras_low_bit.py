@@ -40,17 +40,35 @@ TORCHAO = tuple(
 
 # Callables and switches of other classes; options that the library refuses or does not read.
 UNREAD = (
-    "args", "optim_bits", "is_paged", "amsgrad", "nesterov", "dampening", "centered", "lr_decay",
-    "initial_accumulator_value", "bias_correction", "adam_w_mode",
-)  # fmt: skip
+    "args",
+    "optim_bits",
+    "is_paged",
+    "amsgrad",
+    "nesterov",
+    "dampening",
+    "centered",
+    "lr_decay",
+    "initial_accumulator_value",
+    "bias_correction",
+    "adam_w_mode",
+)
 NO_RATIO = "With 8-bit states the trust ratio is left out: the step is {}'s"
 
 
 def _bitsandbytes(
-    name: str, cls: str, summary: str, family: str, paper: str, rule: str, *,
-    pages: bool = False, defaults: Mapping[str, Any] = EMPTY, hidden: tuple[str, ...] = (),
-    deviation: str = "", without: str = "",
-) -> tuple[Entry, ...]:  # fmt: skip
+    name: str,
+    cls: str,
+    summary: str,
+    family: str,
+    paper: str,
+    rule: str,
+    *,
+    pages: bool = False,
+    defaults: Mapping[str, Any] = EMPTY,
+    hidden: tuple[str, ...] = (),
+    deviation: str = "",
+    without: str = "",
+) -> tuple[Entry, ...]:
     """An optimizer with states of 32 and of 8 bits, where there are such also paged."""
     return tuple(
         Entry(
@@ -78,39 +96,92 @@ def _bitsandbytes(
 
 
 BITSANDBYTES = (
-    *_bitsandbytes("adagrad", "Adagrad", "steps scaled by the sum of squared gradients", "adaptive",
-                   "https://jmlr.org/papers/v12/duchi11a.html",
-                   "g ← g + λθ; v ← v + g²; θ ← θ − ηg/(√v+ε)"),
-    *_bitsandbytes("adam", "Adam", "Adam, without weight decay by default", "adaptive", ADAM,
-                   DECOUPLED, pages=True,
-                   deviation="Weight decay is decoupled, as in AdamW, not added to the gradient"),
-    *_bitsandbytes("adamw", "AdamW", "Adam with decoupled weight decay", "adaptive", ADAMW,
-                   DECOUPLED, pages=True),
-    *_bitsandbytes("ademamix", "AdEMAMix", "Adam with a second, slow momentum", "adaptive",
-                   "https://arxiv.org/abs/2409.03137",
-                   "m₁, v as in Adam; m₂ ← β₃m₂ + (1−β₃)g\nθ ← θ − η((m̂₁ + αm₂)/(√v̂+ε) + λθ)",
-                   pages=True),
-    *_bitsandbytes("lamb", "LAMB", "Adam whose step is bounded for each layer", "adaptive",
-                   "https://arxiv.org/abs/1904.00962",
-                   f"{MOMENTS}; u = m̂/(√v̂+ε)\nθ ← θ − η(min(1, τ|θ|/|u|)u + λθ)",
-                   deviation="The trust ratio bounds the step and never lengthens it; weight "
-                   "decay is outside of it", without="bitsandbytes:adamw-8bit"),
-    *_bitsandbytes("lars", "LARS", "momentum whose step is bounded for each layer", "momentum",
-                   "https://arxiv.org/abs/1708.03888",
-                   "m ← βm + g + λθ; θ ← θ − η·min(1, τ|θ|/|m|)·m",
-                   defaults={"lr": 0.1, "momentum": 0.9},
-                   deviation="The trust ratio bounds the step after momentum and never lengthens "
-                   "it", without="bitsandbytes:sgd-8bit"),
-    *_bitsandbytes("lion", "Lion", "sign of an interpolated momentum", "sign",
-                   "https://arxiv.org/abs/2302.06675",
-                   "u = sign(β₁m + (1−β₁)g); θ ← θ − η(u + λθ); m ← β₂m + (1−β₂)g", pages=True),
-    *_bitsandbytes("rmsprop", "RMSprop", "steps scaled by a mean of squared gradients", "adaptive",
-                   "https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
-                   "g ← g + λθ; v ← αv + (1−α)g²; θ ← θ − ηg/(√v+ε)", defaults={"lr": 1e-3},
-                   hidden=("momentum",)),
-    *_bitsandbytes("sgd", "SGD", "gradient descent with momentum", "momentum",
-                   "https://doi.org/10.1016/0041-5553(64)90137-5",
-                   "m ← βm + g + λθ; θ ← θ − ηm", defaults={"lr": 0.1, "momentum": 0.9}),
-)  # fmt: skip
+    *_bitsandbytes(
+        "adagrad",
+        "Adagrad",
+        "steps scaled by the sum of squared gradients",
+        "adaptive",
+        "https://jmlr.org/papers/v12/duchi11a.html",
+        "g ← g + λθ; v ← v + g²; θ ← θ − ηg/(√v+ε)",
+    ),
+    *_bitsandbytes(
+        "adam",
+        "Adam",
+        "Adam, without weight decay by default",
+        "adaptive",
+        ADAM,
+        DECOUPLED,
+        pages=True,
+        deviation="Weight decay is decoupled, as in AdamW, not added to the gradient",
+    ),
+    *_bitsandbytes(
+        "adamw",
+        "AdamW",
+        "Adam with decoupled weight decay",
+        "adaptive",
+        ADAMW,
+        DECOUPLED,
+        pages=True,
+    ),
+    *_bitsandbytes(
+        "ademamix",
+        "AdEMAMix",
+        "Adam with a second, slow momentum",
+        "adaptive",
+        "https://arxiv.org/abs/2409.03137",
+        "m₁, v as in Adam; m₂ ← β₃m₂ + (1−β₃)g\nθ ← θ − η((m̂₁ + αm₂)/(√v̂+ε) + λθ)",
+        pages=True,
+    ),
+    *_bitsandbytes(
+        "lamb",
+        "LAMB",
+        "Adam whose step is bounded for each layer",
+        "adaptive",
+        "https://arxiv.org/abs/1904.00962",
+        f"{MOMENTS}; u = m̂/(√v̂+ε)\nθ ← θ − η(min(1, τ|θ|/|u|)u + λθ)",
+        deviation="The trust ratio bounds the step and never lengthens it; weight "
+        "decay is outside of it",
+        without="bitsandbytes:adamw-8bit",
+    ),
+    *_bitsandbytes(
+        "lars",
+        "LARS",
+        "momentum whose step is bounded for each layer",
+        "momentum",
+        "https://arxiv.org/abs/1708.03888",
+        "m ← βm + g + λθ; θ ← θ − η·min(1, τ|θ|/|m|)·m",
+        defaults={"lr": 0.1, "momentum": 0.9},
+        deviation="The trust ratio bounds the step after momentum and never lengthens it",
+        without="bitsandbytes:sgd-8bit",
+    ),
+    *_bitsandbytes(
+        "lion",
+        "Lion",
+        "sign of an interpolated momentum",
+        "sign",
+        "https://arxiv.org/abs/2302.06675",
+        "u = sign(β₁m + (1−β₁)g); θ ← θ − η(u + λθ); m ← β₂m + (1−β₂)g",
+        pages=True,
+    ),
+    *_bitsandbytes(
+        "rmsprop",
+        "RMSprop",
+        "steps scaled by a mean of squared gradients",
+        "adaptive",
+        "https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
+        "g ← g + λθ; v ← αv + (1−α)g²; θ ← θ − ηg/(√v+ε)",
+        defaults={"lr": 1e-3},
+        hidden=("momentum",),
+    ),
+    *_bitsandbytes(
+        "sgd",
+        "SGD",
+        "gradient descent with momentum",
+        "momentum",
+        "https://doi.org/10.1016/0041-5553(64)90137-5",
+        "m ← βm + g + λθ; θ ← θ − ηm",
+        defaults={"lr": 0.1, "momentum": 0.9},
+    ),
+)
 
 ENTRIES = (*TORCHAO, *BITSANDBYTES)

@@ -297,13 +297,16 @@ def test_a_state_of_another_wrapper_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("lookahed", "Did you mean lookahead"),
-     ({"name": "lookahead", "kk": 5}, "no option kk. Did you mean k"),
-     ({"name": "lookahead", "k": 0}, "k must be 1 or more, not 0"),
-     ({"name": "lookahead", "alpha": 1.5}, "alpha must be"),
-     ({"name": "cautious", "floor": 0}, "floor must be"), ({"k": 5}, "a name with options"),
-     (["lookahead"], "each is a name")],
-)  # fmt: skip
+    [
+        ("lookahed", "Did you mean lookahead"),
+        ({"name": "lookahead", "kk": 5}, "no option kk. Did you mean k"),
+        ({"name": "lookahead", "k": 0}, "k must be 1 or more, not 0"),
+        ({"name": "lookahead", "alpha": 1.5}, "alpha must be"),
+        ({"name": "cautious", "floor": 0}, "floor must be"),
+        ({"k": 5}, "a name with options"),
+        (["lookahead"], "each is a name"),
+    ],
+)
 def test_what_can_not_be_meant_is_refused(given: Any, words: str) -> None:
     with pytest.raises(UserError, match=words) as error:
         Wrapping.of(given).around(adamw([nn.Parameter(start())]))
