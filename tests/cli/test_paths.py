@@ -56,7 +56,7 @@ def test_a_table_says_who_was_first(gdl: Run) -> None:
         (("saddle", "--lr", "lamb=1"), "--lr names lamb, which does not race."),
         (("saddle", "--steps", "1"), "--steps is 1; write 2 or more."),
         (("saddle", "--schedule", "cosin"), "There is no schedule named cosin."),
-        (("saddle", "--warmup", "600"), "schedule.warmup is 600"),
+        (("saddle", "--warmup", "600"), "schedule.warmup must be shorter than the run"),
     ],
 )
 def test_what_can_not_be_meant_is_told(flags: tuple[str, ...], told: str, gdl: Run) -> None:

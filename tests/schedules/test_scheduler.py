@@ -1,4 +1,4 @@
-"""The learning rate that is logged is the one that each step was made with."""
+"""The logged learning rate is the one used in each step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PEAK = 0.1
 
 
 class Line(L.LightningModule):
-    """Knows nothing of gdlightning."""
+    """Plain Lightning module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Line(L.LightningModule):
 
 
 class Used(L.Callback):
-    """The learning rate at each step, read from the optimizer as it steps."""
+    """Callback that records the learning rate of each step as the optimizer steps."""
 
     def __init__(self) -> None:
         self.found: list[float] = []
@@ -44,7 +44,7 @@ class Used(L.Callback):
 
 
 class Memory(Logger):
-    """Keeps what is logged."""
+    """Logger that keeps logged learning rates in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Memory(Logger):
 
 
 def train(schedule: dict[str, Any], **options: Any) -> tuple[list[float], dict[int, float]]:
-    """Learning rates as used and as logged; an epoch has 5 batches."""
+    """Return the used and the logged learning rates; an epoch has 5 batches."""
     x = torch.linspace(0, 1, 20)[:, None]
     data = DataLoader(TensorDataset(x, 2 * x), batch_size=4)
     model, used, memory, watch = Line(), Used(), Memory(), Watch(samples=False, graph=False)
@@ -96,7 +96,9 @@ def train(schedule: dict[str, Any], **options: Any) -> tuple[list[float], dict[i
     ],
 )
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])
-def test_logged_is_used_is_planned(name: str, options: dict[str, Any], steps: int) -> None:
+def test_used_and_logged_rates_follow_the_schedule(
+    name: str, options: dict[str, Any], steps: int
+) -> None:
     given: dict[str, Any] = {"name": name, "warmup": 2}
     used, logged = train(given, **options)
     plan = Schedule(**given)
@@ -114,8 +116,8 @@ def test_warmup_in_epochs_counts_optimizer_steps() -> None:
     assert used[7:] == pytest.approx([PEAK] * 5)
 
 
-def test_a_plateau_is_cut_after_the_validation_that_shows_it() -> None:
+def test_plateau_reduces_right_after_the_validation() -> None:
     given = {"name": "reduce_on_plateau", "mode": "max", "patience": 0, "factor": 0.5}
-    used, logged = train(given, max_epochs=4)  # the loss falls: only the first is a maximum
+    used, logged = train(given, max_epochs=4)  # the loss decreases, so only the first is a maximum
     assert used == pytest.approx([PEAK] * 10 + [PEAK / 2] * 5 + [PEAK / 4] * 5)
     assert logged == pytest.approx(dict(enumerate(used)))
