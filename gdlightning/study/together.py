@@ -76,11 +76,11 @@ def _stacked(job: Sequence[Trial], workload: Workload, contender: Contender) -> 
     ]
     began = time.perf_counter()
     found = train_many(
-        workload.module,
-        workload.data,
+        workload.module,  # type: ignore[arg-type]
+        workload.data,  # type: ignore[arg-type]
         variations,
         steps=job[0].steps,
-        optimizer=optimizer,  # type: ignore[arg-type]
+        optimizer=optimizer,
         schedule=schedule,
         clip=workload.max_norm or None,
         groups=workload.grouping,

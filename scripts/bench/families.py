@@ -64,7 +64,9 @@ RATES = {
 }  # fmt: skip
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
-REFUSED = {("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")} | {
+REFUSED = {
+    ("muon", family): "only accepts matrices" for family in ("text", "vision", "forecast")
+} | {
     ("shampoo", "text"): "keeps a square matrix",
     ("sophia", "text"): "needs second derivatives",
 }

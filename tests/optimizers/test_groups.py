@@ -45,7 +45,7 @@ def test_each_parameter_is_in_exactly_one_group(
 
 
 class Tied(nn.Module):
-    """An embedding that is the output's weight too."""
+    """Module with an embedding that is tied to the output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,14 +78,14 @@ def test_rules_lr_decay_and_freeze() -> None:
     assert (made["hidden.bias"].lr, made["hidden.bias"].weight_decay) == (None, 0.0)
 
 
-def test_a_pattern_that_matches_nothing_is_an_error() -> None:
+def test_pattern_without_a_match_is_an_error() -> None:
     with pytest.raises(UserError, match=r"hiden\.\* matches no parameter"):
         group(Tied(), Grouping(freeze=["hiden.*"]), None)
-    with pytest.raises(UserError, match="No parameter is left to train"):
+    with pytest.raises(UserError, match="No trainable parameters"):
         group(Tied(), Grouping(freeze=["*"]), None)
 
 
-def test_layers_below_learn_more_slowly() -> None:
+def test_layer_decay_lowers_the_rate_per_layer() -> None:
     names = ["words.weight", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "head.weight"]
     assert layer_factors(names, 0.5) == {
         "words.weight": 0.125,

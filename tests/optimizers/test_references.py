@@ -1,7 +1,8 @@
-"""Thirty optimizers, by name, against references from their papers: twenty steps, to 1e-10.
+"""Over 30 optimizers equal references from their papers for 20 steps, to within 1e-10.
 
-All is in float64, the libraries' own scalars included. The rate is halved after ten steps and ε is
-large, so that either shows where it stands. All kinds of tensors decay alike.
+Everything is in float64, including the scalars of the libraries. The learning rate is halved after
+ten steps and ε is large, so that their exact position in the formulas matters. All kinds of
+parameters have weight decay.
 """
 
 from __future__ import annotations
@@ -42,17 +43,17 @@ EPS = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """An optimizer and its reference.
+    """Optimizer and its reference.
 
     Args:
-        name: of the entry.
-        reference: makes the reference: a rule for each tensor, or a whole Reference.
-        options: of both.
-        switches: what the reference must turn on to do as the library does: the deviation.
+        name: name of the entry.
+        reference: factory of the reference: a rule per tensor, or a whole Reference.
+        options: options of both.
+        switches: options of the reference that reproduce the library's deviation from the paper.
         package: options of the optimizer alone.
-        own: settings of the reference alone that are no deviation of this optimizer.
-        widths: of the layers of the net.
-        case: tells rows of one optimizer apart.
+        own: options of the reference alone that are not a deviation.
+        widths: widths of the layers of the net.
+        case: distinguishes several rows of one optimizer.
     """
 
     name: str
@@ -66,8 +67,8 @@ class Row:
 
 
 def muon(**settings: Any) -> Reference:
-    """Muon for the hidden matrices, its companion AdamW for the rest."""
-    decay = settings["weight_decay"] and 0.01  # the companion's own
+    """Return Muon for the hidden matrices with AdamW as companion."""
+    decay = settings["weight_decay"] and 0.01  # default of the companion
 
     def make(name: str) -> Rule:
         if name in ("0.weight", "2.weight"):
@@ -143,7 +144,7 @@ ROWS = (
         widths=(4, 4, 4, 4),
         case="square",
     ),
-    # A first gradient that is not square leaves a part of the longer side's basis to rounding.
+    # With a non-square first gradient, rounding determines part of the basis of the longer side.
     Row(
         "soap",
         matrix.SOAP,
@@ -201,9 +202,9 @@ ROWS = (
         {"lr": 0.1, "rho": 0.2},
         own=RATE,
         case="on-sgd",
-    ),  # the rate is the base's deviation
+    ),  # RATE is a deviation of the base, not of SAM
 )
-"""One row a reference."""
+"""One row per reference."""
 
 DECAYS = (0.0, 0.1)
 CASES = [
@@ -214,7 +215,7 @@ CASES = [
 
 
 class Net:
-    """A smooth loss, not convex, that changes with the batch; the ``Problem`` of the references."""
+    """Smooth, non-convex loss that changes with the batch; a ``Problem`` of the references."""
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         torch.default_generator.manual_seed(0)
@@ -245,13 +246,13 @@ class Net:
         return _arrays(at, torch.autograd.grad(slope, list(at.values()), along))
 
     def noise(self, step: int) -> Weights:
-        """As the optimizer draws it: one group of parameters after the other."""
+        """Return noise in the order in which the optimizer draws it, group by group."""
         torch.default_generator.manual_seed(step)
         drawn = {name: torch.randn(self.shapes[name]).numpy() for name in self.order()}
         return {name: drawn[name] for name in self.shapes}
 
     def order(self) -> list[str]:
-        """Matrices, vectors, the output's weight: as ``groups`` sorts them."""
+        """Return parameter names in the order of ``groups``: matrices, vectors, output weight."""
         vectors = [name for name, shape in self.shapes.items() if len(shape) == 1]
         return ["0.weight", "2.weight", *vectors, "4.weight"]
 
@@ -282,7 +283,7 @@ def modes(row: Row) -> bool:
 
 @functools.cache
 def library_path(row: Row, decay: float) -> list[Weights]:
-    """The weights of each step of the optimizer, those for evaluation too where it has any."""
+    """Return the weights after each step of the optimizer, including evaluation weights if any."""
     net, needs = Net(row.widths), find(row.name).needs
     settings = {"name": row.name, "weight_decay": decay, **row.options, **row.package}
     if row.name == "muon" and not decay:
@@ -319,7 +320,7 @@ def library_path(row: Row, decay: float) -> list[Weights]:
 
 
 def reference_path(row: Row, settings: Mapping[str, Any]) -> list[Weights]:
-    """The same of the reference, which follows the loss by itself."""
+    """Return the weights after each step of the reference, which evaluates the loss itself."""
     net, make = Net(row.widths), functools.partial(row.reference, **settings)
     whole = not (isinstance(row.reference, type) and issubclass(row.reference, Rule))
     reference: Any = make() if whole else Tensorwise(lambda name: make())  # type: ignore[arg-type,return-value]
@@ -333,7 +334,7 @@ def reference_path(row: Row, settings: Mapping[str, Any]) -> list[Weights]:
 
 
 def difference(row: Row, decay: float, without: str = "", **changes: Any) -> float:
-    """The largest difference of a weight in any step; one switch can be left out."""
+    """Return the largest difference of a weight in any step; one switch can be left out."""
     switches = {k: v for k, v in row.switches.items() if k != without}
     settings = {"weight_decay": decay, **row.options, **row.own, **switches, **changes}
     return max(
@@ -346,34 +347,34 @@ def difference(row: Row, decay: float, without: str = "", **changes: Any) -> flo
 
 
 @pytest.mark.parametrize(("row", "decay"), CASES)
-def test_twenty_steps_are_those_of_the_reference(row: Row, decay: float) -> None:
+def test_steps_equal_the_reference(row: Row, decay: float) -> None:
     assert difference(row, decay) < CLOSE
 
 
 @pytest.mark.parametrize(("row", "decay"), CASES)
-def test_another_rate_would_be_seen(row: Row, decay: float) -> None:
+def test_a_different_learning_rate_is_detected(row: Row, decay: float) -> None:
     assert difference(row, decay, lr=row.options["lr"] * 1.001) > 100 * CLOSE
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_another_decay_would_be_seen(row: Row) -> None:
+def test_a_different_weight_decay_is_detected(row: Row) -> None:
     assert difference(row, DECAYS[1], weight_decay=DECAYS[1] * 1.01) > 100 * CLOSE
 
 
 @pytest.mark.parametrize(
     ("name", "switch"), sorted({(row.name, switch) for row in ROWS for switch in row.switches})
 )
-def test_each_part_of_a_deviation_is_one(name: str, switch: str) -> None:
-    """With the paper's form in its place the steps are others."""
+def test_each_switch_is_needed(name: str, switch: str) -> None:
+    """Each switch is needed: with the form of the paper, the steps differ."""
     rows = [row for row in ROWS if row.name == name and switch in row.switches]
     assert max(difference(row, DECAYS[1], without=switch) for row in rows) > CLOSE
 
 
 @pytest.mark.parametrize("name", sorted({row.name for row in ROWS}))
-def test_the_entry_tells_the_deviation(name: str) -> None:
+def test_entries_describe_deviations(name: str) -> None:
     deviates = any(row.switches for row in ROWS if row.name == name)
     assert bool(find(name).deviation) == deviates
 
 
-def test_more_than_thirty_are_checked() -> None:
+def test_more_than_thirty_optimizers_are_tested() -> None:
     assert len({row.name for row in ROWS}) > 30

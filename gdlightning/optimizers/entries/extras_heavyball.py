@@ -1,4 +1,4 @@
-"""The optimizers of heavyball, which are chains of small steps over one base class."""
+"""Optimizers of heavyball, which composes them from small transforms over one base class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KL = "https://arxiv.org/abs/2509.03378"
 PSGD = "https://arxiv.org/abs/1512.04202"
 HOME = "https://github.com/HomebrewML/HeavyBall"
 
-CLASSES_OWN = {  # the library marks "not given" by an object that no config can show
+CLASS_DEFAULTS = {  # heavyball marks these as "not given" with an object that no config can hold
     "compile_step": False,
     "promote": False,
     "palm": False,
@@ -21,9 +21,9 @@ CLASSES_OWN = {  # the library marks "not given" by an object that no config can
     "cached": False,
     "exp_avg_input": True,
 }
-# Callables (clip does that here), weights of another type than the module's, shapes that it finds
-# by itself, Hessian products, which need a closure of their own kind, and a schedule that fails
-# in 3.2 ('int' object has no attribute 'clamp').
+# Callables (replaced by clip), weights of a different dtype, shapes that are found automatically,
+# Hessian-vector products, which need a special closure, and a schedule that fails in 3.2 ('int'
+# object has no attribute 'clamp').
 HIDDEN = (
     "gradient_clipping",
     "update_clipping",
@@ -38,9 +38,9 @@ HIDDEN = (
     "use_precond_schedule",
     "precond_scheduler",
 )
-PALM = ("palm",)  # of the base class, and refused by those that do not take it themselves
+PALM = ("palm",)  # option of the base class that raises in classes that do not support it
 
-HALF = {"bf16": "its factors stay in float32, which its products do not mix with bfloat16"}
+HALF = {"bf16": "its factors stay in float32, and cannot be multiplied with bfloat16 gradients"}
 
 ADAM = "m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²; θ ← θ − η(m̂/√v̂ + λθ)"
 ROTATED = "L ← βL + (1−β)GGᵀ, R ← βR + (1−β)GᵀG; Q_L, Q_R their eigenvectors, by QR"
@@ -52,7 +52,7 @@ KRON = "Q₁, Q₂ fitted so that P = (Q₁ᵀQ₁) ⊗ (Q₂ᵀQ₂) whitens g"
 def _row(
     name: str, cls: str, summary: str, family: str, paper: str, rule: str, **more: Any
 ) -> Entry:
-    defaults = CLASSES_OWN | more.pop("defaults", {})
+    defaults = CLASS_DEFAULTS | more.pop("defaults", {})
     hidden = HIDDEN + more.pop("hidden", ())
     return Entry(
         name=f"heavyball:{name}",
@@ -120,7 +120,7 @@ FIRST_ORDER = (
     _row(
         "suds-adamw",
         "SUDSAdamW",
-        "Adam beside the gradient's dominant direction",
+        "Adam in coordinates aligned with the gradient's dominant direction",
         "adaptive",
         HOME,
         "f ← Oja's estimate of E[ggᵀ]'s first eigenvector; H turns f onto an axis\n"
@@ -130,11 +130,11 @@ FIRST_ORDER = (
     _row(
         "adamc",
         "AdamC",
-        "AdamW whose weight decay follows the schedule twice",
+        "AdamW with weight decay scaled by the schedule twice",
         "adaptive",
         "https://arxiv.org/abs/2506.02285",
         "m, v as in Adam; θ ← θ − η(m̂/√v̂ + (η/η_max)λθ)",
-        use="As adamw, with a schedule that decays; max_lr is the peak, lr where not given.",
+        use="As adamw, with a decaying schedule; max_lr is the peak learning rate, lr by default.",
     ),
     _row(
         "rmsprop",
@@ -148,12 +148,12 @@ FIRST_ORDER = (
     _row(
         "adopt",
         "ADOPT",
-        "Adam that scales by the former second moment",
+        "Adam that divides by the previous second moment",
         "adaptive",
         "https://arxiv.org/abs/2411.02853",
         "m ← β₁m + (1−β₁)g/√v; θ ← θ − η(m̂ + λθ); v ← β₂v + (1−β₂)g²",
-        deviation="g/√v is not clipped to t^¼, as the paper's later version does; where the first "
-        "gradient is almost 0 the weight leaps",
+        deviation="g/√v is not clipped to t^¼, unlike in the paper's later version; weights whose"
+        " first gradient is almost 0 take a very large step",
     ),
     _row(
         "laprop",
@@ -176,7 +176,7 @@ FIRST_ORDER = (
     _row(
         "ortho-laprop",
         "OrthoLaProp",
-        "LaProp on the gradient's part across the weights",
+        "LaProp on the component of the gradient orthogonal to the weights",
         "adaptive",
         "https://arxiv.org/abs/2501.04697",
         "g⊥ = g − θ⟨θ,g⟩/|θ|², at |g|'s length; θ ← θ − η(LaProp(g⊥) + λθ)",
@@ -185,7 +185,7 @@ FIRST_ORDER = (
     _row(
         "laprop-ortho",
         "LaPropOrtho",
-        "LaProp's step, its part across the weights",
+        "the component of LaProp's step orthogonal to the weights",
         "adaptive",
         "https://arxiv.org/abs/2501.04697",
         "u = LaProp(g); u⊥ = u − θ⟨θ,u⟩/|θ|², at |u|'s length; θ ← θ − η(u⊥ + λθ)",
@@ -204,7 +204,7 @@ FIRST_ORDER = (
     _row(
         "schedule-free-adamw",
         "SFAdamW",
-        "AdamW whose averaging replaces the schedule",
+        "AdamW with weight averaging instead of a schedule",
         "schedule-free",
         "https://arxiv.org/abs/2405.15682",
         "v ← β₂v + (1−β₂)g(y)²; z ← z − η(g/√v̂ + λy)\n"
@@ -214,7 +214,7 @@ FIRST_ORDER = (
     _row(
         "msam-laprop",
         "MSAMLaProp",
-        "RMSprop's momentum, gradients one step against it",
+        "RMSprop with momentum, with gradients taken one step against the momentum",
         "sharpness-aware",
         "https://arxiv.org/abs/2401.12033",
         "m ← β₁m + (1−β₁)g/√v̂; θ ← θ − η(m + λθ); gradients at θ − ρm/|m|",
@@ -225,12 +225,12 @@ FIRST_ORDER = (
     _row(
         "sam",
         "SAMWrapper",
-        "ASAM around another of heavyball's",
+        "ASAM around another heavyball optimizer",
         "sharpness-aware",
         "https://arxiv.org/abs/2102.11600",
         "ε = ρθ²g; θ ← θ − η·base(g(θ + ε))",
         needs=("closure",),
-        refused="its learning rate is out of a schedule's reach; take sam with adaptive: true",
+        refused="a schedule cannot change its learning rate; use sam with adaptive: true",
     ),
 )
 
@@ -270,13 +270,13 @@ MATRICES = (
     _row(
         "scion",
         "Scion",
-        "steps to the corner of a norm ball chosen for each layer",
+        "steps to the corner of a norm ball chosen per layer",
         "matrix",
         "https://arxiv.org/abs/2502.07529",
         "M ← βM + (1−β)G; θ ← θ − η(lmo(M) + λθ)",
         hidden=PALM,
-        refused="its first step replaces all weights, loaded ones too, and sets "
-        "norms' gains to 0; take scion",
+        refused="its first step replaces all weights, including loaded ones, and sets the gains "
+        "of norms to 0; use scion",
     ),
     _soap("soap", "SOAP", "Adam in the eigenbasis of Shampoo's preconditioner", SOAP, "Adam(G′)"),
     _soap(
@@ -317,7 +317,7 @@ MATRICES = (
     _soap(
         "heavy-soap",
         "HeavySOAP",
-        "SOAP that sorts its basis and carries its moments along",
+        "SOAP that sorts its basis and transforms its moments accordingly",
         HOME,
         "Adam(G′)",
         aliases=("heavy-soap",),

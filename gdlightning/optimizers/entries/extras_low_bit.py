@@ -1,4 +1,4 @@
-"""Optimizers whose states take few bits, of torchao and bitsandbytes."""
+"""Optimizers with quantised states, from torchao and bitsandbytes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ TORCHAO = tuple(
     Entry(
         name=f"torchao:{name}-{bits}",
         target=f"torchao.optim:{cls}{suffix}",
-        summary=f"{title} whose moments take {bits.replace('bit', ' bits').replace('-', '')}",
+        summary=f"{title} with {bits.replace('bit', '-bit')} moments",
         family="low-memory",
-        use="As adamw, where its state does not fit; tensors of 4096 weights or more gain.",
+        use="As adamw, when its state does not fit in memory; only tensors with at least 4096 "
+        "elements benefit.",
         paper=paper,
         rule=f"{rule}\nm and v are stored in blocks, {how}",
         defaults={"weight_decay": 0.01} if name == "adamw" else {},
@@ -32,13 +33,13 @@ TORCHAO = tuple(
         ("adamw", "AdamW", "AdamW", DECOUPLED),
     )
     for bits, suffix, paper, how in (
-        ("8bit", "8bit", BLOCKWISE, "each number a code of 8 bits times its block's maximum"),
-        ("4bit", "4bit", "https://arxiv.org/abs/2309.01507", "each a code of 4 bits"),
+        ("8bit", "8bit", BLOCKWISE, "each value an 8-bit code times the maximum of its block"),
+        ("4bit", "4bit", "https://arxiv.org/abs/2309.01507", "each value a 4-bit code"),
         ("fp8", "Fp8", "https://arxiv.org/abs/2209.05433", "as float8 times a scale"),
     )
 )
 
-# Callables and switches of other classes; options that the library refuses or does not read.
+# Callables, options of other classes, and options that the library rejects or ignores.
 UNREAD = (
     "args",
     "optim_bits",
@@ -52,7 +53,7 @@ UNREAD = (
     "bias_correction",
     "adam_w_mode",
 )
-NO_RATIO = "With 8-bit states the trust ratio is left out: the step is {}'s"
+NO_RATIO = "With 8-bit states there is no trust ratio: the step is that of {}"
 
 
 def _bitsandbytes(
@@ -69,14 +70,15 @@ def _bitsandbytes(
     deviation: str = "",
     without: str = "",
 ) -> tuple[Entry, ...]:
-    """An optimizer with states of 32 and of 8 bits, where there are such also paged."""
+    """Return the entries of an optimizer with 32-bit and 8-bit states, and paged ones if any."""
     return tuple(
         Entry(
             name=f"bitsandbytes:{'paged-' * paged}{name}{'-8bit' * eight}",
             target=f"bitsandbytes.optim:{'Paged' * paged}{cls}{'8bit' * eight}",
-            summary=summary + "; 8-bit states" * eight + "; paged out of a full GPU" * paged,
+            summary=summary + "; 8-bit states" * eight + "; paged to CPU memory" * paged,
             family="low-memory" if eight or paged else family,
-            use="Where the states would fill the memory; tensors of 4096 weights or more gain."
+            use="When the optimizer state does not fit in memory; only tensors with at least 4096"
+            " elements benefit."
             if eight or paged
             else "",
             paper=BLOCKWISE if eight else paper,
@@ -112,7 +114,7 @@ BITSANDBYTES = (
         ADAM,
         DECOUPLED,
         pages=True,
-        deviation="Weight decay is decoupled, as in AdamW, not added to the gradient",
+        deviation="Weight decay is decoupled, as in AdamW, instead of added to the gradient",
     ),
     *_bitsandbytes(
         "adamw",
@@ -135,23 +137,22 @@ BITSANDBYTES = (
     *_bitsandbytes(
         "lamb",
         "LAMB",
-        "Adam whose step is bounded for each layer",
+        "Adam with a bounded step per layer",
         "adaptive",
         "https://arxiv.org/abs/1904.00962",
         f"{MOMENTS}; u = m̂/(√v̂+ε)\nθ ← θ − η(min(1, τ|θ|/|u|)u + λθ)",
-        deviation="The trust ratio bounds the step and never lengthens it; weight "
-        "decay is outside of it",
+        deviation="The trust ratio can only shorten a step; weight decay is applied outside of it",
         without="bitsandbytes:adamw-8bit",
     ),
     *_bitsandbytes(
         "lars",
         "LARS",
-        "momentum whose step is bounded for each layer",
+        "momentum with a bounded step per layer",
         "momentum",
         "https://arxiv.org/abs/1708.03888",
         "m ← βm + g + λθ; θ ← θ − η·min(1, τ|θ|/|m|)·m",
         defaults={"lr": 0.1, "momentum": 0.9},
-        deviation="The trust ratio bounds the step after momentum and never lengthens it",
+        deviation="The trust ratio is applied after momentum and can only shorten a step",
         without="bitsandbytes:sgd-8bit",
     ),
     *_bitsandbytes(
