@@ -1,4 +1,4 @@
-"""Test functions of two variables: valleys, ridges, saddles, plateaus, many minima, noise."""
+"""Test functions of two variables with known minima."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Function:
-    """A function of two variables whose minima are known.
+    """Test function of two variables with known minima.
 
     Args:
-        name: short, lower case with hyphens.
-        title: as it is known.
-        summary: what it is like, in one line.
-        formula: in symbols.
-        value: x and y of any one shape → the function's value.
-        minima: all points where it is lowest.
-        least: its value there.
-        start: where a race begins.
-        domain: least and largest x, least and largest y, for pictures.
-        near: a point as near to a minimum as this counts as there.
-        noise: standard deviation of what each step's gradient is off by, along each variable.
-        source: where it is from.
+        name: name in lower case with hyphens.
+        title: title of figures.
+        summary: description in one line.
+        formula: formula in symbols.
+        value: function from x and y of any shape to the values.
+        minima: all global minima.
+        least: value at the minima.
+        start: start of a race.
+        domain: smallest and largest x, smallest and largest y, for figures.
+        near: distance from a minimum that counts as converged.
+        noise: standard deviation of the gradient noise along each variable.
+        source: origin of the function.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Function:
     source: str = ""
 
     def distance(self, points: Tensor) -> Tensor:
-        """How far points, shape [..., 2], are from the nearest minimum, shape [...]."""
+        """Return the distance of points [..., 2] to the nearest minimum, [...]."""
         gaps = points[..., None, :] - torch.tensor(self.minima, dtype=points.dtype)
         found: Tensor = torch.linalg.vector_norm(gaps, dim=-1).amin(dim=-1)
         return found
 
     def holds(self, points: Tensor) -> Tensor:
-        """Whether points, shape [..., 2], are in the domain, shape [...]."""
+        """Return whether points [..., 2] are in the domain, [...]."""
         left, right, low, high = self.domain
         x, y = points[..., 0], points[..., 1]
         return (x >= left) & (x <= right) & (y >= low) & (y <= high)
@@ -77,7 +77,7 @@ def _rastrigin(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _ackley(x: Tensor, y: Tensor) -> Tensor:
-    length = torch.sqrt((x**2 + y**2) / 2 + 1e-20)  # the gradient at 0 is finite
+    length = torch.sqrt((x**2 + y**2) / 2 + 1e-20)  # keeps the gradient at 0 finite
     waves = (torch.cos(2 * math.pi * x) + torch.cos(2 * math.pi * y)) / 2
     return 20 - 20 * torch.exp(-0.2 * length) + math.e - torch.exp(waves)
 
@@ -130,7 +130,7 @@ FUNCTIONS = (
     Function(
         "himmelblau",
         "Himmelblau's function",
-        "four minima, all equally low",
+        "four equal minima",
         "(x² + y − 11)² + (x + y² − 7)²",
         _himmelblau,
         minima=(
@@ -159,7 +159,7 @@ FUNCTIONS = (
     Function(
         "ackley",
         "Ackley's function",
-        "a nearly flat, wavy field around a funnel",
+        "a nearly flat, wavy plain around a funnel",
         "20 − 20 exp(−0.2 √((x² + y²) / 2)) + e − exp((cos 2πx + cos 2πy) / 2)",
         _ackley,
         minima=((0.0, 0.0),),
@@ -171,19 +171,19 @@ FUNCTIONS = (
     Function(
         "monkey-saddle",
         "Monkey saddle",
-        "three valleys meet at a flat saddle; minima in each",
+        "three valleys with a minimum each meet at a flat saddle",
         "x³ − 3xy² + ¾ (x² + y²)²",
         _monkey_saddle,
         minima=((-1.0, 0.0), (0.5, math.sqrt(0.75)), (0.5, -math.sqrt(0.75))),
         least=-0.25,
         start=(0.7, 0.02),
         domain=(-1.5, 1.5, -1.5, 1.5),
-        source="the surface Re (x + iy)³, closed by a quartic so that it has minima",
+        source="Re (x + iy)³ plus a quartic that adds minima",
     ),
     Function(
         "saddle",
         "Saddle",
-        "down to a saddle along a ridge; two minima beside it",
+        "a ridge leads down to a saddle between two minima",
         "x²/2 − y²/2 + y⁴/4",
         _saddle,
         minima=((0.0, 1.0), (0.0, -1.0)),
@@ -195,7 +195,7 @@ FUNCTIONS = (
     Function(
         "plateau",
         "Plateau",
-        "almost no slope far out, a well in the middle",
+        "an almost flat plain around a well",
         "1 − exp(−(x² + y²) / 2)",
         _plateau,
         minima=((0.0, 0.0),),
@@ -207,20 +207,20 @@ FUNCTIONS = (
     Function(
         "ill-conditioned",
         "Ill-conditioned quadratic",
-        "a straight narrow valley, condition 100",
+        "a straight narrow valley, condition number 100",
         "(x² + 100 y²) / 2",
         _ill_conditioned,
         minima=((0.0, 0.0),),
         least=0.0,
         start=(-9.0, 1.0),
         domain=(-10.0, 4.0, -1.6, 1.6),
-        source="the textbook case",
+        source="textbook example",
     ),
     Function(
         "noisy",
         "Noisy quadratic",
-        "a bowl of condition 10 whose gradients are off at each step",
-        "(x² + 10 y²) / 2, gradients off by N(0, 1)",
+        "a bowl with condition number 10 and noisy gradients",
+        "(x² + 10 y²) / 2, gradient noise N(0, 1)",
         _noisy,
         minima=((0.0, 0.0),),
         least=0.0,
@@ -228,16 +228,16 @@ FUNCTIONS = (
         domain=(-5.0, 3.0, -2.6, 2.6),
         near=0.25,
         noise=1.0,
-        source="the model of mini-batch noise",
+        source="model of mini-batch noise",
     ),
 )
 
 
 def find(name: str) -> Function:
-    """The function of a name in any spelling.
+    """Return the function with the given name in any spelling.
 
     Raises:
-        UserError: there is none.
+        UserError: if there is no such function. The message suggests similar names.
     """
     for function in FUNCTIONS:
         if fold(function.name) == fold(name):
@@ -245,5 +245,5 @@ def find(name: str) -> Function:
     names = [function.name for function in FUNCTIONS]
     raise UserError(
         f"There is no test function named {name}.{did_you_mean(name, names)}\n"
-        f"There are {', '.join(names)}."
+        f"Available functions: {', '.join(names)}."
     )

@@ -1,4 +1,4 @@
-"""Pictures of a race: the paths on the function's contours, and the values by step."""
+"""Figures of a race: paths on the contours of the function, and values by step."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from gdlightning.landscape.picture import heading
 from gdlightning.landscape.race import Track
 
 FINE, BANDS = 241, 18
-"""Points along each side of the contours, and their bands."""
+"""Number of points along each side of the contours, and number of contour bands."""
 NAMED = len(style.SERIES)
-"""Optimizers that have a colour of their own; others are grey."""
+"""Number of optimizers with their own colour; others are grey."""
 FLOOR = 1e-12
-"""Values above the least one, from which on they are drawn as one."""
+"""Values above the minimum that are smaller than this are drawn at this value."""
 
 
 def colours(tracks: Sequence[Track], theme: Theme = LIGHT) -> list[str]:
-    """A colour for each track, in their order."""
+    """Return a colour for each track."""
     return [style.SERIES[k] if k < NAMED else theme.rule for k in range(len(tracks))]
 
 
 def picture(function: Function, tracks: Sequence[Track], title: str, theme: Theme = LIGHT) -> Any:
-    """Paths from above, and values by step.
+    """Draw the paths on the contours, and the values by step.
 
     Args:
-        function: that was raced on.
-        tracks: best first; the first eight have colours.
-        title: what is seen.
-        theme: of colours.
+        function: test function.
+        tracks: trajectories, best first; the first eight have colours.
+        title: title of the figure.
+        theme: colours.
+
+    Returns:
+        The matplotlib figure.
     """
     made, (above, curve) = style.figure(1, 2, size=(6.0, 4.7), theme=theme)
     ground(above, function, theme)
     above.set(xlabel="x", ylabel="y")
-    shown = list(zip(tracks, colours(tracks, theme), strict=True))[::-1]  # the best on top
+    shown = list(zip(tracks, colours(tracks, theme), strict=True))[::-1]  # the best is on top
     for track, colour in shown:
         points = track.points.numpy()
         above.plot(*points.T, color=theme.paper, lw=3.2, alpha=0.75, solid_joinstyle="round")
@@ -65,8 +68,8 @@ def picture(function: Function, tracks: Sequence[Track], title: str, theme: Them
             )
     above.plot(*function.start, "s", ms=6, mfc=theme.ink, mec=theme.paper, mew=1)
     style.title(above, f"{function.title}: {function.formula}", theme)
-    style.title(curve, "Value above the least, by step; rings: there for good", theme)
-    curve.set(yscale="log", xlabel="optimizer step", ylabel="f − least f, log scale")
+    style.title(curve, "Value above the minimum by step; rings mark convergence", theme)
+    curve.set(yscale="log", xlabel="optimizer step", ylabel="f − min f, log scale")
     curve.set_ylim(bottom=max(FLOOR, curve.get_ylim()[0]))
     curve.grid(axis="y", color=theme.rule, lw=0.5, alpha=0.6)
     curve.minorticks_off()
@@ -84,14 +87,9 @@ def picture(function: Function, tracks: Sequence[Track], title: str, theme: Them
 
 
 def _name(track: Track) -> str:
-    told = "" if track.lr is None else f", lr {track.lr:g}"
-    return f"{track.optimizer}{told}: " + (
-        "diverged"
-        if track.diverged
-        else "not there"
-        if track.arrived is None
-        else f"{track.arrived:,} steps"
-    )
+    lr = "" if track.lr is None else f", lr {track.lr:g}"
+    state = "not converged" if track.arrived is None else f"{track.arrived:,} steps"
+    return f"{track.optimizer}{lr}: {'diverged' if track.diverged else state}"
 
 
 def _above(function: Function, track: Track) -> NDArray[np.float64]:
@@ -100,7 +98,7 @@ def _above(function: Function, track: Track) -> NDArray[np.float64]:
 
 
 def ground(panel: Any, function: Function, theme: Theme) -> None:
-    """Pale contours of a function, evenly spaced in the logarithm of its value, and its minima."""
+    """Draw pale contours, evenly spaced in the logarithm of the value, and the minima."""
     from matplotlib.colors import LinearSegmentedColormap
 
     left, right, low, high = function.domain
@@ -126,5 +124,5 @@ def ground(panel: Any, function: Function, theme: Theme) -> None:
 
 
 def _softening(function: Function, value: torch.Tensor) -> float:
-    """What is added to a value before its logarithm, so that the least one has one."""
+    """Return an offset of the value, so that its logarithm at the minimum is finite."""
     return 0.01 * float(torch.quantile(value.flatten(), 0.5) - function.least)

@@ -1,4 +1,4 @@
-"""A page as a real browser shows it."""
+"""Pages rendered in a real browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
 
 
 def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any], list[str]]:
-    """The pixels of a page, uint8 [height, width, 3], and what its scripts complained of."""
+    """Return the pixels of a page, uint8 [height, width, 3], and the errors of its scripts."""
     from PIL import Image
 
     page, shot = folder / "page.html", folder / f"shot-{dark}.png"
@@ -45,6 +45,6 @@ def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any],
 
 
 def colourful(pixels: NDArray[Any]) -> float:
-    """The share of pixels that are neither paper nor ink: those with a hue."""
+    """Return the fraction of pixels with a hue."""
     spread = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
     return float((spread > 40).mean())
