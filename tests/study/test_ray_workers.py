@@ -13,7 +13,9 @@ pytest.importorskip("ray", reason="the extra ray")
 SCRIPTS = Path(__file__).parent.parent.parent / "scripts" / "study"
 
 
-def test_two_ray_workers_end_one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_ray_workers_complete_one_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
     from ray_workers import compare
 
