@@ -1,4 +1,4 @@
-"""Compositions of optimizers on the contract that each of them is on alone."""
+"""Combined optimizers satisfy the contract."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REFUSED = {"in backward": {"clipping", "accumulation"}}
 
 
 @pytest.mark.parametrize("name", COMPOSED)
-def test_a_composition_keeps_every_clause(name: str) -> None:
+def test_combination_satisfies_every_clause(name: str) -> None:
     optimizer, options = COMPOSED[name]
     trial = Trial(find(optimizer), options)
     seen = {clause: found for clause in ALONE if (found := seen_of(trial, clause)) is not None}
