@@ -23,12 +23,12 @@ class Krylov:
     Args:
         basis: Q, [m, N].
         diagonal: diagonal of T, float64 [m].
-        beside: off-diagonal of T, float64 [m]; the last entry is the norm of the residual.
+        off_diagonal: off-diagonal of T, float64 [m]; the last entry is the norm of the residual.
     """
 
     basis: Tensor
     diagonal: Tensor
-    beside: Tensor
+    off_diagonal: Tensor
 
     def eigen(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return eigenvalues, eigenvectors and error bounds.
@@ -42,7 +42,7 @@ class Krylov:
         """
         values, vectors = torch.linalg.eigh(self.matrix)
         rounding = 4 * torch.finfo(self.basis.dtype).eps * self.norm * math.sqrt(len(values))
-        return values, vectors, self.beside[-1] * vectors[-1].abs() + rounding
+        return values, vectors, self.off_diagonal[-1] * vectors[-1].abs() + rounding
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return nodes and weights, float64 [m], of the spectral measure of the first row of Q."""
@@ -52,7 +52,7 @@ class Krylov:
     @property
     def matrix(self) -> Tensor:
         """T, float64 [m, m]."""
-        inner = self.beside[:-1]
+        inner = self.off_diagonal[:-1]
         return self.diagonal.diag() + inner.diag(1) + inner.diag(-1)
 
     @property
@@ -164,7 +164,7 @@ def lanczos(
     basis = torch.empty(limit, operator.size, dtype=operator.dtype, device=operator.device)
     basis[0] = start / torch.linalg.vector_norm(start)
     diagonal: list[float] = []
-    beside: list[float] = []
+    off_diagonal: list[float] = []
     for step in range(limit):
         rows = basis[: step + 1]
         product = operator @ rows[-1]
@@ -172,11 +172,11 @@ def lanczos(
         if not math.isfinite(diagonal[-1]):
             raise UserError("The curvature is not finite. Check the loss and the weights.")
         rest = _orthogonal(product, rows)
-        size = max(map(abs, diagonal + beside))
+        size = max(map(abs, diagonal + off_diagonal))
         left = float(torch.linalg.vector_norm(rest))
         invariant = left <= 10 * torch.finfo(operator.dtype).eps * size * math.sqrt(len(rest))
-        beside.append(0.0 if invariant else left)
-        found = Krylov(rows, _double(diagonal), _double(beside))
+        off_diagonal.append(0.0 if invariant else left)
+        found = Krylov(rows, _double(diagonal), _double(off_diagonal))
         if step + 1 == limit or until(found):
             break
         if invariant:

@@ -195,10 +195,10 @@ def _check_composition(choice: Choice, where: str) -> None:
         UserError: with the key and the reason.
     """
     alone = choice.needs - CHAINED - PICKY
-    beside = "companion" if choice.companion else "parts" if choice.shares else ""
+    combined = "companion" if choice.companion else "parts" if choice.shares else ""
     moved = any(wrapping.cls.moves for wrapping in choice.wrappers)
     conflicts = {
-        beside: alone if beside else set(),
+        combined: alone if combined else set(),
         "wrappers": choice.needs & {"modes"} if moved else set(),
         "in_backward": alone | choice.needs & {"second-order"} if choice.in_backward else set(),
     }

@@ -141,8 +141,8 @@ def tune(
     untuned = score((yield [baseline])[0])
     full = [*ranked, (usual, untuned)]
     for _ in range(plan.refinements(workload.steps) if "lr" in space else 0):
-        beside = _refined(full)
-        full.append((beside, score((yield wanted([beside], workload.steps))[0])))
+        refined = _refined(full)
+        full.append((refined, score((yield wanted([refined], workload.steps))[0])))
     seen += full
     settings, best = min(full, key=lambda s: s[1])
     return Tuned(

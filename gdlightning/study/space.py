@@ -121,9 +121,9 @@ class Contender:
         choice = Choice.of(self.optimizer)
         usual, lr = choice.value("lr"), given.get("lr")
         if choice.companion and usual and lr and not self.optimizer.get("companion"):
-            beside = choice.companion
-            own = float(f"{beside.value('lr') * lr / usual:.4g}")
-            optimizer["companion"] = {"name": beside.entry.name, "lr": own}
+            companion = choice.companion
+            own = float(f"{companion.value('lr') * lr / usual:.4g}")
+            optimizer["companion"] = {"name": companion.entry.name, "lr": own}
         return optimizer, schedule
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 CHROMIUM = next(
     (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), ""
 )
-needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
 
 def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any], list[str]]:

@@ -219,7 +219,7 @@ ENTRIES = (
         rule=(
             "g ← g + λθ,  ηₜ = η / (1 + κηt)^0.75,  κ = 1e-4\n"
             "θ ← θ − ηₜ (g + κθ)\n"
-            "θ̄ ← θ̄ + (θ − θ̄) / max(1, t − t₀),  kept beside θ"
+            "θ̄ ← θ̄ + (θ − θ̄) / max(1, t − t₀),  kept in addition to θ"
         ),
     ),
     Entry(
