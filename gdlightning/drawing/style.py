@@ -82,8 +82,9 @@ def title(panel: Any, text: str, theme: Theme = LIGHT) -> None:
 
 
 def legend(panel: Any, theme: Theme = LIGHT, **options: Any) -> None:
-    """Add a legend without a box."""
-    panel.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, **options)
+    """Add a legend without a box, if anything has a label."""
+    if panel.get_legend_handles_labels()[0] or options:
+        panel.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, **options)
 
 
 def save(made: Any, path: Path, dpi: int = 150) -> None:

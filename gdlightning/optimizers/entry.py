@@ -29,12 +29,12 @@ CLAUSES = {
     "schedule": "follows a learning-rate schedule",
     "groups": "supports a learning rate and weight decay per parameter group",
     "clipping": "uses clipped gradients",
-    "accumulation": "takes the same step for accumulated gradients as for the whole batch",
-    "resume": "resumes from a checkpoint with bitwise identical results",
-    "no-gradient": "skips parameters without a gradient",
-    "frozen": "skips frozen parameters",
-    "bf16": "trains bfloat16 parameters",
-    "ddp": "keeps the weights of all processes identical",
+    "accumulation": "makes the same step with gradient accumulation as with the whole batch",
+    "resume": "resumes from a checkpoint with bit-identical weights",
+    "no-gradient": "does not change parameters without a gradient",
+    "frozen": "does not change frozen parameters",
+    "bf16": "trains parameters in bfloat16",
+    "ddp": "keeps the weights of several processes identical",
 }
 """Requirements for every optimizer; ``gdlightning.contract`` tests each optimizer on each."""
 

@@ -112,8 +112,9 @@ def load(entry: Entry) -> type[Optimizer]:
         raise UserError(
             f"The optimizer {entry.name} needs the module {error.name}, which is not installed."
         ) from error
-    except (ImportError, TypeError, ValueError) as error:  # Type/ValueError: invalid module name
-        raise UserError(f"The optimizer {entry.name} cannot be imported: {error}.") from error
+    except (Exception, SystemExit) as error:  # raised by the code of the module
+        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"The optimizer {entry.name} can't be imported: {why}.") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UserError(
@@ -126,7 +127,7 @@ def load(entry: Entry) -> type[Optimizer]:
     from gdlightning.optimizers.adapters import adapted
 
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
-        raise UserError(f"{entry.target} is not a torch.optim.Optimizer.")
+        raise UserError(f"optimizer {entry.name} is not a torch.optim.Optimizer.")
     return adapted(found)
 
 

@@ -19,41 +19,46 @@ METHODS = {  # entries whose method differs from the part of the name after the 
     "schedulefree:sgd-closure": "schedule-free-sgd",
 }
 
-TORCH = "from torch, always available"
-BUNDLED = "installed with gdlightning"
-SAME = f"{BUNDLED}; the others take the same steps"
-UNDER_ROOT = "it adds 1e-15 to the second moment, under the root"
+TORCH = "included in torch"
+OURS = "installed with gdlightning"
+SAME = f"{OURS}; the others make the same steps"
+AUTHORS = f"{OURS}; makes the same steps as the authors' code"
+UNDER_ROOT = "adds 1e-15 to the second moment under the root"
+DECOUPLED = "the other uses decoupled weight decay"
 
-WHY = {  # found by scripts/bench/sources.py and in the code of the libraries; see docs/sources.md
-    "adadelta": f"{TORCH}; the other takes the same steps, but decouples weight decay",
-    "adafactor": f"{TORCH}; the other is the Big Vision variant, with momentum",
-    "adagrad": f"{TORCH}; the others take the same steps",
-    "adam": f"{TORCH}; the other decouples weight decay, as AdamW",
-    "adam-8bit": "adds weight decay to the gradient, as Adam; the other decouples it, as AdamW",
-    "adamax": f"{TORCH}; the other takes the same steps, but decouples weight decay",
-    "adamc": f"{BUNDLED}; {UNDER_ROOT}",
-    "adamw": f"{TORCH}, with a fused step; the others take the same steps",
-    "adamw-8bit": "as close to adamw as torchao's, and faster on a CPU; not compared on a GPU",
+WHY = {  # what scripts/bench/sources.py and the libraries' code show; its table: docs/sources.md
+    "adadelta": f"{TORCH}; the steps are the same, but {DECOUPLED}",
+    "adafactor": f"{TORCH}; the other is BigVision's variant with momentum",
+    "adagrad": f"{TORCH}; the others make the same steps",
+    "adam": f"{TORCH}; {DECOUPLED}, as AdamW",
+    "adam-8bit": "adds weight decay to the gradient, as Adam; the other does as AdamW",
+    "adamax": f"{TORCH}; the steps are the same, but {DECOUPLED}",
+    "adamc": f"{OURS}; {UNDER_ROOT}",
+    "adamw": f"{TORCH}, with a fused step; the others make the same steps",
+    "adamw-8bit": "as close to adamw as torchao's and faster on a CPU; not compared on a GPU",
     "ademamix": SAME,
-    "adopt": f"{BUNDLED}, clips as in the paper's later version, which heavyball's does not",
-    "asgd": f"{TORCH}; the other only shares the abbreviation: it adapts its steps to smoothness",
-    "kron": f"{BUNDLED}, supports float64; both fit the preconditioner on random vectors",
-    "lamb": f"{BUNDLED}, uses the trust ratio of the paper; the other only shortens steps",
-    "laprop": f"{BUNDLED}, corrects for a changing learning rate; {UNDER_ROOT}",
-    "lars": f"{BUNDLED}, uses the trust ratio of the paper; the other only shortens steps",
+    "adopt": f"{OURS}; clips as the paper's later version, without which heavyball's steps explode",
+    "asgd": f"{TORCH}; the other is a different method (adaptive rates by smoothness)",
+    "kron": f"{OURS}; supports float64; both fit the preconditioner on random vectors",
+    "lamb": f"{OURS}; uses the paper's trust ratio, the other only limits the step",
+    "laprop": f"{OURS}; corrects for a changing learning rate; {UNDER_ROOT}",
+    "lars": f"{OURS}; uses the paper's trust ratio, the other only limits the step",
     "lion": SAME,
-    "momentum": f"{TORCH}; heavyball's decouples weight decay",
-    "muon": f"{TORCH}, uses the author's coefficients; the others use other coefficients or dtypes",
-    "nadam": f"{TORCH}; the other takes the same steps",
-    "prodigy": f"{BUNDLED}, takes the same steps as the authors' code",
-    "radam": f"{TORCH}; the other skips steps until its variance estimate is reliable",
-    "rmsprop": f"{TORCH}; bitsandbytes' takes the same steps, heavyball's corrects the bias",
-    "sam": "wraps any optimizer, and supports schedules",
-    "schedule-free-adamw": f"{BUNDLED}, as the authors' code, except that {UNDER_ROOT}",
-    "schedule-free-radam": f"{BUNDLED}, takes the same steps as the authors' code",
-    "schedule-free-sgd": f"{BUNDLED}, takes the same steps as the authors' code",
-    "scion": f"{BUNDLED}; the other replaces the weights at its first step",
-    "soap": f"{BUNDLED}, supports float64; heavyball's fails with float64",
+    "momentum": f"{TORCH}; heavyball's uses decoupled weight decay",
+    "muon": (
+        "torch's class with the author's coefficients, extended to convolutions; the others use "
+        "other coefficients or types"
+    ),
+    "nadam": f"{TORCH}; the other makes the same steps",
+    "prodigy": AUTHORS,
+    "radam": f"{TORCH}; the other makes no steps until its variance estimate is reliable",
+    "rmsprop": f"{TORCH}; bitsandbytes' makes the same steps, heavyball's corrects the bias",
+    "sam": "wraps any optimizer and follows schedules",
+    "schedule-free-adamw": f"{AUTHORS}, except that it {UNDER_ROOT}",
+    "schedule-free-radam": AUTHORS,
+    "schedule-free-sgd": AUTHORS,
+    "scion": f"{OURS}; the other replaces the weights in its first step",
+    "soap": f"{OURS}; supports float64, which heavyball's does not",
 }
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
-from gdlightning.callbacks.exact import random_state, set_random_state
 from gdlightning.data.loader import BatchLoader
+from gdlightning.random_state import random_state, set_random_state
 
 Undo = Callable[[], Any]
 OWNERS = (L.LightningDataModule, DataLoader, Sampler, BatchSampler, BatchLoader)

@@ -68,13 +68,29 @@ def find(name: str) -> Callable[..., Any]:
         home = importlib.import_module(f"{PACKAGE}.{known}")
         return getattr(home, known, None) or home.ReduceOnPlateau  # type: ignore[no-any-return]
     if "." in name:
-        found: Callable[..., Any] = import_path(name, "schedule")
-        if not callable(found) or not hasattr(found, "__name__"):
-            raise UserError(f"schedule {name} is not a function of step and total.")
-        return found
+        return _checked(import_path(name, "schedule"), name)
     raise UserError(
         f"There is no schedule named {name}.{did_you_mean(name, [*names(), *aliases.values()])}\n"
         f"Available schedules: {', '.join(names())}."
+    )
+
+
+def _checked(found: Any, path: str) -> Callable[..., Any]:
+    """Return an imported object if it is a schedule, without calling it.
+
+    Raises:
+        UserError: if it is neither a Python function whose first parameters are ``step`` and
+            ``total``, nor a class with such a ``__call__`` and a method ``observe``.
+    """
+    monitors = inspect.isclass(found) and inspect.isfunction(getattr(found, "observe", None))
+    function = found.__call__ if monitors else found
+    if inspect.isfunction(function):
+        names = [n for n in inspect.signature(function).parameters if n != "self"]
+        if names[:2] == ["step", "total"]:
+            return found  # type: ignore[no-any-return]
+    raise UserError(
+        f"schedule {path} is not a function whose first parameters are step and total, such as\n"
+        "def my_decay(step: int, total: int, *, final: float = 0.0) -> float"
     )
 
 

@@ -6,6 +6,8 @@ import csv
 import hashlib
 import json
 import os
+import pickle
+import re
 import subprocess
 import sys
 import time
@@ -174,15 +176,22 @@ def tensors(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for k, inner in enumerate(value):
             yield from tensors(inner, f"{path}/{k}")
     else:
-        yield path, repr(value)
+        setting = "/param_groups/" in path and type(value) is int  # 0 is 0.0 there
+        yield path, repr(float(value) if setting else value)
 
 
 def checkpoint(folder: Path) -> dict[str, str]:
     """Digests of a run's last checkpoint, without the paths and counts that may differ."""
-    found = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    path = folder / "checkpoints/last.ckpt"
+    try:
+        found = torch.load(path, weights_only=True)
+    except pickle.UnpicklingError:  # values of the user's own, which is what is looked at
+        found = torch.load(path, weights_only=False)
     callbacks = found["callbacks"]
     for state in callbacks.values():
         state.pop("best_path", None)
+    for rank in found["exact"]["ranks"]:  # files that have a time in their names
+        rank.pop("log_ends", None)
     kept = {k: found[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "exact",
                                   "callbacks", "global_step", "epoch")}  # fmt: skip
     extra = {k: v for k, v in found.items() if k in ("training_weights", "current_model_state")}
@@ -210,18 +219,31 @@ def events(folder: Path) -> list[tuple[str, int, float]]:
     return sorted(found)
 
 
+def first_batch(output: str) -> tuple[str, int]:
+    """What a user's module of this folder has printed: all before its first batch, and its step."""
+    found = re.search(r"The first batch, after (\d+) steps", output)
+    return (output[: found.start()], int(found[1])) if found else (output, -1)
+
+
 def difference(twin: Path, run: Path) -> str:
     """The first thing in which a resumed run differs from its twin; empty if none."""
     if len(list(run.parent.glob("version_*"))) != 1:
         return "a second version folder"
+    return learnt(twin, run) or logged(twin, run)
+
+
+def learnt(twin: Path, run: Path) -> str:
+    """The first thing of what was learnt in which two runs differ; empty if none."""
     ours, theirs = checkpoint(run), checkpoint(twin)
     keys = [k for k in sorted({*ours, *theirs}) if ours.get(k) != theirs.get(k)]
     if keys:
         return f"{len(keys)} entries of the checkpoint, first {keys[0]}"
-    if json.loads((run / "metrics.json").read_text()) != json.loads(
-        (twin / "metrics.json").read_text()
-    ):
-        return "metrics.json"
+    metrics = [json.loads((each / "metrics.json").read_text()) for each in (run, twin)]
+    return "" if metrics[0] == metrics[1] else "metrics.json"
+
+
+def logged(twin: Path, run: Path) -> str:
+    """The first log in which two runs differ; empty if none."""
     if log_of(run) != log_of(twin):
         return "metrics.csv"
     return "" if events(run) == events(twin) else "TensorBoard's scalars"

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gdlightning.callbacks.exact import random_state
 from gdlightning.data.images import SklearnImages
 from gdlightning.nets.resnet import ResNet
 from gdlightning.optimizers.groups import Grouping
+from gdlightning.random_state import random_state
 from gdlightning.range_test.run import range_test
 from gdlightning.range_test.untouched import untouched
 from gdlightning.tasks.vision import ImageClassification

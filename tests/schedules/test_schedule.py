@@ -167,7 +167,7 @@ def test_custom_schedule_by_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_own_schedule_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "def saw(s, n, *, teeth=2):\n    return 1 - (s * teeth % n) / n\n"
+    code = "def saw(step, total, *, teeth=2):\n    return 1 - (step * teeth % total) / total\n"
     (tmp_path / "own_decays.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     try:

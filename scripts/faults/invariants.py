@@ -1,0 +1,224 @@
+"""What a folder of runs holds, and whether a command has destroyed any of it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainings import TIMED
+
+DOCUMENTED = (0, 2, 3, 74, 75, 130)
+Row = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Good:
+    """A checkpoint that can be read.
+
+    Attributes:
+        path: where it is.
+        digest: of its bytes.
+        step: the number of optimizer steps that it was saved after.
+    """
+
+    path: Path
+    digest: str
+    step: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its run."""
+        return self.path.parent.parent
+
+
+@dataclass
+class Snapshot:
+    """All that lies under a folder of runs at one moment.
+
+    Attributes:
+        files: path → digest, without locks.
+        good: checkpoints that can be read.
+        rows: folder of a run → the rows of its log, those of each step together.
+    """
+
+    files: dict[Path, str] = field(default_factory=dict)
+    good: list[Good] = field(default_factory=list)
+    rows: dict[Path, dict[int, Counter[Row]]] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders of runs."""
+        marks = ("config.yaml", "metrics.csv", "hparams.yaml", "metrics.json")
+        return {p.parent for p in self.files if p.name in marks} | {
+            p.parent.parent for p in self.files if p.suffix == ".ckpt"
+        }
+
+    def newest(self, folder: Path) -> int:
+        """The largest step of the good checkpoints of a run; -1 if it has none."""
+        return max((g.step for g in self.good if g.folder == folder), default=-1)
+
+
+_steps: dict[str, int] = {}
+"""Digest of a checkpoint → its step, -1 of one that can't be read."""
+
+
+def take(runs: Path) -> Snapshot:
+    """Look at all that lies under a folder."""
+    found = Snapshot()
+    for top, _, names in os.walk(runs):
+        for path in (Path(top, name) for name in names):
+            if "lock" in path.name or path.is_symlink():
+                continue
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.files[path] = digest
+            if path.suffix == ".ckpt" and _step(path, digest) >= 0:
+                found.good.append(Good(path, digest, _step(path, digest)))
+            if path.name == "metrics.csv":
+                found.rows[path.parent] = rows(path)
+    return found
+
+
+def _step(path: Path, digest: str) -> int:
+    from gdlightning.errors import UserError
+    from gdlightning.storage.checkpoint import read
+
+    if digest not in _steps:
+        try:
+            _steps[digest] = int(read(path)["global_step"])
+        except (UserError, KeyError, OSError, ImportError):
+            _steps[digest] = -1
+    return _steps[digest]
+
+
+def rows(table: Path) -> dict[int, Counter[Row]]:
+    """The whole rows of a log by their step, without timings; a torn one at the end is left out."""
+    text = table.read_text(errors="replace")
+    found: dict[int, Counter[Row]] = {}
+    lines = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
+    for row in csv.DictReader(lines):
+        step = row.get("step") or ""
+        if None in row or None in row.values() or not step.isdigit():
+            continue
+        kept = tuple(sorted((k, v) for k, v in row.items() if v and k not in TIMED))
+        found.setdefault(int(step), Counter())[kept] += 1
+    return found
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has done.
+
+    Args:
+        code: its exit code.
+        output: what it has printed.
+        began: the step after which it made its first one; -1 if it made none.
+        killed: whether it was to be killed.
+        faulty: whether files could not be written in it, or were moved away under it.
+        older: whether it was told to go on from one checkpoint, newer ones or not.
+        overwrites: whether it was told to take the place of the newest run.
+    """
+
+    code: int
+    output: str
+    began: int
+    killed: bool = False
+    faulty: bool = False
+    older: bool = False
+    overwrites: bool = False
+
+
+def broken(before: Snapshot, after: Snapshot, done: Done) -> str:
+    """The first promise that a command has not kept; empty if it has kept all."""
+    return (
+        _ended(done) or _untouched(before, after, done) or _kept(before, after, done)
+        or _logs(before, after, done)
+    )  # fmt: skip
+
+
+def _ended(done: Done) -> str:
+    if "Traceback (most recent call last)" in done.output:
+        lines = [line for line in done.output.splitlines() if line.strip()]
+        return f"traceback, exit code {done.code}: {' / '.join(lines[-2:])}"
+    allowed = (*DOCUMENTED, -9, 137) if done.killed else DOCUMENTED
+    return "" if done.code in allowed else f"exit code {done.code}: {done.output[-300:]}"
+
+
+def changed(before: Snapshot, after: Snapshot) -> list[Path]:
+    """Files that were there and are not, or not the same."""
+    return [p for p, digest in before.files.items() if after.files.get(p) != digest]
+
+
+def _untouched(before: Snapshot, after: Snapshot, done: Done) -> str:
+    """A command that made no step leaves all as it was; a refused one leaves nothing behind."""
+    if done.began >= 0 or done.code == 0:
+        return ""
+    lost = changed(before, after)
+    if done.faulty:  # its folder was being brought to the checkpoint
+        lost = [p for p in lost if p.name == "config.yaml" or p.suffix == ".ckpt"]
+    if lost:
+        verb = "changed" if lost[0] in after.files else "removed"
+        return f"it made no step (exit code {done.code}) and {verb} {_short(lost[0])}"
+    new = sorted(set(after.files) - set(before.files))
+    if done.code == 2 and new:
+        return f"it was refused, and left {_short(new[0])} behind"
+    return ""
+
+
+def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
+    """Every good checkpoint is still there, or a later one of the same history is."""
+    for folder in {p.parent.parent for p in before.files if p.suffix == ".ckpt"}:
+        touched = any(folder in p.parents and p.suffix == ".ckpt" for p in changed(before, after))
+        if before.newest(folder) < 0 and touched and not done.overwrites:
+            return f"{_short(folder)}, whose checkpoints can't be read, was written to"
+    digests = {g.digest for g in after.good}
+    replaced = _replaced(before, after) if done.overwrites else None
+    for good in before.good:
+        name = f"{_short(good.path)} (step {good.step})"
+        if good.folder == replaced:
+            continue
+        again = done.older and good.step > done.began >= 0
+        bests = [g for g in after.good if g.folder == good.folder and g.path.name[:4] == "best"]
+        if good.path.name.startswith("best") and not bests and not again:
+            if good.digest not in digests:
+                return f"{name} is gone, and no other best is there"
+            continue
+        if good.digest in digests or again:
+            continue
+        if after.newest(good.folder) < good.step:
+            newest = after.newest(good.folder)
+            return f"{name} is gone; the newest of that run is of step {newest}"
+        steps = {g.step for g in before.good if g.folder == good.folder}
+        if done.began not in {*steps, -1}:
+            return f"{name} was replaced by a run that began at step {done.began}"
+    return ""
+
+
+def _replaced(before: Snapshot, after: Snapshot) -> Path | None:
+    """The run that a new one has taken the place of, once that has saved anything."""
+    former = {g.digest for g in before.good}
+    new = {g.folder for g in after.good if g.digest not in former}
+    return next(iter(new & before.folders), None)
+
+
+def _logs(before: Snapshot, after: Snapshot, done: Done) -> str:
+    """Rows of a resumed run before the step that it went on from are still there."""
+    touched = {f for f in before.folders for p in changed(before, after) if f in p.parents}
+    if done.began < 0 or done.overwrites:
+        return ""
+    for folder in touched & set(before.rows):
+        if folder not in after.folders:
+            continue
+        for step, former in before.rows[folder].items():
+            now = after.rows.get(folder, {}).get(step, Counter())
+            if step < done.began and former - now:
+                return f"{_short(folder)}/metrics.csv has lost a row of step {step}"
+    return ""
+
+
+def _short(path: Path) -> str:
+    """The path from the folder of all runs on."""
+    return str(path)[str(path).find("runs/") :]
