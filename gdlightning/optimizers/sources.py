@@ -1,4 +1,4 @@
-"""One method in several libraries: which of them has the plain name, and why."""
+"""Default implementations of methods that several libraries provide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.registry import entries, find
 
-METHODS = {  # prefixed names whose method is not called what follows the colon
+METHODS = {  # entries whose method differs from the part of the name after the colon
     "heavyball:sgd": "momentum",
     "bitsandbytes:sgd": "momentum",
     "heavyball:psgd-kron": "kron",
@@ -64,12 +64,12 @@ WHY = {  # what scripts/bench/sources.py and the libraries' code show; its table
 
 @dataclass(frozen=True)
 class Source:
-    """Where a method comes from.
+    """Implementations of a method.
 
     Args:
-        default: the entry that has the method's own name.
-        others: the same method of other libraries.
-        why: the reason for the default: it is correct, needs no extra, is fast, in this order.
+        default: name of the default entry, which has the plain name of the method.
+        others: names of the entries of other libraries.
+        why: reason for the default, by correctness, then missing dependencies, then speed.
     """
 
     default: str
@@ -78,12 +78,12 @@ class Source:
 
 
 def method(entry: Entry) -> str:
-    """The method's plain name, whatever library the entry is of."""
+    """Return the plain name of the method, regardless of the library."""
     return METHODS.get(entry.name) or entry.name.rpartition(":")[2]
 
 
 def sources() -> dict[str, Source]:
-    """Each method that several libraries have, by its plain name."""
+    """Return the methods that several libraries provide, by plain name."""
     found: dict[str, list[str]] = {}
     for entry in entries():
         found.setdefault(method(entry), []).append(entry.name)

@@ -65,7 +65,7 @@ RATES = {
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
 REFUSED = {
-    ("muon", "text"): "takes only matrices",
+    ("muon", "text"): "only accepts matrices",
     ("shampoo", "text"): "keeps a square matrix",
     ("sophia", "text"): "needs second derivatives",
 }
