@@ -46,6 +46,7 @@ class Checkpoints(Checkpoint):
 
     Attributes:
         start: Called when the first step or validation of this process is about to be made.
+        at_once: Save before the first step too, since training did not continue from ``last.ckpt``.
 
     Raises:
         UserError: a number can't be meant.
@@ -74,6 +75,7 @@ class Checkpoints(Checkpoint):
             folder, stops, monitor, mode, keep)  # fmt: skip
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps
         self.start: Callable[[L.Trainer], None] = lambda trainer: None
+        self.at_once = False
         self.best_score: float | None = None
         self.best_path = ""
         self._due = ""
@@ -137,7 +139,8 @@ class Checkpoints(Checkpoint):
         self._is_between = True
         if self._due:
             self._save_best(trainer)
-        if reason is not None or self._is_due(trainer):
+        if reason is not None or self.at_once or self._is_due(trainer):
+            self.at_once = False
             self.save(trainer)
         self._is_between = False
         if reason is not None:
@@ -250,7 +253,9 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best so far."""
-        self.best_score, self.best_path = state_dict["best_score"], state_dict["best_path"]
+        path = state_dict["best_path"]  # the folder may have another name by now
+        self.best_path = str(self.folder / Path(path).name) if path else ""
+        self.best_score = state_dict["best_score"]
         self._due = state_dict["due"]
 
     def on_save_checkpoint(
