@@ -1,5 +1,5 @@
-# make demo: train on real data.  make test: lint, types, tests.  make bench: speed, beside others.
-# Each sets up all it needs.
+# make demo: train on real data.  make test: lint, type check, tests.
+# make bench: speed compared with other frameworks.  Each target sets up its virtual environment.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -8,7 +8,7 @@ PYTHON ?= python3
 
 setup: $(VENV)/.installed
 
-# A stamp: nothing is installed again until what is required changes.
+# A stamp file: packages are installed again only when the requirements change.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
@@ -23,7 +23,7 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
 
-# The other frameworks have an environment of their own: tests are to pass without them.
+# The other frameworks have a separate environment, because the tests must pass without them.
 bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python scripts/bench/speed.py
 	$(VENV)-bench/bin/python scripts/bench/many.py

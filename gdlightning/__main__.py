@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 import sys
 
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.signals import Stopped, stop_signals
+from gdlightning.streams import drop_failed_output, open_missing
 
 VERBS = {
     "fit": "train a model: gdl fit --config FILE [--optimizer NAME] [--KEY VALUE ...]",
@@ -30,26 +33,19 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a verb; the exit code is 2 for what the user can mend."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0
-    if arguments[0] == "--version":
-        from importlib.metadata import version
+    """Run a verb; return 2 for what the user can fix.
 
-        print(version("gdlightning"))
-        return 0
-    verb, rest = arguments[0], arguments[1:]
-    debug = "--debug" in rest
+    Args:
+        argv: the verb and its arguments; those of the process, which is then ours until its end, if
+            None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        open_missing()
+    debug = "--debug" in arguments[1:]
     try:
-        if verb not in VERBS:
-            raise UserError(f"There is no verb {verb}.{did_you_mean(verb, VERBS)}\n{_verbs()}")
-        if os.getcwd() not in sys.path:  # one's own modules, named in a config
-            sys.path.insert(0, os.getcwd())
-        run = importlib.import_module(f"gdlightning.cli.{verb.replace('-', '_')}").main
-        code: int = run([a for a in rest if a != "--debug"])
-        return code
+        with _handled(arguments, until_exit=argv is None):
+            return _run(arguments)
     except UserError as error:
         if debug:
             raise
@@ -61,11 +57,52 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {words}", file=sys.stderr)
         return UserError.code
+    except Stopped as stop:
+        return stop.code
     except KeyboardInterrupt:
         return 130
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning ends with 1 after it
+            return 130
+        raise
     except BrokenPipeError:  # the reader, e.g. head, has seen enough
+        if arguments[0] == "fit":  # of another pipe: those of its output are dropped
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _handled(arguments: list[str], until_exit: bool) -> contextlib.AbstractContextManager[None]:
+    """Let nothing end a training but what it is documented to end by; leave other verbs alone."""
+    if arguments[:1] != ["fit"]:
+        return contextlib.nullcontext()
+    if until_exit:
+        drop_failed_output()
+    return stop_signals.handled(until_exit)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a verb.
+
+    Raises:
+        UserError: there is no such verb, or the verb says what is wrong.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("gdlightning"))
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        raise UserError(f"There is no verb {verb}.{did_you_mean(verb, VERBS)}\n{_verbs()}")
+    if os.getcwd() not in sys.path:  # one's own modules, named in a config
+        sys.path.insert(0, os.getcwd())
+    run = importlib.import_module(f"gdlightning.cli.{verb.replace('-', '_')}").main
+    code: int = run([a for a in rest if a != "--debug"])
+    return code
 
 
 def _out_of_memory(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from gdlightning.errors import UserError, did_you_mean, fold
@@ -21,22 +22,36 @@ def modules(package: str) -> list[str]:
 def import_path(path: str, kind: str) -> Any:
     """What a dotted path stands for, e.g. ``my_package.MyModule``.
 
+    What is found may be anything: check that it is of the wanted kind before calling it.
+
     Raises:
         UserError: the module can't be imported or has no such name.
     """
     module, _, attribute = path.replace(":", ".").rpartition(".")
-    try:
-        found = importlib.import_module(module)
-    except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
-        raise UserError(
-            f"{kind} {path}: the module {module} can't be imported: {error}."
-        ) from error
+    found = import_module(module, f"{kind} {path}: the module {module}")
     if not hasattr(found, attribute):
         names = [n for n in dir(found) if not n.startswith("_")]
         raise UserError(
             f"{kind} {path}: {module} has no {attribute}.{did_you_mean(attribute, names)}"
         )
     return getattr(found, attribute)
+
+
+def import_module(name: str, what: str) -> ModuleType:
+    """Import a module that the user names.
+
+    Args:
+        name: dotted, of the module.
+        what: the error says can't be imported.
+
+    Raises:
+        UserError: it can't be imported, for whatever reason its own code has.
+    """
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # of its own code
+        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{what} can't be imported: {why}.") from error
 
 
 def hyphenated(class_name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,36 @@ def fit(gdl: Run) -> Run:
         return result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of 39 steps, saved every five: last (39), previous-1 (35), previous-2 (30)."""
+    root = tmp_path_factory.mktemp("finished")
+    code = main(["fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--run_root", str(root),
+                 "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "5"])  # fmt: skip
+    assert code == 0
+    return root / "tabular" / "version_0"
+
+
+@pytest.fixture
+def unfinished_run(finished_run: Path, gdl: Run) -> Path:
+    """``runs/tabular/version_0``: the same as if it had been killed after its last save."""
+    folder = Path("runs/tabular/version_0")
+    shutil.copytree(finished_run, folder)
+    (folder / "metrics.json").unlink()
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes | str | None]:
+    """All that a folder holds: files, where links lead, None for folders."""
+
+    def content(path: Path) -> bytes | str | None:
+        if path.is_symlink():
+            return os.readlink(path)
+        return path.read_bytes() if path.is_file() else None
+
+    return {str(path.relative_to(folder)): content(path) for path in folder.rglob("*")}
 
 
 def metrics(name: str, version: int = 0) -> dict[str, float]:

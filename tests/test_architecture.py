@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gdlightning"
-BENEATH = {"errors", "signature", "discovery"}
+BENEATH = {"errors", "signature", "discovery", "random_state", "signals"}
 MAY_IMPORT = {
     "optimizers": BENEATH,
     "drawing": BENEATH | {"storage"},

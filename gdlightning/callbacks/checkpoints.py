@@ -1,7 +1,9 @@
-"""When a training is saved, and how it goes on from there, bit by bit."""
+"""When a run is saved, and how it continues from there with the same bits."""
 
 from __future__ import annotations
 
+import functools
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +13,17 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 
-from gdlightning.callbacks import exact
-from gdlightning.callbacks.loaders import train_loaders
+from gdlightning.callbacks import resume_state
 from gdlightning.callbacks.modes import fitting
+from gdlightning.callbacks.replay import Replay
 from gdlightning.callbacks.stops import Stopped, Stops
+from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.errors import UserError
-from gdlightning.storage.logs import flush
+from gdlightning.storage.checkpoint import PlainCheckpoints
+from gdlightning.storage.logs import flush, log_ends
 
 EXACT = "exact"
-"""Where a checkpoint holds what is needed to go on with the same bits."""
+"""Key of what a checkpoint holds beyond Lightning's own state, for the same bits on resume."""
 SHARE = 100
 """Training goes on for at least this many times the length of the last save."""
 
@@ -39,6 +43,10 @@ class Checkpoints(Checkpoint):
         keep: how many of the last checkpoints are kept.
         every_seconds: between two saves, and never more often than costs a hundredth of the time.
         every_n_steps: optimizer steps between two saves, instead.
+
+    Attributes:
+        start: Called when the first step or validation of this process is about to be made.
+        at_once: Save before the first step too, since training did not continue from ``last.ckpt``.
 
     Raises:
         UserError: a number can't be meant.
@@ -66,6 +74,8 @@ class Checkpoints(Checkpoint):
         self.folder, self.stops, self.monitor, self.mode, self.keep = (
             folder, stops, monitor, mode, keep)  # fmt: skip
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps
+        self.start: Callable[[L.Trainer], None] = lambda trainer: None
+        self.at_once = False
         self.best_score: float | None = None
         self.best_path = ""
         self._due = ""
@@ -78,40 +88,75 @@ class Checkpoints(Checkpoint):
     # Between two steps
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Be asked by the loader before each batch, and go on from what was loaded."""
+        """Take part between two batches, and before a validation."""
         self._saved = (time.monotonic(), 0.0, trainer.global_step)
-        # Lightning has asked for the loaders to count the steps, before it knew their states.
-        trainer.fit_loop._load_combined_loader_states()
-        for loader in train_loaders(trainer):
-            if hasattr(loader, "between"):
-                loader.between = self._between(trainer)
-                break
+        loop: Any = trainer.fit_loop.epoch_loop
+        loop.between = functools.partial(self._between, trainer)
+        loop.val_loop.before = functools.partial(self._before, trainer, pl_module)
+
+    def restore(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Restore what Lightning does not, and check that all state can be saved.
+
+        Raises:
+            UserError: Some state that a resume needs cannot be stored.
+        """
+        loader = trainer.fit_loop._combined_loader
+        if trainer.is_global_zero and isinstance(loader, ResumableLoader):
+            for what in not_exact(loader.flattened):
+                print(f"Note: After a resume, {what}", file=sys.stderr)
         if self._loaded is not None:
+            self._continue(trainer, module, self._loaded)
+        writer = trainer.strategy.checkpoint_io
+        if isinstance(writer, PlainCheckpoints):
+            writer.check(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
+
+    def _continue(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, loaded: dict[str, Any]
+    ) -> None:
+        own = loaded["ranks"][trainer.global_rank]
+        trainer.fit_loop._last_train_dl_reload_epoch = own["reloaded"]
+        loader = trainer.fit_loop._combined_loader
+        if isinstance(loader, ResumableLoader) and own["loader"] is not None:
+            loader.resume(own["loader"], trainer.fit_loop._data_fetcher)
+        resume_state.set_modes(pl_module, own["modes"])
+        resume_state.set_gradients(pl_module, own["gradients"])
+        resume_state.set_metric_states(pl_module, own["metrics"])
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in loaded["logged"].items()})
+        self._random = own["random"]
+        self._apply_random(trainer, keep=True)
+
+    def _between(self, trainer: L.Trainer) -> None:
+        """Save, and stop, if it is time; a step is done and nothing of the next has begun.
+
+        Raises:
+            Stopped: A stop was asked for.
+        """
+        self._apply_random(trainer)
+        self.start(trainer)
+        if trainer.fit_loop.epoch_loop._should_accumulate():
+            return
+        reason = self.stops.reason(trainer)
+        self._is_between = True
+        if self._due:
+            self._save_best(trainer)
+        if reason is not None or self.at_once or self._is_due(trainer):
+            self.at_once = False
+            self.save(trainer)
+        self._is_between = False
+        if reason is not None:
+            raise Stopped(reason)
+
+    def _before(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Keep what a stop in the middle of a validation saves: the state before it."""
+        self._apply_random(trainer)
+        self.start(trainer)
+        if self._loaded is not None:  # stopped in this validation: no batch was trained since
             own = self._loaded["ranks"][trainer.global_rank]
-            exact.set_metric_states(pl_module, own["metrics"])
-            trainer.callback_metrics.update(
-                {k: torch.tensor(v) for k, v in self._loaded["logged"].items()}
-            )
-            self._random = own["random"]
-            self._apply_random()
-            self._random = own["random"]  # once more, after what else happens before a batch
-
-    def _between(self, trainer: L.Trainer) -> Callable[[], None]:
-        def between() -> None:
-            self._apply_random()
-            if trainer.fit_loop.epoch_loop._should_accumulate():
-                return
-            reason = self.stops.reason(trainer)
-            self._is_between = True
-            if self._due:
-                self._save_best(trainer)
-            if reason is not None or self._is_due(trainer):
-                self.save(trainer)
-            self._is_between = False
-            if reason is not None:
-                raise Stopped(reason)
-
-        return between
+            resume_state.log_again(trainer, module, own["logs"])
+            if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+                self._loaded = None  # else the next batch begins the means again, and adds these
+        flush(trainer.loggers)
+        self._before_validation = self._own_state(trainer, module)
 
     def on_train_batch_end(
         self,
@@ -123,18 +168,8 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Add the running means of the epoch's part before a resume."""
         if self._loaded is not None:
-            exact.add_means(trainer, self._loaded["ranks"][trainer.global_rank]["logs"])
+            resume_state.add_means(trainer, self._loaded["ranks"][trainer.global_rank]["logs"])
             self._loaded = None
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep what a stop in the middle of validation must save: the state before it."""
-        if fitting(trainer):
-            self._apply_random()
-            if self._loaded is not None:  # stopped in this validation: no batch was trained since
-                own = self._loaded["ranks"][trainer.global_rank]
-                exact.log_again(trainer, pl_module, own["logs"])
-                self._loaded = None
-            self._before_validation = self._own_state(trainer, pl_module)
 
     def on_validation_batch_start(
         self,
@@ -149,7 +184,9 @@ class Checkpoints(Checkpoint):
         Raises:
             Stopped: a stop was asked for.
         """
-        if fitting(trainer) and (reason := self.stops.reason(trainer)) is not None:
+        if not fitting(trainer) or self._replays_window(trainer):
+            return
+        if (reason := self.stops.reason(trainer)) is not None:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, WeightAveraging) and callback._average_model is not None:
                     callback._swap_models(pl_module)  # back: it validates with the mean weights
@@ -169,12 +206,20 @@ class Checkpoints(Checkpoint):
         if self.best_score is None or sign * score < sign * self.best_score:
             self.best_score = score
             self._due = f"best-epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
+            if trainer.fit_loop.epoch_loop._should_accumulate():
+                self._save_best(trainer)  # the weights change before the next call of _between
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end."""
         if self._due:
             self._save_best(trainer)
         self.save(trainer)
+
+    def _replays_window(self, trainer: L.Trainer) -> bool:
+        """Return whether a step that evaluates the loss again is only partly accumulated."""
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        replays = any(isinstance(callback, Replay) for callback in callbacks)
+        return replays and trainer.fit_loop.epoch_loop._should_accumulate()
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         when, took, step = self._saved
@@ -208,7 +253,9 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best so far."""
-        self.best_score, self.best_path = state_dict["best_score"], state_dict["best_path"]
+        path = state_dict["best_path"]  # the folder may have another name by now
+        self.best_path = str(self.folder / Path(path).name) if path else ""
+        self.best_score = state_dict["best_score"]
         self._due = state_dict["due"]
 
     def on_save_checkpoint(
@@ -217,7 +264,7 @@ class Checkpoints(Checkpoint):
         """Add what Lightning leaves out, and set its counters so that it goes on from here."""
         own = self._before_validation or self._own_state(trainer, pl_module)
         logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        checkpoint[EXACT] = {"ranks": exact.each_rank(own), "logged": logged}
+        checkpoint[EXACT] = {"ranks": resume_state.each_rank(own), "logged": logged}
         loop: Any = trainer.fit_loop.epoch_loop
         states = checkpoint["loops"]["fit_loop"]
         if self._before_validation is not None:
@@ -238,13 +285,50 @@ class Checkpoints(Checkpoint):
         self._loaded = checkpoint.get(EXACT)
 
     def _own_state(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
+        loader = trainer.fit_loop._combined_loader
+        accumulating = trainer.fit_loop.epoch_loop._should_accumulate()
         return {
-            "random": exact.random_state(),
-            "metrics": exact.metric_states(module),
-            "logs": exact.logs(trainer, module),
+            "random": resume_state.random_states(trainer),
+            "loader": loader.state() if isinstance(loader, ResumableLoader) else None,
+            "reloaded": trainer.fit_loop._last_train_dl_reload_epoch,
+            "modes": resume_state.modes(module),
+            "gradients": resume_state.gradients(module) if accumulating else {},
+            "metrics": resume_state.metric_states(module),
+            "logs": resume_state.logs(trainer, module),
+            "log_ends": (
+                log_ends(self.folder.parent, trainer.loggers) if trainer.is_global_zero else {}
+            ),
         }
 
-    def _apply_random(self) -> None:
-        if self._random is not None:
-            exact.set_random_state(self._random)
+    def _apply_random(self, trainer: L.Trainer, keep: bool = False) -> None:
+        """Set the random states that were loaded.
+
+        Args:
+            trainer: of the run.
+            keep: Set them once more before the next batch, after what else happens until then.
+        """
+        if self._random is None:
+            return
+        unmatched = resume_state.set_random_states(trainer, self._random)
+        if not keep:
             self._random = None
+            for path in unmatched[:3]:
+                print(
+                    f"Note: the state of the random generator {path} could not be restored; its "
+                    "numbers differ from those of a run that was not interrupted.",
+                    file=sys.stderr,
+                )
+
+
+class Restore(L.Callback):
+    """Lets checkpoints restore their part of the state before other callbacks begin.
+
+    Lightning calls ``Checkpoints`` itself, as every checkpoint callback, after all others.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Restore."""
+        self.checkpoints.restore(trainer, pl_module)

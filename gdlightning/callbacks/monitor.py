@@ -68,7 +68,7 @@ class Monitor(L.Callback):
         self.record = Record()
         self.optimization: Optimization | None = None
         self._next, self._last = 0, -1
-        self.on, self._awaited = False, 0
+        self.on, self._awaited, self._begins = False, 0, False
         self._loader: Any = None
         self._indexed: Any = None
         self._step_loss: Tensor | None = None
@@ -87,9 +87,7 @@ class Monitor(L.Callback):
         self.on = self.every != 0 and measurable(trainer, pl_module, self.optimization)
         self._step_loss, self._awaited, self._last = None, 0, trainer.global_step
         self.on_train_epoch_start(trainer, pl_module)
-        if self.on and trainer.global_step == 0 and trainer.is_global_zero:
-            start = head(trainer, pl_module, self.optimization)
-            self.note(trainer, {"step": 0, "start": start})
+        self._begins = self.on and trainer.global_step == 0 and trainer.is_global_zero
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Look up once who tells the weight of a batch and its examples."""
@@ -102,6 +100,10 @@ class Monitor(L.Callback):
         """Keep the batches of a step that is to be measured, and the random state before it."""
         if not self.on:
             return
+        if self._begins:  # not earlier: a run that is resumed at step 0 has an old file until now
+            self._begins = False
+            start = head(trainer, pl_module, self.optimization)
+            self.note(trainer, {"step": 0, "start": start})
         self._awaited += 1
         if trainer.global_step >= self._next and self._measured is None:
             self._measured = Measurement(random_state())

@@ -1,83 +1,66 @@
-"""Reasons to stop before the end: signals and a time limit."""
+"""Reasons to stop before the end: signals, a time limit, a number of steps."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import signal
-import sys
-import threading
 import time
-from types import FrameType
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as L
 import torch
 
+from gdlightning.callbacks.modes import fitting
 from gdlightning.errors import UserError
+from gdlightning.signals import SIGNALS, Phase, Stopped, stop_signals
 
-SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
-CODES = {"SIGINT": 130}
-REQUEUE = 75
-"""Exit code of a training that was stopped and saved, EX_TEMPFAIL: start it again to go on."""
+__all__ = ["Stopped", "Stops", "StopsUnsaved", "seconds_of"]
 
-
-class Stopped(BaseException):
-    """Training has stopped and saved; no error, but nothing may go on after it.
-
-    Attributes:
-        reason: the name of the signal, or ``max_time``.
-        saved: whether a checkpoint was written.
-    """
-
-    def __init__(self, reason: str, saved: bool = True) -> None:
-        super().__init__(reason)
-        self.reason, self.saved = reason, saved
-
-    @property
-    def code(self) -> int:
-        """The exit code, for people (130 after an interrupt) and schedulers (75: requeue)."""
-        return CODES.get(self.reason, REQUEUE)
+REASONS = ["", "stop_after", "max_time", *SIGNALS]
+"""Of several, those that different processes have, the last counts."""
 
 
 class Stops(L.Callback):
-    """Notes signals and the time limit; whoever may stop asks for the reason.
+    """Knows why to stop; who can save asks for the reason at each place where a run can resume.
 
-    The first signal asks for a stop after the current step; a second interrupt ends the process
-    at once.
+    The handlers of the signals are those of ``gdlightning.signals``: a signal that arrives before
+    the first question raises ``Stopped`` at once, because there is nothing to save yet. With
+    several processes it is noted instead, and all of them stop at the first question.
 
     Args:
-        seconds: of training after which it stops; no limit if None.
+        seconds: time after which it stops; no limit if None.
+        steps: optimizer steps of this process after which it stops; no limit if None.
+
+    Attributes:
+        begun: whether a step may have been made.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
-        self.seconds, self.began = seconds, time.monotonic()
-        self.signal: str | None = None
-        self._former: dict[int, Any] = {}
+    def __init__(self, seconds: float | None = None, steps: int | None = None) -> None:
+        self.seconds, self.steps, self.begun = seconds, steps, False
+        self._start_time = time.monotonic()
+        self._start_step: int | None = None
+        self._made = 0
+        self._several = False
 
-    def install(self) -> None:
-        """Handle the signals, in the main thread of a process."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for name in SIGNALS:
-            number = getattr(signal, name, None)
-            if number is not None:
-                former = signal.signal(number, self._note)
-                self._former.setdefault(number, former)
-
-    def remove(self) -> None:
-        """Leave the signals as they were."""
-        for number, former in self._former.items():
-            signal.signal(number, former)
-        self._former = {}
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Have the other processes, which have all been started now, take part in a stop."""
+        self._several = trainer.world_size > 1
+        if self._several and stop_signals.phase is Phase.ABORTABLE:
+            stop_signals.enter(Phase.DEFERRED)
+        launcher = trainer.strategy.launcher
+        if launcher is not None:
+            stop_signals.cleanups.append(lambda: launcher.kill(signal.SIGKILL))
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take back the signals that Lightning has just taken."""
         self._take_back(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same where there is no sanity check."""
+        """The same where there is no sanity check; count steps from here."""
         self._take_back(trainer)
+        self._start_step = trainer.global_step - self._made  # some were made before a rollback
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The same for a test."""
@@ -85,20 +68,66 @@ class Stops(L.Callback):
 
     def _take_back(self, trainer: L.Trainer) -> None:
         """Lightning would end training on SIGTERM without a save, with exit code 0."""
-        self.install()
+        stop_signals.install()
         trainer._signal_connector.received_sigterm = False
 
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Around ``Trainer.fit``: afterwards all is saved, and a signal stops at once again.
+
+        Raises:
+            Stopped: a signal arrived after the last step.
+        """
+        try:
+            yield
+        finally:
+            stop_signals.enter(Phase.DEFERRED)
+        if not self._several:
+            stop_signals.enter(Phase.ABORTABLE)
+
+    @contextlib.contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Around the file that marks a run as finished: afterwards signals are ignored."""
+        stop_signals.enter(Phase.DEFERRED)
+        yield
+        stop_signals.enter(Phase.FINISHED)
+
     def reason(self, trainer: L.Trainer) -> str | None:
-        """Why to stop now, the same on all ranks; None to go on."""
-        own = self.signal
-        if own is None and self.seconds is not None:
-            own = "max_time" if time.monotonic() - self.began > self.seconds else None
-        if trainer.world_size == 1:
-            return own
-        names = ["", "max_time", *SIGNALS]
-        number = torch.tensor(names.index(own or ""), device=trainer.strategy.root_device)
-        torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX)
-        return names[int(number)] or None
+        """Return why to stop now, the same on all ranks; None to continue."""
+        if fitting(trainer) and stop_signals.phase is not Phase.TRAINING:
+            stop_signals.enter(Phase.TRAINING)
+            self.begun = True
+        own = stop_signals.name or self._limit(trainer) or ""
+        if trainer.world_size > 1:
+            number = torch.tensor(REASONS.index(own), device=trainer.strategy.root_device)
+            torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX)
+            own = REASONS[int(number)]
+        return own or None
+
+    def _limit(self, trainer: L.Trainer) -> str | None:
+        """Return which limit is reached, if any."""
+        if self.seconds is not None and time.monotonic() - self._start_time > self.seconds:
+            return "max_time"
+        if self.steps is not None and self._start_step is not None and fitting(trainer):
+            self._made = trainer.global_step - self._start_step
+            return "stop_after" if self._made >= self.steps else None
+        return None
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Cut the sanity check short, so that training begins, and is saved and stopped.
+
+        Raises:
+            StopIteration: a stop was asked for; Lightning then ends the validation.
+        """
+        if trainer.sanity_checking and self.reason(trainer) is not None:
+            raise StopIteration
 
     def on_test_batch_start(
         self,
@@ -117,16 +146,58 @@ class Stops(L.Callback):
         if reason is not None:
             raise Stopped(reason)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        if self.signal == "SIGINT" and name == "SIGINT":
-            sys.stderr.write("\nStopped at once.\n")
-            sys.stderr.flush()
-            os._exit(CODES["SIGINT"])
-        if self.signal is None:
-            self.signal = name
-            again = "; once more to stop at once" if name == "SIGINT" else ""
-            os.write(2, f"\n{name}: finishing the step and saving{again}.\n".encode())
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Let several processes end together: launchers kill the others when one has ended."""
+        if trainer.world_size == 1 or not isinstance(exception, Stopped):
+            return
+        if stop_signals.phase is not Phase.ABORTABLE:  # all have the same reason
+            try:
+                trainer.strategy.checkpoint_io.teardown()  # waits for the checkpoint
+            finally:
+                trainer.strategy.barrier("stopped")
+        elif trainer.strategy.launcher is not None:
+            trainer.strategy.launcher.kill(signal.SIGTERM)
+
+
+class StopsUnsaved(L.Callback):
+    """Stops between two batches where nothing is saved, because checkpoints are switched off.
+
+    Args:
+        stops: reasons to stop.
+    """
+
+    def __init__(self, stops: Stops) -> None:
+        self.stops = stops
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop, if that was asked for.
+
+        Raises:
+            Stopped: a stop was asked for.
+        """
+        reason = self.stops.reason(trainer)
+        if reason is not None:
+            raise Stopped(reason, saved=False)
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """The same within a validation.
+
+        Raises:
+            Stopped: a stop was asked for.
+        """
+        if fitting(trainer):
+            self.on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

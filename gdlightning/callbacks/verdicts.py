@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -15,6 +16,7 @@ from gdlightning.callbacks.watch import boards
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
+from gdlightning.signals import stop_signals
 
 FIRST, GROWTH = 100, 1.5
 """Steps before the first look, and by what factor the steps grow from look to look."""
@@ -36,11 +38,12 @@ class Verdicts(L.Callback):
         self.monitor = monitor
         self.told: set[str] = set()
         self._next = FIRST
+        self._unread: Path | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A resumed training goes on with what its run knows."""
+        """Let a resumed run continue with what was measured before."""
         if trainer.global_step and self.monitor.folder is not None:
-            self.monitor.record = Record.read(self.monitor.folder)
+            self._unread = self.monitor.folder
             self._next = int(GROWTH * trainer.global_step)
 
     def on_train_batch_end(
@@ -53,7 +56,7 @@ class Verdicts(L.Callback):
     ) -> None:
         """Look from time to time, and tell new faults."""
         step = trainer.global_step
-        if step < self._next:
+        if step < self._next or stop_signals.name is not None:  # which must not wait
             return
         self._next = int(GROWTH * step) + 1
         if trainer.is_global_zero and self.monitor.on:
@@ -66,6 +69,9 @@ class Verdicts(L.Callback):
     def _found(self) -> list[Verdict]:
         """The verdicts; a training must not end because one can't be had."""
         try:
+            if self._unread is not None:  # not earlier: the file is cut before the first step
+                self.monitor.record = Record.read(self._unread)
+                self._unread = None
             return diagnose(self.monitor.record)
         except Exception as error:
             warnings.warn(f"No verdicts: {type(error).__name__}: {error}", stacklevel=2)

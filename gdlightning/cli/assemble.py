@@ -16,7 +16,6 @@ from gdlightning.cli.config import Config
 from gdlightning.cli.limits import check_net, check_path
 from gdlightning.cli.sources import shown
 from gdlightning.data.module import DataModule
-from gdlightning.data.replayed import make_resumable
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
 
@@ -69,9 +68,6 @@ def assemble(config: Config) -> Training:
     optimization.check(module)
     agreement.check(config, module, data, optimization.schedule)
     optimization.attach(module)
-    for owner in (module, data):
-        if owner is not None and not isinstance(owner, DataModule):
-            make_resumable(owner)
     return Training(config, module, data, optimization)
 
 

@@ -9,42 +9,88 @@ from typing import Any
 import lightning.pytorch as L
 from torch import Tensor
 
-from gdlightning.cli.folder import number
+from gdlightning.cli.expand import expand
+from gdlightning.cli.folder import versions
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.storage.checkpoint import KEY, candidates, read
+from gdlightning.storage.checkpoint import KEY, DamagedCheckpointError, candidates, read
 from gdlightning.storage.weights import SUFFIX, read_weights
 
 
 def find_checkpoint(where: str) -> Path:
-    """The checkpoint file of a path: a file, a run folder, or the folder of a run's versions.
+    """Find the checkpoint file of a path: a file, a run folder, or the folder of its versions.
 
     Of a run it is the newest one that is whole; damaged ones are named.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or none that can be read.
     """
-    path = Path(where)
+    path = Path(expand(where, "The path"))
     if path.is_file():
         return path
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"There is no run or checkpoint {where}.{did_you_mean(where, near)}")
-    for folder in (path, *sorted(path.glob("version_*"), key=number, reverse=True)):
-        found = newest_whole(folder / "checkpoints")
+    for folder in (path, *versions(path)):
+        found = newest_whole(folder / "checkpoints", to_resume=False)
         if found is not None:
             return found
     raise UserError(f"{where} holds no whole checkpoint (looked for checkpoints/*.ckpt).")
 
 
-def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint in a folder that is whole and can be read; others are named."""
-    for path in candidates(folder):
+def newest_whole(folder: Path, to_resume: bool = True) -> Path | None:
+    """Find the newest checkpoint in a folder that is whole; damaged ones are named.
+
+    One that may be good but cannot be read now, such as after an I/O error, is never passed over:
+    a run that resumes from an older one would overwrite it.
+
+    Args:
+        folder: of a run's checkpoints.
+        to_resume: whether it must hold the state of the run, not its weights alone.
+
+    Returns:
+        The file; None only where there is no checkpoint at all.
+
+    Raises:
+        UserError: all are damaged, or the newest that may be good cannot be read now.
+    """
+    found = candidates(folder)
+    for position, path in enumerate(found):
         try:
-            record_of(read(path), path)
+            content = read(path)
+            record_of(content, path)
+            if to_resume:
+                check_resumable(content, path)
             return path
-        except UserError as error:
+        except DamagedCheckpointError as error:
             print(f"Passing over {path}: {error}", file=sys.stderr)
-    return None
+        except UserError as error:
+            older = found[position + 1 : position + 2]
+            if not older:
+                raise
+            flag = "--resume " if to_resume else ""
+            raise type(error)(
+                f"{error}\nTo use the checkpoint before it all the same, name it: {flag}{older[0]}"
+            ) from error
+    if not found:
+        return None
+    raise UserError(
+        f"None of the {len(found)} checkpoints in {folder} can be used; they were left as they are."
+        "\nPut a good copy there, or start a new run."
+    )
+
+
+def check_resumable(content: dict[str, Any], path: Path) -> None:
+    """Refuse a checkpoint of weights alone.
+
+    Raises:
+        DamagedCheckpointError: it lacks the state of the optimizer or of the loops.
+    """
+    whole = {"optimizer_states", "loops"} <= set(content)
+    if not whole or not isinstance(content.get("global_step"), int):
+        raise DamagedCheckpointError(
+            f"{path} holds weights alone, not the state of a run.\n"
+            "Start from them with --init_from."
+        )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -57,14 +103,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def record_of(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Config, sizes and preprocessing in a checkpoint.
+    """Return config, sizes and preprocessing in a checkpoint.
 
     Raises:
-        UserError: it was not written by gdlightning.
+        DamagedCheckpointError: it was not written by gdlightning.
     """
     record = checkpoint.get(KEY)
     if not isinstance(record, dict) or not {"config", "sizes", "fitted"} <= set(record):
-        raise UserError(f"{path} was not written by gdl fit: it holds no config.")
+        raise DamagedCheckpointError(f"{path} was not written by gdl fit: it holds no config.")
     return record
 
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from gdlightning.cli import profiles
 from gdlightning.cli.compositions import compose
+from gdlightning.cli.expand import expand
 from gdlightning.cli.glance import check_glance, is_auto
 from gdlightning.cli.light import import_lightning
 from gdlightning.cli.limits import check_general
-from gdlightning.cli.parse import at, parse, put
+from gdlightning.cli.parse import at, parse, placed, put
 from gdlightning.cli.sources import (
     FIXED,
     NAMED,
@@ -32,6 +33,8 @@ VERSION = 1
 SYNONYMS = {"learning_rate": "lr", "wd": "weight_decay", "epochs": "max_epochs",
             "steps": "max_steps", "gpus": "devices", "amp": "precision"}  # fmt: skip
 DEFAULTS = {"optimizer": "adamw", "schedule": "constant", "clip": "none"}
+PATHS = ("run_root", "init_from", "resume")
+"""General options that are paths."""
 SWITCHES = {"debug", "help", "h", "print_config"}
 
 
@@ -48,9 +51,11 @@ class General:
         loggers: any of tensorboard, csv, wandb, mlflow.
         init_from: a checkpoint or .safetensors file whose weights the model starts from.
         threads: CPU threads of torch; its own choice if not given.
-        resume: auto goes on with the newest unfinished run of this config, or starts a new one;
-            a run folder goes on with that one.
-        resume_changed: go on with the run that ``resume`` names although its options differ.
+        resume: auto resumes the newest unfinished run of this config, or starts a new one; a run
+            folder resumes that run from its newest checkpoint, a checkpoint file from that one.
+        resume_changed: resume the run that ``resume`` names although its options differ.
+        overwrite: replace the newest version of this name instead of adding one; the former run is
+            kept as version_N.replaced until the new one ends and has saved a checkpoint.
         profile: full shows all that a training does; fast leaves out loggers, bar, guard and
             training metrics, each of which can be given by itself.
         compile: compile net and, on a GPU, optimizer with torch.compile; what it costs and gains
@@ -58,6 +63,11 @@ class General:
         recompute: shell patterns of parts of the model, such as net.blocks.*, whose activations are
             computed again in the backward pass instead of kept (activation checkpointing).
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
+        check_resume: Check that this training resumes exactly: train so many optimizer steps, save,
+            restore in a new process, train on, and compare all bits with a run that was not
+            interrupted. Nothing else is trained.
+        stop_after: stop and save after this number of optimizer steps of this process; a resumed
+            run makes as many more.
         callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
             {name, options}.
     """
@@ -72,10 +82,13 @@ class General:
     threads: int | None = None
     resume: str | None = None
     resume_changed: bool = False
+    overwrite: bool = False
     profile: Literal["full", "fast"] = "full"
     compile: bool = False
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
+    check_resume: int | None = None
+    stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 
 
@@ -141,6 +154,10 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
         merged, note = settle(merged)
     config = check(merged)
     config.note = note
+    for key in PATHS:
+        if config.values[key] is not None:
+            with placed(merged.get(key)):
+                config.values[key] = expand(config.values[key], key)
     return config, found
 
 
@@ -294,16 +311,12 @@ def _check_version(merged: Mapping[str, Setting]) -> None:
 
 
 def _import(merged: Mapping[str, Setting]) -> None:
-    import importlib
+    from gdlightning.discovery import import_module
 
     setting = merged.get("imports")
     if setting is None:
         return
     wanted = setting.value if isinstance(setting.value, list) else str(setting.value).split(",")
     for module in wanted:
-        try:
-            importlib.import_module(str(module))
-        except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
-            raise at(
-                UserError(f"imports: {module} can't be imported: {error}."), setting
-            ) from error
+        with placed(setting):
+            import_module(str(module), f"imports: {module}")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdlightning.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from gdlightning.diagnostics.record import Damage
 
 
 def main(argv: list[str]) -> int:
@@ -29,16 +34,15 @@ def main(argv: list[str]) -> int:
     from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
     from gdlightning.diagnostics.record import CURVATURE, Record
 
-    folder = run_folder(Path(given.run))
+    folder = run_folder(given.run)
     if given.curvature:
         _curvature(folder, folder / CURVATURE)
     record = Record.read(folder)
+    if record.empty:
+        raise UserError(_nothing(folder, record.damage))
+    if record.damage.count:
+        print(f"Note: left out {record.damage}.", file=sys.stderr)
     verdicts = diagnose(record)
-    if not verdicts:
-        raise UserError(
-            f"{folder} holds no measurements (instruments.jsonl).\n"
-            "Train with the monitor on: leave monitor.every out, and profile: full."
-        )
     if given.png:
         from gdlightning.diagnostics.picture import draw
 
@@ -48,8 +52,17 @@ def main(argv: list[str]) -> int:
         print(as_json(verdicts))
         return 0
     print(f"{folder}: {len(record.losses):,} of {record.planned:,} steps\n")
-    print(as_text(verdicts))
+    print(as_text(verdicts) or "Nothing is found so far; most findings need some 50 steps.")
     return 0
+
+
+def _nothing(folder: Path, damage: Damage) -> str:
+    if damage.count:
+        return f"{folder}: nothing can be read: {damage}.\nResume or repeat the run."
+    return (
+        f"{folder} holds no measurements (instruments.jsonl).\n"
+        "Train with the monitor on: leave monitor.every out, and profile: full."
+    )
 
 
 def _curvature(folder: Path, output: Path) -> None:
@@ -63,18 +76,17 @@ def _curvature(folder: Path, output: Path) -> None:
         curvature([str(folder), "--output", str(output), "--bottom", "1", "--top", "1"])
 
 
-def run_folder(path: Path) -> Path:
-    """A run's folder, or the newest of the versions in it.
+def run_folder(where: str) -> Path:
+    """Return a run's folder by a path to it, to a file in it, or to the folder of its versions.
 
     Raises:
         UserError: there is none.
     """
-    from gdlightning.cli.folder import number
+    from gdlightning.cli.expand import expand
+    from gdlightning.cli.folder import run_of, versions
 
-    if path.is_file():
-        path = path.parent.parent if path.suffix == ".ckpt" else path.parent
+    path = run_of(Path(expand(where, "The run")))
     if not path.is_dir():
         near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
-    versions = sorted(path.glob("version_*"), key=number)
-    return versions[-1] if versions else path
+    return next(iter(versions(path)), path)

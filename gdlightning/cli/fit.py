@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
+from gdlightning.cli.expand import expand
+from gdlightning.cli.folder import CONFIG, named_run, remove_run, settle, to_yaml
 from gdlightning.cli.parse import located
 from gdlightning.errors import UserError
+from gdlightning.signals import Phase, Stopped, stop_signals
 
 if TYPE_CHECKING:
-    from gdlightning.callbacks.stops import Stopped
+    from gdlightning.callbacks.stops import Stops
+    from gdlightning.cli.resume import Run
 
 
 def main(argv: list[str]) -> int:
@@ -27,11 +32,13 @@ def main(argv: list[str]) -> int:
         return show(argv)
     config, switches = load(_with_own_config(argv))
     if switches.get("print_config"):
-        from gdlightning.cli.folder import to_yaml
-
         print(to_yaml(config.values), end="")
         return 0
     try:
+        if config.values["check_resume"] is not None:
+            from gdlightning.cli.check_resume import check_resume
+
+            return check_resume(config, config.values["check_resume"])
         fit(config)
     except UserError as error:
         raise located(error, config.given) from error
@@ -39,16 +46,20 @@ def main(argv: list[str]) -> int:
 
 
 def _with_own_config(argv: list[str]) -> list[str]:
-    """``gdl fit --resume RUN`` alone reads the config of that run."""
+    """Read the run's own config for ``gdl fit --resume RUN`` alone.
+
+    Raises:
+        UserError: there is no such run.
+    """
     given = [a.partition("=")[0] for a in argv]
     if "--resume" not in given or "--config" in given or "--model" in given:
         return argv
     position = given.index("--resume")
     where = argv[position].partition("=")[2] or "".join(argv[position + 1 : position + 2])
-    folder = Path(where).parent.parent if where.endswith(".ckpt") else Path(where)
-    if where == "auto" or not (folder / "config.yaml").is_file():
+    if where == "auto" or not where or where.startswith("--"):
         return argv
-    return ["--config", str(folder / "config.yaml"), *argv]
+    folder = named_run(Path(expand(where, "resume")))
+    return ["--config", str(folder / CONFIG), *argv]
 
 
 def fit(config: Config) -> Path:
@@ -58,9 +69,10 @@ def fit(config: Config) -> Path:
         UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
         SystemExit: training was stopped and saved; its code tells a scheduler to start it again.
     """
-    from gdlightning.callbacks.stops import Stopped, Stops, seconds_of
+    from gdlightning.callbacks.stops import Stops, seconds_of
     from gdlightning.cli import trainer as trainers
     from gdlightning.cli.assemble import assemble
+    from gdlightning.cli.disk import disk_errors
     from gdlightning.cli.resume import open_run
     from gdlightning.cli.train import train
 
@@ -72,23 +84,40 @@ def fit(config: Config) -> Path:
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
     trainers.check(training)
-    stops = Stops(limit)
+    stops = Stops(limit, config.values["stop_after"])
+    stop_signals.enter(Phase.DEFERRED)  # a folder that is made is known below
     with open_run(config, trainers.first_rank()) as run:
-        stops.install()
+        discard = functools.partial(_discard, run, stops)
+        stop_signals.cleanups.append(discard)
         try:
-            train(training, run, stops)
+            stop_signals.enter(Phase.ABORTABLE)
+            with disk_errors(run.folder):
+                train(training, run, stops)
         except Stopped as stop:
+            discard()
             _say_stopped(stop, run.folder)
             raise SystemExit(stop.code) from None
-        finally:
-            stops.remove()
+        stop_signals.enter(Phase.FINISHED)
         return run.folder
+
+
+def _discard(run: Run, stops: Stops) -> None:
+    """Remove the folder of a new run that has not made a step."""
+    from gdlightning.cli.trainer import first_rank
+
+    if first_rank() and not stops.begun:
+        remove_run(run.made)
+        if run.replaced is not None:
+            settle(run.folder, run.replaced)
 
 
 def _say_stopped(stop: Stopped, folder: Path) -> None:
     from gdlightning.cli.trainer import first_rank
 
     if not first_rank():
+        return
+    if not folder.is_dir():
+        print(f"Stopped by {stop.reason} before the first step; nothing was written.")
         return
     saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
     print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")

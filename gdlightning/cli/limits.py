@@ -53,23 +53,32 @@ def check_general(values: Mapping[str, Any]) -> None:
     threads = values["threads"]
     if threads is not None and not 1 <= threads <= 4096:
         raise UserError(f"threads is {threads}; write a number from 1 to 4096.")
+    steps = values["stop_after"]
+    if steps is not None and steps < 1:
+        raise UserError(f"stop_after is {steps}; write 1 or more.")
     root = values["run_root"]
     if not root.strip() or "\0" in root:
         raise UserError(f"run_root is {root!r}; write a folder, such as runs.")
+    if values["overwrite"] and values["resume"] is not None:
+        raise UserError(
+            f"overwrite is true and resume is {values['resume']}: one replaces a run, the other "
+            "continues it.\nLeave one of them out."
+        )
 
 
 def _check_name(name: str) -> None:
     """A run's folder lies in the run root, never beside or above it.
 
     Raises:
-        UserError: the name has a slash, a control character, is empty, ``.``, ``..`` or too long.
+        UserError: the name has a slash, ``$`` or a control character, begins with ``~``, is empty,
+            ``.``, ``..`` or too long.
     """
     odd = any(unicodedata.category(c) in ("Cc", "Cs") for c in name)
-    inside = name.strip() and name not in (".", "..") and not set(name) & set("/\\")
-    if odd or not inside or len(name.encode("utf-8", "replace")) > LONGEST:
+    inside = name.strip() and name not in (".", "..") and not set(name) & set("/\\$")
+    if odd or not inside or name.startswith("~") or len(name.encode("utf-8", "replace")) > LONGEST:
         raise UserError(
-            f"name is {name!r}; write the name of one folder in run_root, without slashes, at most "
-            f"{LONGEST} bytes."
+            f"name is {name!r}; write the name of one folder in run_root, at most {LONGEST} bytes, "
+            "without slashes, $ or a leading ~.\nTo group runs, choose another --run_root."
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import textwrap
 from typing import Any
 
 from gdlightning.cli.atlas import SORTS, chosen, listing, page
+from gdlightning.discovery import import_module
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.optimizers.atlas import measured
 from gdlightning.optimizers.entry import CLAUSES, NEEDS, Entry
@@ -172,7 +172,4 @@ def _default(value: Any, required: bool) -> Any:
 
 def _import(modules: list[str]) -> None:
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except (ImportError, TypeError, ValueError) as error:
-            raise UserError(f"--imports: {module} can't be imported: {error}.") from error
+        import_module(module, f"--imports: {module}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 
+from gdlightning.discovery import import_module
 from gdlightning.errors import UserError
 from gdlightning.optimizers.entry import CLAUSES
 
@@ -24,10 +24,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--imports", action="append", default=[], help="a module to import first")
     given = parser.parse_args(argv)
     for module in given.imports:
-        try:
-            importlib.import_module(module)
-        except (ImportError, TypeError, ValueError) as error:
-            raise UserError(f"--imports: {module} can't be imported: {error}.") from error
+        import_module(module, f"--imports: {module}")
     from gdlightning.contract.ranks import two_ranks
     from gdlightning.contract.record import examine
     from gdlightning.contract.trial import quiet

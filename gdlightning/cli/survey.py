@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_of
+from gdlightning.cli.folder import run_of
 from gdlightning.cli.restore import batches, restore
 from gdlightning.errors import UserError
 from gdlightning.landscape import planes
@@ -35,7 +36,7 @@ def survey(given: argparse.Namespace) -> tuple[Surface, Path, Path]:
         UserError: there is no checkpoint or no data, or the plane can't be had.
     """
     path = find_checkpoint(given.run)
-    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    run = run_of(path)
     content = read_checkpoint(path)
     module, data = restore(str(path))
     module.to(_device(given.device))

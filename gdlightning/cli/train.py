@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -18,49 +19,64 @@ from gdlightning.cli.assemble import Training, assemble
 from gdlightning.cli.checkpoint import newest_whole, read_checkpoint, record_of
 from gdlightning.cli.folder import FINISHED, remove_run, to_yaml
 from gdlightning.cli.resume import Run, check_data
+from gdlightning.cli.resume_changes import changed_options, check_parts
+from gdlightning.cli.run_start import RunStart
 from gdlightning.data.module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
-from gdlightning.errors import StorageError, UserError
-from gdlightning.storage.logs import trim
-from gdlightning.storage.write import remove_leftovers, write_json, write_text
+from gdlightning.errors import UserError
+from gdlightning.storage.write import write_json, write_text
 
 
 def train(training: Training, run: Run, stops: Stops) -> None:
     """Fit and test, going back to the last good checkpoint where the guard asks for it.
 
     Raises:
-        UserError: the data is not that of the run, the disk is full, training diverged, or what
-            Lightning finds wrong; a run that was never saved leaves nothing behind.
+        UserError: the data is not that of the run, training diverged, or what Lightning finds
+            wrong; a run that was never saved leaves nothing behind.
+        OSError: the disk is full, or the like.
         Stopped: a stop was asked for.
     """
-    logged = _prepare(training, run)
+    start, logged = _prepare(training, run, run.checkpoint)
     checkpoint = run.checkpoint
     while True:
         try:
-            trainer = trainers.build(training, run, stops)
-            trainer.fit(
-                training.module,
-                datamodule=training.data,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
+            trainer = trainers.build(training, run, stops, start)
+            with stops.training():
+                trainer.fit(
+                    training.module,
+                    datamodule=training.data,
+                    ckpt_path=checkpoint,
+                    weights_only=True,
+                )
+            start(trainer)  # where nothing was left to train
             break
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
-            training = _rolled_back(training, run, checkpoint, event)
+            training = _rolled_back(training, checkpoint, event)
+            start = replace(start, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
+            start.undo()
             own = isinstance(error, UserError)
             refused = type(error) is UserError or not own
             if refused and not list(run.folder.glob("checkpoints/*.ckpt")):
-                remove_run(run.folder)
+                remove_run(run.made)
             if own:
                 raise
             raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
-        except OSError as error:  # of loggers, on a full disk
-            raise StorageError(
-                f"{error.filename or run.folder}: {error.strerror or error}."
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            start.undo()
+            if not run.resumed or start.began:
+                raise
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"resume: {run.folder} cannot be continued with this config and data: "
+                f"{type(error).__name__}: {first}\nIts folder is unchanged. Add --debug to see "
+                "where this comes from."
             ) from error
+        except BaseException:
+            start.undo()
+            raise
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
         test = trainer.test(training.module, datamodule=training.data, verbose=False)
@@ -68,42 +84,54 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     if trainer.is_global_zero:
         verdicts = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
-        write_json(run.folder / FINISHED, metrics)
+        with stops.finishing():
+            write_json(run.folder / FINISHED, metrics)
         _report(run.folder, trainer.global_step, metrics, verdicts)
 
 
-def _prepare(training: Training, run: Run) -> dict[str, float]:
-    """Write the config, or bring a resumed run's folder to its checkpoint.
+def _prepare(
+    training: Training, run: Run, checkpoint: Path | None
+) -> tuple[RunStart, dict[str, float]]:
+    """Write a new run's config, or check that a checkpoint can be continued from.
 
     Returns:
-        The metrics of a resumed run so far; all of them, if it had come to its end.
+        What is done when the first step is about to be made, and the metrics of a resumed run so
+        far; all of them, if it had come to its end.
+
+    Raises:
+        UserError: Data, model or optimizer are not those of the checkpoint.
     """
-    step, logged = 0, {}
-    if run.checkpoint is not None:
-        content = read_checkpoint(run.checkpoint)
-        check_data(record_of(content, run.checkpoint), trainers.record(training), run.folder)
+    config, logged, changes, step = to_yaml(training.config.values), {}, None, 0
+    if checkpoint is not None:
+        content = read_checkpoint(checkpoint)
+        record = record_of(content, checkpoint)
+        check_data(record, trainers.record(training), run.folder)
+        check_parts(record, content, training)
+        changes = changed_options(record, training)
         step, logged = content["global_step"], content.get(EXACT, {}).get("logged", {})
-    if not trainers.first_rank():
-        return logged
-    if run.resumed:
-        remove_leftovers(run.folder)
-        remove_leftovers(run.folder / "checkpoints")
-        (run.folder / FINISHED).unlink(missing_ok=True)
-        trim(run.folder, step)
-        print(f"Going on with {run.folder} from step {step:,}.")
-    write_text(run.folder / "config.yaml", to_yaml(training.config.values))
-    return logged
+    if trainers.first_rank() and run.resumed:
+        print(f"Resuming {run.folder} from step {step:,}.")
+    elif trainers.first_rank():
+        write_text(run.folder / "config.yaml", config)
+    start = RunStart(run, config, trainers.hyper_parameters(training), _log_ends(checkpoint))
+    return (replace(start, changes=changes) if changes else start), logged
 
 
-def _rolled_back(
-    training: Training, run: Run, checkpoint: Path | None, event: Rollback
-) -> Training:
+def _log_ends(checkpoint: Path | None) -> dict[str, int]:
+    """Return where the logs ended when a checkpoint was written; empty for the start of a run."""
+    if checkpoint is None:
+        return {}
+    ranks = read_checkpoint(checkpoint).get(EXACT, {}).get("ranks", [{}])
+    ends: dict[str, int] = ranks[0].get("log_ends", {})
+    return ends
+
+
+def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -> Training:
     """The training afresh, to go on from a checkpoint with one rollback more."""
     guard = training.optimization.guard
     again = assemble(training.config)
     again.rollbacks = (guard.rollbacks if guard else 0) + 1
     if trainers.first_rank():
-        trim(run.folder, read_checkpoint(checkpoint)["global_step"] if checkpoint else 0)
         print(
             f"\n{event}\nRollback {again.rollbacks}: going back to {checkpoint or 'the start'} "
             "with a smaller learning rate and another order of the data.",

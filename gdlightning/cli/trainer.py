@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, WeightAveraging
+from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
-from gdlightning.callbacks.checkpoints import Checkpoints
+from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.record import Record
-from gdlightning.callbacks.stops import Stops
+from gdlightning.callbacks.stops import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.callbacks.watch import Watch
 from gdlightning.cli.assemble import Training
@@ -27,10 +26,11 @@ from gdlightning.cli.extra import build_callbacks
 from gdlightning.cli.folder import plain
 from gdlightning.cli.resume import Run
 from gdlightning.data.module import DataModule
+from gdlightning.data.resumable import make_resumable
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.loop.epoch import EpochLoop
 from gdlightning.optimizers.choice import Choice
-from gdlightning.storage.checkpoint import FORMAT, WholeCheckpoints
+from gdlightning.storage.checkpoint import FORMAT, PlainCheckpoints
 from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
 from gdlightning.tasks.task import Task
 
@@ -94,8 +94,20 @@ def first_rank() -> bool:
     return not getattr(rank_zero_only, "rank", 0)
 
 
-def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
-    """The Trainer that writes to a run's folder."""
+def build(
+    training: Training,
+    run: Run,
+    stops: Stops,
+    start: Callable[[L.Trainer], None] = lambda trainer: None,
+) -> L.Trainer:
+    """Return the Trainer that writes to a run's folder.
+
+    Args:
+        training: What is trained.
+        run: The folder.
+        stops: Reasons to stop.
+        start: Called when the first step is about to be made.
+    """
     config, folder = training.config, run.folder
     watch = Watch(**config.values["watch"])
     watch.optimization = training.optimization
@@ -129,18 +141,35 @@ def build(training: Training, run: Run, stops: Stops) -> L.Trainer:
         callbacks.append(Progress())
     callbacks += build_callbacks(config.values["callbacks"])
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-        given = config.values["checkpoint"]
-        callbacks.append(Checkpoints(folder / "checkpoints", stops, **given))
-    module: Any = training.module
-    module._set_hparams(_flat(config.values))
+        checkpoints = Checkpoints(folder / "checkpoints", stops, **config.values["checkpoint"])
+        checkpoints.start = start
+        checkpoints.at_once = run.checkpoint is not None and run.checkpoint.name != "last.ckpt"
+        callbacks.insert(0, Restore(checkpoints))
+        callbacks.append(checkpoints)
+    else:
+        callbacks.append(StopsUnsaved(stops))
+        callbacks.insert(0, LambdaCallback(on_train_start=lambda trainer, module: start(trainer)))
+    for owner in (training.module, training.data):
+        if owner is not None:
+            make_resumable(owner)
     trainer = _trainer(
         training,
         logger=_loggers(training, folder),
         callbacks=callbacks,
-        plugins=[AsyncCheckpointIO(WholeCheckpoints())],
+        plugins=[PlainCheckpoints()],
+        enable_autolog_hparams=False,  # RunStart logs them
     )
     EpochLoop.install(trainer)
+    if trainer.precision == "64-true":  # before weights are loaded, which must keep their bits
+        trainer.precision_plugin.convert_module(training.module)
     return trainer
+
+
+def hyper_parameters(training: Training) -> dict[str, Any]:
+    """Return the config and the module's own hyper-parameters, by name, for the loggers."""
+    given = getattr(training.module, "hparams_initial", {})
+    wanted = training.config.values["trainer"].get("enable_autolog_hparams") is not False
+    return (_flat(dict(given)) if wanted else {}) | _flat(training.config.values)
 
 
 def record(training: Training) -> dict[str, Any]:
@@ -196,14 +225,16 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
 
 
 def _loggers(training: Training, folder: Path) -> list[Logger]:
-    place: dict[str, Any] = {"save_dir": folder.parent.parent, "name": folder.parent.name}
-    number = int(folder.name.rpartition("_")[2])
+    parent = folder.parent
+    place: dict[str, Any] = {
+        "save_dir": parent.parent, "name": parent.name, "version": folder.name,
+    }  # fmt: skip
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":
-            made.append(BoardLogger(**place, version=number, default_hp_metric=False))
+            made.append(BoardLogger(**place, default_hp_metric=False))
         elif name == "csv":
-            made.append(KeptCSVLogger(**place, version=number))
+            made.append(KeptCSVLogger(**place))
         else:
             made.append(_remote(name, folder))
     return made

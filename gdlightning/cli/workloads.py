@@ -10,7 +10,6 @@ import lightning.pytorch as L
 from gdlightning.cli.assemble import build_data, build_grouping, build_module
 from gdlightning.cli.config import Config
 from gdlightning.data.module import DataModule
-from gdlightning.data.replayed import make_resumable
 from gdlightning.errors import UserError
 from gdlightning.study.workload import Workload
 
@@ -49,8 +48,6 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             raise UserError(
                 "There is no validation split to tune on.\nSet data.val_fraction, such as 0.1."
             )
-    else:
-        make_resumable(data)
 
     def module() -> L.LightningModule:
         made = build_module(config, sizes)

@@ -1,4 +1,4 @@
-"""What is done to gradients before a step, and what it leaves for the monitors to read."""
+"""Base class of gradient clipping methods, and the functions they share."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from gdlightning.errors import UserError
 
 
 class Clip:
-    """Clips gradients in place.
+    """Base class for clipping gradients in place.
 
-    A subclass writes ``clip``. Nothing here waits for the device: the norm stays a tensor.
+    Subclasses implement ``clip``. The norm is kept as a tensor, so that clipping never waits for
+    the device.
 
     Attributes:
-        norm: global 2-norm of the gradient before clipping, shape []; None before the first call.
-        clipped: 1 where clipping changed the gradient, else 0, shape [].
+        norm: global 2-norm of the gradients before clipping, shape []; None before the first call.
+        clipped: 1 if clipping changed the gradients, otherwise 0, shape [].
     """
 
     def __init__(self) -> None:
@@ -27,14 +28,18 @@ class Clip:
         self.clipped: Tensor = torch.zeros(())
 
     def __call__(self, groups: Sequence[dict[str, Any]]) -> None:
-        """Clip the gradients of an optimizer's parameter groups."""
+        """Clip the gradients of an optimizer's parameter groups.
+
+        Args:
+            groups: ``optimizer.param_groups``.
+        """
         found = [p.grad for g in groups for p in g["params"]]
         gradients = [g for g in found if g is not None]
         if not gradients:
             return
         if any(g.is_sparse for g in gradients):
             gradients = [gradient(p) for g in groups for p in g["params"] if p.grad is not None]
-        with torch.no_grad():  # the norm must not hold the graph of a second-order step
+        with torch.no_grad():  # the norm must not keep the graph of a second-order step alive
             self.norm = total_norm(gradients)
             self.clipped = self.clip(groups, gradients, self.norm)
 
@@ -42,22 +47,35 @@ class Clip:
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
-        """Change the gradients in place; returns 1 or 0, shape []: whether it did."""
+        """Clip the gradients in place.
+
+        Args:
+            groups: parameter groups.
+            gradients: gradients of all parameters that have one; the values of sparse ones.
+            norm: global 2-norm of ``gradients``, shape [].
+
+        Returns:
+            1 if the gradients changed, otherwise 0, shape [].
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers; nothing by default."""
+        """Return the state of the method; empty by default."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what was remembered."""
+        """Restore the state of the method."""
 
 
-NOT = torch.zeros((), dtype=torch.bool)
-"""Of a gradient on a CPU that was not clipped."""
+UNCHANGED = torch.zeros((), dtype=torch.bool)
+"""Result of clipping on a CPU when the gradients did not change."""
 
 
 def gradient(parameter: Tensor) -> Tensor:
-    """A parameter's gradient as a dense tensor that shares its memory: a sparse one's values."""
+    """Return a parameter's gradient as a dense tensor; the values of a sparse gradient are shared.
+
+    Raises:
+        ValueError: if the parameter has no gradient.
+    """
     grad = parameter.grad
     if grad is None:
         raise ValueError("The parameter has no gradient.")
@@ -70,11 +88,16 @@ def gradient(parameter: Tensor) -> Tensor:
 
 
 def total_norm(gradients: list[Tensor], norm_type: float = 2.0) -> Tensor:
-    """The global norm, shape []; a DTensor's is gathered over its mesh."""
+    """Return the global norm of the gradients, shape []; DTensors are reduced over their mesh.
+
+    Args:
+        gradients: gradients on any devices.
+        norm_type: order of the norm.
+    """
     kind, device, dtype = type(gradients[0]), gradients[0].device, gradients[0].dtype
     if kind is Tensor and all(
         type(g) is Tensor and g.dtype is dtype and g.device == device for g in gradients
-    ):  # what get_total_norm does, without sorting by device and type
+    ):  # the same as get_total_norm, without grouping by device and dtype
         norms = torch.stack(torch._foreach_norm(gradients, norm_type))
         whole: Tensor = torch.linalg.vector_norm(norms, norm_type)
         return whole
@@ -84,10 +107,19 @@ def total_norm(gradients: list[Tensor], norm_type: float = 2.0) -> Tensor:
 
 
 def scale(gradients: list[Tensor], norm: Tensor, max_norm: Tensor | float) -> Tensor:
-    """Scale to a norm of at most ``max_norm``, as ``clip_grad_norm_`` does, bit by bit."""
+    """Scale gradients in place to a norm of at most ``max_norm``, like ``clip_grad_norm_``.
+
+    Args:
+        gradients: gradients on any devices.
+        norm: their global norm, shape [].
+        max_norm: maximum norm.
+
+    Returns:
+        Whether the gradients were scaled down, shape [].
+    """
     on_cpu = norm.device.type == "cpu" and isinstance(max_norm, float)
-    if on_cpu and float(norm) < (1 - 1e-5) * max_norm:  # then the factor is 1; on a GPU one waits
-        return NOT
+    if on_cpu and float(norm) < (1 - 1e-5) * max_norm:  # the factor is 1; a GPU would synchronize
+        return UNCHANGED
     coefficient = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
     if all(g.device == norm.device for g in gradients):
         torch._foreach_mul_(gradients, coefficient)
@@ -101,11 +133,11 @@ def scale(gradients: list[Tensor], norm: Tensor, max_norm: Tensor | float) -> Te
 
 
 def positive(key: str, value: float) -> float:
-    """The value, if it is above 0.
+    """Return the value of the option ``key`` if it is positive.
 
     Raises:
-        UserError: it is not.
+        UserError: if the value is not positive.
     """
     if not value > 0:
-        raise UserError(f"clip.{key} is {value}; write a number above 0.")
+        raise UserError(f"clip.{key} must be positive (got {value}).")
     return value

@@ -1,4 +1,4 @@
-"""Clipping by the norm of each parameter group."""
+"""Gradient clipping by the norm of each parameter group."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ALIASES = ("per-group", "group")
 
 
 class GroupNormClip(Clip):
-    """Scales each parameter group's gradient by itself to a norm of at most ``max_norm``.
+    """Clipping by norm: scales the gradients of each parameter group separately.
 
     Args:
-        max_norm: the largest norm of a group.
+        max_norm: maximum 2-norm of a group's gradients.
     """
 
     def __init__(self, max_norm: float = 1.0) -> None:
@@ -27,10 +27,10 @@ class GroupNormClip(Clip):
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
-        """Scale group by group."""
-        bit = []
+        """Clip the gradients of each group."""
+        clipped = []
         for group in groups:
             own = [gradient(p) for p in group["params"] if p.grad is not None]
             if own:
-                bit.append(scale(own, total_norm(own), self.max_norm).to(norm.device))
-        return torch.stack(bit).max()
+                clipped.append(scale(own, total_norm(own), self.max_norm).to(norm.device))
+        return torch.stack(clipped).max()

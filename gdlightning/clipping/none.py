@@ -1,4 +1,4 @@
-"""No clipping: the gradient's norm is measured alone."""
+"""No clipping; only the gradient norm is measured."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gdlightning.clipping.clip import Clip
 
 
 class NoClip(Clip):
-    """Leaves the gradients as they are."""
+    """No clipping."""
 
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
-        """Nothing is changed."""
+        """Leave the gradients unchanged."""
         return norm.new_zeros(())

@@ -1,4 +1,4 @@
-"""Clipping by the global norm."""
+"""Gradient clipping by global norm."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ ALIASES = ("global-norm", "grad-norm")
 
 
 class NormClip(Clip):
-    """Scales the whole gradient so that its norm is at most ``max_norm``.
+    """Clipping by global norm: scales all gradients by one factor.
 
-    Pascanu et al. 2013 (arXiv:1211.5063); equal to torch's ``clip_grad_norm_``, bit by bit.
+    The result is bitwise identical to ``torch.nn.utils.clip_grad_norm_`` (Pascanu et al. 2013,
+    arXiv:1211.5063).
 
     Args:
-        max_norm: the largest norm.
-        norm_type: of the norm; 2 is the Euclidean one.
+        max_norm: maximum global norm.
+        norm_type: order of the norm; 2 is the Euclidean norm.
     """
 
     def __init__(self, max_norm: float = 1.0, norm_type: float = 2.0) -> None:
@@ -30,7 +31,7 @@ class NormClip(Clip):
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
-        """Scale all gradients by one factor."""
+        """Clip all gradients by global norm."""
         if self.norm_type != 2.0:
             norm = total_norm(gradients, self.norm_type)
         return scale(gradients, norm, self.max_norm)

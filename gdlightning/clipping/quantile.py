@@ -1,4 +1,4 @@
-"""Clipping by a running quantile of past norms."""
+"""Gradient clipping by a running quantile of past norms."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ ALIASES = ("autoclip", "running-quantile")
 
 
 class QuantileClip(Clip):
-    """Scales the gradient to a norm of at most a quantile of the last norms.
+    """Clipping by global norm, with a quantile of recent norms as the maximum.
 
-    AutoClip, Seetharaman et al. 2020 (arXiv:2007.14469), over a window. Norms that are not finite
-    are not remembered.
+    The method is AutoClip (Seetharaman et al. 2020, arXiv:2007.14469) over a window. Non-finite
+    norms are ignored.
 
     Args:
-        quantile: of the past norms, between 0 and 1.
-        window: number of norms remembered.
-        warmup: steps before clipping begins.
+        quantile: quantile of the past norms; between 0 and 1.
+        window: number of past norms.
+        warmup: number of steps before clipping starts.
     """
 
     def __init__(self, quantile: float = 0.9, window: int = 200, warmup: int = 20) -> None:
         super().__init__()
         if not 0 < quantile < 1:
-            raise UserError(f"clip.quantile is {quantile}; write a number between 0 and 1.")
+            raise UserError(f"clip.quantile must be between 0 and 1 (got {quantile}).")
         if window < 2 or not 1 <= warmup <= window:
             raise UserError(
-                f"clip.window is {window} and clip.warmup {warmup}; write a window of 2 or more "
-                "and a warmup from 1 to the window."
+                "clip.window must be at least 2, and clip.warmup between 1 and the window "
+                f"(got window {window}, warmup {warmup})."
             )
         self.quantile, self.window, self.warmup = quantile, window, warmup
         self.past = torch.full((window,), torch.nan)
@@ -42,26 +42,26 @@ class QuantileClip(Clip):
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
-        """Scale, then remember the norm."""
+        """Clip by the quantile of the past norms, then store the current norm."""
         self.past = self.past.to(norm.device)
-        bit = norm.new_zeros(())
+        clipped = norm.new_zeros(())
         if self.seen >= self.warmup:
             limit = torch.nanquantile(self.past, self.quantile).to(norm.dtype)
-            limit = limit.nan_to_num(torch.inf)  # no finite norm so far
-            bit = scale(gradients, norm, limit)
+            limit = limit.nan_to_num(torch.inf)  # NaN: no finite norm so far
+            clipped = scale(gradients, norm, limit)
         slot = self.seen % self.window
         self.past[slot] = torch.where(torch.isfinite(norm), norm.float(), self.past[slot])
         self.seen += 1
-        return bit
+        return clipped
 
     def state_dict(self) -> dict[str, Any]:
-        """The window and its position."""
+        """Return the past norms and the number of steps."""
         return {"past": self.past.clone(), "seen": self.seen}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue with a remembered window."""
+        """Restore the past norms; the newest are kept if the window differs."""
         past, self.seen = state_dict["past"].clone(), state_dict["seen"]
-        if len(past) != self.window:  # another window than that of the run that is continued
+        if len(past) != self.window:  # the resumed run used a different window
             newest = past.roll(-(self.seen % len(past)))[-self.window :]
             past = torch.full((self.window,), torch.nan, device=past.device)
             past[: len(newest)] = newest

@@ -1,4 +1,4 @@
-"""Clipping of each number by itself."""
+"""Gradient clipping by value."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gdlightning.clipping.clip import Clip, positive
 
 
 class ValueClip(Clip):
-    """Puts each component of the gradient between -``max_value`` and ``max_value``.
+    """Clipping by value: clamps each component to [-max_value, max_value].
 
     Args:
-        max_value: the largest size of a component.
+        max_value: maximum absolute value of a component.
     """
 
     def __init__(self, max_value: float = 0.5) -> None:
@@ -25,10 +25,10 @@ class ValueClip(Clip):
     def clip(
         self, groups: Sequence[dict[str, Any]], gradients: list[Tensor], norm: Tensor
     ) -> Tensor:
-        """Clamp."""
-        bit = norm.new_zeros(())
+        """Clamp all gradients."""
+        clipped = norm.new_zeros(())
         for g in gradients:
-            if g.numel():  # a sparse one may hold nothing
-                bit = torch.maximum(bit, (g.abs().max() > self.max_value).to(bit))
+            if g.numel():  # a sparse gradient may have no values
+                clipped = torch.maximum(clipped, (g.abs().max() > self.max_value).to(clipped))
             g.clamp_(-self.max_value, self.max_value)
-        return bit
+        return clipped

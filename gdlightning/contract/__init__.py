@@ -1,1 +1,1 @@
-"""What every optimizer must do, and the programs that try it."""
+"""Requirements for every optimizer, and programs that test them."""

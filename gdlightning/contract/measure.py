@@ -1,4 +1,4 @@
-"""What an optimizer costs: bytes of state, and the time of a step beside fused AdamW's."""
+"""Cost of an optimizer: bytes of state, and time per step relative to fused AdamW."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import Grouping
 
 WIDTH = 512
-"""Of the hidden layer on which time and memory are measured: 138,000 weights."""
+"""Width of the hidden layer for measuring time and memory, which gives 138,000 weights."""
 ROUNDS, STRETCH = 5, 10
-"""Rounds that count, and steps in each: what is done every tenth step is part of its cost."""
+"""Number of rounds and steps per round, which include work done every tenth step."""
 
 
 def cost(entry: Entry) -> tuple[float, float]:
-    """Bytes of state a parameter, and the ratio of a training step's time to fused AdamW's.
+    """Return bytes of state per parameter, and the time of a training step relative to fused AdamW.
 
-    Both make ten steps in turn on the same batch, in this process's threads; forward and backward
-    passes are part of a step, since some optimizers take several. The median of the ratios of five
-    such rounds counts; one before them warms up.
+    Both optimizers take ten steps alternately on the same batch, in the threads of this process.
+    Steps include forward and backward passes, because some optimizers need several. The ratio is
+    the median of five rounds after a warm-up round.
     """
     ours, module = _prepared(entry)
     theirs, other = _prepared(None)
@@ -46,7 +46,7 @@ def cost(entry: Entry) -> tuple[float, float]:
 
 
 def state_bytes(optimizer: Optimizer) -> int:
-    """Bytes of all tensors in an optimizer's state."""
+    """Return the size of all tensors in an optimizer's state, in bytes."""
     tensors = {t.data_ptr(): t for t in _tensors(optimizer.state_dict()) if t.numel()}
     return sum(t.numel() * t.element_size() for t in tensors.values())
 

@@ -1,4 +1,4 @@
-"""The task that optimizers are tried on: handwritten digits, with a parameter of each kind."""
+"""Task for testing optimizers: handwritten digits, with a parameter of each kind."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ BATCH = 64
 
 
 class Digits(Task):
-    """Classifies 8 × 8 digits by their grey levels, each an embedding; 9,362 weights.
+    """Classification of 8 × 8 digits by embedded grey levels; 9,362 weights by default.
 
-    It holds an embedding, two matrices of which one is the output's, biases and a norm: every kind
-    of parameter that groups tell apart.
+    The model has an embedding, a hidden matrix, an output matrix, biases and a norm, which covers
+    every kind of parameter that groups distinguish.
 
     Args:
-        sparse: the embedding's gradients are sparse.
-        unused: has a layer that no loss reaches.
-        width: of the hidden layer.
+        sparse: whether the gradient of the embedding is sparse.
+        unused: whether to add a layer that does not affect the loss.
+        width: width of the hidden layer.
     """
 
     def __init__(self, sparse: bool = False, unused: bool = False, width: int = 32) -> None:
@@ -36,26 +36,30 @@ class Digits(Task):
         self.unused = nn.Linear(width, width) if unused else None
 
     def forward(self, levels: Tensor) -> Tensor:
-        """Grey levels, int64 [B, 64] → logits [B, 10]."""
+        """Return the logits [B, 10] for grey levels, int64 [B, 64]."""
         hidden = self.hidden(self.levels(levels).flatten(1))
         logits: Tensor = self.output(F.gelu(self.norm(hidden)))
         return logits
 
     def loss(self, batch: Any) -> Tensor:
-        """Cross-entropy."""
+        """Return the cross-entropy."""
         levels, classes = batch
         return F.cross_entropy(self(levels), classes)
 
 
 def digits() -> TensorRows:
-    """scikit-learn's 1,797 digits: levels int64 [count, 64] and classes int64 [count]."""
+    """Return scikit-learn's 1,797 digits: levels int64 [count, 64] and classes int64 [count]."""
     pixels, classes = all_digits()
     return TensorRows(pixels.flatten(1).long(), classes)
 
 
 def loader(rows: TensorRows, accumulate: int = 1, rank: int = 0, ranks: int = 1) -> BatchLoader:
-    """Batches of 64 examples an optimizer step over all processes, in pieces to accumulate."""
+    """Return batches of 64 examples per optimizer step, split over processes and accumulation."""
     return BatchLoader(
-        rows, BATCH // accumulate // ranks, shuffle=True, accumulate=accumulate,
-        rank=rank, world_size=ranks,
-    )  # fmt: skip
+        rows,
+        BATCH // accumulate // ranks,
+        shuffle=True,
+        accumulate=accumulate,
+        rank=rank,
+        world_size=ranks,
+    )

@@ -1,9 +1,11 @@
 """The clause ``ddp``: two processes that share each batch end with the same weights.
 
+The command
+
     python -m gdlightning.contract.ranks adamw soap
 
-is one of the processes, with ``LOCAL_RANK`` and its like in the environment; it prints a line for
-each optimizer. ``two_ranks`` starts both and compares the lines.
+runs one of the processes, with ``LOCAL_RANK`` and related variables in the environment, and prints
+a line per optimizer. ``two_ranks`` starts both processes and compares the lines.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, Queue
 
-PATIENCE = 120.0
-"""Seconds without a line, after which a process counts as hung."""
+TIMEOUT = 120.0
+"""Seconds without a line after which a process counts as hung."""
 
 
 def two_ranks(
@@ -28,15 +30,15 @@ def two_ranks(
     done: Callable[[str, str | None], None],
     *,
     imports: Sequence[str] = (),
-    patience: float = PATIENCE,
+    patience: float = TIMEOUT,
 ) -> None:
-    """Train each optimizer in two processes, and tell what came of it.
+    """Train each optimizer in two processes and report the results.
 
     Args:
-        names: of optimizers.
-        done: called with a name and what was seen where the clause is broken, else None.
-        imports: modules to import first, which register optimizers.
-        patience: seconds that one optimizer may take.
+        names: names of optimizers.
+        done: callback with a name, and the observation if the clause is violated, otherwise None.
+        imports: modules that register optimizers, imported first.
+        patience: time limit per optimizer, in seconds.
     """
     left = list(names)
     while left:
@@ -48,7 +50,7 @@ def two_ranks(
 def _together(
     names: Sequence[str], imports: Sequence[str], patience: float
 ) -> Iterable[tuple[str, str | None]]:
-    """What came of the optimizers until the processes end, or one of them hangs."""
+    """Yield results until the processes end or one of them hangs."""
     processes = [_start(rank, port, names, imports) for port in [_free_port()] for rank in range(2)]
     queues = [_lines(process) for process in processes]
     try:
@@ -58,12 +60,12 @@ def _together(
             except Empty:
                 lines = [None, None]
             if None in lines:
-                yield name, "a process hung or died"
+                yield name, "a process hung or crashed"
                 return
             found = [json.loads(line) for line in lines if line]
             problem = next((f["problem"] for f in found if f["problem"]), None)
-            apart = len({f["digest"] for f in found}) > 1
-            yield name, problem or ("the two processes' weights differ" if apart else None)
+            differ = len({f["digest"] for f in found}) > 1
+            yield name, problem or ("the weights of the two processes differ" if differ else None)
     finally:
         for process in processes:
             process.kill()
@@ -111,7 +113,7 @@ def _free_port() -> int:
 
 
 def main(names: Sequence[str]) -> int:
-    """Train each optimizer as one of two processes, a JSON line each; ``+`` marks a module."""
+    """Train each optimizer as one of two processes and print JSON lines; ``+`` marks modules."""
     from gdlightning.contract.clauses import require
     from gdlightning.contract.trial import Trial, quiet
     from gdlightning.optimizers.registry import find
@@ -123,10 +125,12 @@ def main(names: Sequence[str]) -> int:
         digest, problem = "", None
         try:
             outcome = Trial(find(name)).run(ranks=2)
-            require(outcome.finite and outcome.moved(), "weights did not move to finite values")
+            require(
+                outcome.finite and outcome.moved(), "the weights did not change or are not finite"
+            )
             tensors = [v.float().numpy().tobytes() for v in outcome.after.values()]
             digest = hashlib.sha256(b"".join(tensors)).hexdigest()
-        except Exception as error:  # whatever a library raises
+        except Exception as error:  # third-party optimizers may raise anything
             problem = f"{type(error).__name__}: {error}".splitlines()[0]
         print(json.dumps({"name": name, "digest": digest, "problem": problem}), flush=True)
     return 0

@@ -1,4 +1,4 @@
-"""What came of the contract for one optimizer, and whether its entry says the same."""
+"""Results of the contract for one optimizer, compared with its entry."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from gdlightning.optimizers.entry import Entry
 
 @dataclass
 class Record:
-    """What was seen of an optimizer.
+    """Results of an optimizer.
 
     Args:
-        name: of the entry.
-        broken: clause → what was seen, of those that it does not keep.
-        kept: the clauses that it keeps.
-        loss: of all digits, before and after 200 steps at the defaults; None where not finite.
-        bytes_per_parameter: of its state.
-        step_ratio: time of a training step over that with fused AdamW.
+        name: name of the entry.
+        broken: observations by violated clause.
+        kept: satisfied clauses.
+        loss: loss of all digits before and after 200 steps with default settings; None if not
+            finite.
+        bytes_per_parameter: size of the state, in bytes per parameter.
+        step_ratio: time of a training step relative to fused AdamW.
     """
 
     name: str
@@ -35,28 +36,34 @@ class Record:
     step_ratio: float | None = None
 
     def note(self, clause: str, seen: str | None) -> None:
-        """Keep what came of a clause: None, or what was seen instead."""
+        """Record the result of a clause: None, or the observation of a violation."""
         if seen is None:
             self.kept.append(clause)
         else:
             self.broken[clause] = seen
 
     def against(self, entry: Entry) -> list[str]:
-        """Where the entry says otherwise: clauses broken without a reason, reasons without need."""
+        """Return conflicts with the entry: unexplained violations, and reasons without one."""
         wrong = [
             f"{self.name}: {clause}: {seen}"
             for clause, seen in self.broken.items()
             if clause not in entry.cannot
         ]
         return wrong + [
-            f"{self.name}: {clause}: the entry says that it can't, and it can"
+            f"{self.name}: {clause}: the entry gives a reason, but the clause is satisfied"
             for clause in self.kept
             if clause in entry.cannot
         ]
 
 
 def examine(entry: Entry, chosen: Iterable[str] = tuple(ALONE), costs: bool = True) -> Record:
-    """Try the clauses that one process can try."""
+    """Check the clauses that a single process can check, and measure the costs.
+
+    Args:
+        entry: entry of the optimizer.
+        chosen: clauses to check.
+        costs: whether to measure loss, memory and time.
+    """
     record = Record(entry.name)
     trial = Trial(entry)
     for clause in chosen:
@@ -69,12 +76,12 @@ def examine(entry: Entry, chosen: Iterable[str] = tuple(ALONE), costs: bool = Tr
 
 
 def seen_of(trial: Trial, clause: str) -> str | None:
-    """What was seen where a clause is broken; None where it is kept."""
+    """Return the observation if a clause is violated, otherwise None."""
     try:
         ALONE[clause](trial)
     except (Broken, UserError) as error:
         return str(error).splitlines()[0]
-    except Exception as error:  # whatever a library raises
+    except Exception as error:  # third-party optimizers may raise anything
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
     return None
 
@@ -82,5 +89,5 @@ def seen_of(trial: Trial, clause: str) -> str | None:
 def _or_none(function: Any, argument: Any) -> Any:
     try:
         return function(argument)
-    except Exception:  # noted by a clause already
+    except Exception:  # recorded by a clause
         return None

@@ -1,4 +1,4 @@
-"""One short training of the contract's task, and what it left behind."""
+"""A short run on the task of the contract, and its results."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.storage.checkpoint import WholeCheckpoints
 
 SHORT = 16
-"""Steps of a short training: some methods make none before their estimates are good."""
+"""Steps of a short run, enough for methods that skip steps until their estimates are reliable."""
 
 
 def quiet() -> None:
-    """Let Lightning not comment on each of many short trainings."""
+    """Silence the messages of Lightning for many short runs."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @dataclass
 class Outcome:
-    """What a training left behind.
+    """Results of a run.
 
     Attributes:
-        losses: of each batch.
-        before: weights before the first step, by name.
-        after: weights after the last, those for evaluation where there are others.
-        module: that was trained.
-        optimizer: that trained it.
-        clips: for each optimizer step, the global norm of the gradients after clipping.
+        losses: loss of each batch.
+        before: initial weights by name.
+        after: final weights by name, for evaluation if the optimizer distinguishes them.
+        module: trained module.
+        optimizer: its optimizer.
+        clips: global norm of the gradients after clipping, per optimizer step.
     """
 
     losses: list[float]
@@ -56,7 +56,7 @@ class Outcome:
     clips: list[float] = field(default_factory=list)
 
     def moved(self, prefix: str = "") -> bool:
-        """Whether any weight whose name begins so has changed."""
+        """Return whether any weight whose name starts with ``prefix`` changed."""
         return any(
             not torch.equal(self.before[k], v)
             for k, v in self.after.items()
@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def finite(self) -> bool:
-        """Whether all losses and weights are."""
+        """Whether all losses and weights are finite."""
         numbers = torch.tensor(self.losses)
         return bool(
             torch.isfinite(numbers).all()
@@ -75,11 +75,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """An optimizer that is to be tried.
+    """Optimizer to test.
 
     Args:
-        entry: of the registry.
-        options: beside the entry's defaults.
+        entry: entry of the registry.
+        options: options in addition to the defaults of the entry.
     """
 
     entry: Entry
@@ -87,12 +87,12 @@ class Trial:
 
     @cached_property
     def lr(self) -> float | None:
-        """Its learning rate at the defaults, None where it has none."""
+        """Default learning rate; None if there is none."""
         value = Optimization(self.named()).choice.value("lr")
         return None if value is None else float(value)
 
     def named(self, **more: Any) -> dict[str, Any]:
-        """The optimizer as a config has it."""
+        """Return the optimizer as in a config."""
         return {"name": self.entry.name, **self.options, **more}
 
     def run(
@@ -111,26 +111,26 @@ class Trial:
         resume: Path | None = None,
         ranks: int = 1,
     ) -> Outcome:
-        """Train for some steps from the same weights, in the same order of the data.
+        """Train for some steps, always with the same initial weights and batch order.
 
         Args:
-            steps: optimizer steps.
-            options: of the optimizer.
-            grouping: rules for the parameter groups.
-            clip: a maximal global norm.
-            accumulate: pieces that a batch is cut into.
-            precision: Lightning's name of it.
-            unused: with a layer that has no gradient.
-            lr_from: from this step on, every learning rate is multiplied by the factor.
-            noise: relative error that every gradient gets before a step.
-            folder: where checkpoints go, one every half of the steps.
-            resume: a checkpoint to go on from.
-            ranks: processes that share each batch.
+            steps: number of optimizer steps.
+            options: options of the optimizer.
+            grouping: rules of the parameter groups.
+            clip: maximum global gradient norm.
+            accumulate: number of micro-batches per batch.
+            precision: precision of the Trainer.
+            unused: whether to add a layer without a gradient.
+            lr_from: step and factor; multiplies the learning rates from that step.
+            noise: relative error added to gradients before a step.
+            folder: folder for checkpoints, saved twice per run.
+            resume: checkpoint to resume from.
+            ranks: number of processes that share each batch.
         """
         L.seed_everything(0, verbose=False)
         module = Digits(sparse="sparse" in self.entry.needs, unused=unused)
         with torch.no_grad():
-            for parameter in module.parameters():  # some methods train only what is almost 0
+            for parameter in module.parameters():  # some methods only train weights near 0
                 parameter.view(-1)[0] = 1e-4
         optimization = Optimization(
             self.named(**(options or {})),
@@ -160,14 +160,14 @@ class Trial:
         )
         batches = loader(digits(), accumulate, trainer.global_rank, ranks)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Lightning, about small data
+            warnings.simplefilter("ignore")  # Lightning warns about small data
             trainer.fit(module, batches, ckpt_path=resume, weights_only=True)
         after = {k: v.detach().clone() for k, v in module.named_parameters()}
         return Outcome(seen.losses, seen.before, after, module, seen.optimizer, seen.clips)
 
 
 def blur(optimizer: Optimizer, noise: float) -> None:
-    """Give gradients relative errors of a standard deviation, always the same ones."""
+    """Add fixed relative errors with a standard deviation of ``noise`` to the gradients."""
     generator = torch.Generator().manual_seed(0)
     for parameter in (p for g in optimizer.param_groups for p in g["params"]):
         if parameter.grad is not None and not parameter.grad.is_sparse:
@@ -176,7 +176,7 @@ def blur(optimizer: Optimizer, noise: float) -> None:
 
 
 class Seen(L.Callback):
-    """Notes what goes on, and changes the learning rate where it is told to."""
+    """Callback that records the run, and changes the learning rate if requested."""
 
     def __init__(
         self, optimization: Optimization, lr_from: tuple[int, float] | None, noise: float
@@ -188,7 +188,7 @@ class Seen(L.Callback):
         self.optimizer: Optimizer = torch.optim.SGD([torch.zeros(1)])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Weights as they are, and the optimizer."""
+        """Record the weights and the optimizer, and hook into clipping."""
         self.before = {k: v.detach().clone() for k, v in pl_module.named_parameters()}
         self.optimizer = trainer.optimizers[0]
         clip = pl_module.configure_gradient_clipping
@@ -212,7 +212,7 @@ class Seen(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """The loss; and the learning rate of the steps that follow."""
+        """Record the loss, and change the learning rate of the following steps."""
         self.losses.append(float(outputs["loss"]))
         if self.lr_from is not None and trainer.global_step == self.lr_from[0]:
             for config in trainer.lr_scheduler_configs:

@@ -1,1 +1,1 @@
-"""Curvature of a loss: Hessian products, extreme eigenvalues, spectral density, stability."""
+"""Curvature of a loss: Hessian-vector products, eigenvalues, spectral density and stability."""

@@ -1,4 +1,4 @@
-"""The density of a whole spectrum by stochastic Lanczos quadrature."""
+"""The density of a spectrum by stochastic Lanczos quadrature."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gdlightning.curvature.operator import Operator, signs
 
 @dataclass(frozen=True)
 class Density:
-    """How many eigenvalues there are where, as a sum of weighted points.
+    """Spectral density as a weighted sum of points.
 
     Args:
-        size: number of eigenvalues, N.
-        nodes: where, float64 [K].
-        weights: the part of all that stands there, float64 [K]; their sum is 1.
+        size: number of eigenvalues N.
+        nodes: positions of the points, float64 [K].
+        weights: fraction of the eigenvalues at each point, float64 [K]; they sum to 1.
     """
 
     size: int
@@ -27,30 +27,38 @@ class Density:
     weights: Tensor
 
     def counts(self, grid: Tensor, width: float) -> Tensor:
-        """Eigenvalues per unit at each point of a grid [G], each point a Gaussian of this width."""
+        """Return the number of eigenvalues per unit at each grid point, smoothed by a Gaussian.
+
+        Args:
+            grid: positions, [G].
+            width: standard deviation of the Gaussian.
+        """
         apart = (grid.double()[:, None] - self.nodes) / width
         bells = torch.exp(-apart.square() / 2) / (width * math.sqrt(2 * math.pi))
         return self.size * bells @ self.weights
 
     def moment(self, power: int) -> float:
-        """The mean of a power of the eigenvalues; exact up to 2 steps - 1 for each probe's part."""
+        """Return the mean of a power of the eigenvalues.
+
+        Up to the power 2 · steps − 1, the contribution of each probe is exact.
+        """
         return float(self.weights @ self.nodes**power)
 
 
 def density(operator: Operator, probes: int = 4, steps: int = 40, *, seed: int = 0) -> Density:
-    """The spectrum of a matrix as some random vectors see it.
+    """Estimate the spectral density of a matrix.
 
-    Each probe's tridiagonal matrix gives a Gauss quadrature of the density (Ubaru et al. 2017;
-    for nets Ghorbani et al. 2019, arXiv:1901.10159).
+    The tridiagonal matrix of each probe gives a Gauss quadrature of the density (Ubaru et al. 2017;
+    Ghorbani et al. 2019, arXiv:1901.10159, for neural networks).
 
     Args:
-        operator: the matrix [N, N].
-        probes: random vectors, whose quadratures are averaged.
-        steps: products for each; as many vectors [N] are held.
-        seed: of these vectors.
+        operator: matrix [N, N].
+        probes: number of random vectors; their quadratures are averaged.
+        steps: number of products per probe, and of vectors [N] in memory.
+        seed: seed of the random vectors.
 
     Raises:
-        UserError: a product is not finite.
+        UserError: if a product is not finite.
     """
     nodes, weights = [], []
     for start in signs(operator, probes, seed):

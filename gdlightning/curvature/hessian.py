@@ -1,4 +1,4 @@
-"""The Hessian of a mean loss, as products with vectors."""
+"""The Hessian of a mean loss, through Hessian-vector products."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ from gdlightning.curvature.twice import twice_differentiable
 from gdlightning.errors import UserError
 
 MEMORY = 2**30
-"""Bytes that the graphs of gradients may take, if not said otherwise."""
+"""Default memory limit of the gradient graphs, in bytes."""
 
 
 @dataclass(frozen=True)
 class _Graph:
-    """Loss and gradients of a batch, with what is needed to differentiate them again."""
+    """Loss and gradients of a batch, with the graph needed to differentiate them again."""
 
     loss: Tensor
     gradients: tuple[Tensor | None, ...]
 
 
 class Hessian:
-    """Second derivatives of the mean loss over batches: a symmetric operator on flat vectors [N].
+    """Hessian of the mean loss over batches: a symmetric operator on flat vectors [N].
 
-    A product differentiates the gradient once more (Pearlmutter 1994). Graphs of gradients are kept
-    between products as far as memory allows, and made again with the same random state beyond
-    that; so every product is of the same matrix, dropout or not. Put the module in the mode that
-    is meant, and leave its weights alone meanwhile.
+    A product differentiates the gradient again (Pearlmutter 1994). Gradient graphs are kept between
+    products within the memory limit, and otherwise rebuilt with the same random state, so all
+    products use the same matrix even with dropout. Set the mode of the module first, and do not
+    change its weights in between.
 
     Args:
-        loss: mean loss of a batch, shape [], with its graph; it leaves nothing behind.
-        parameters: by name; those that need no gradient are left out.
-        batches: that the loss takes, on the parameters' device.
-        sizes: examples of each batch, its weight in the mean; alike if not given.
-        seed: of the random state in which batch k is evaluated, plus k.
-        memory: bytes that kept graphs may take; 0 keeps none.
+        loss: function from a batch to its mean loss, shape [], with graph and without side effects.
+        parameters: parameters by name; those that require no gradient are ignored.
+        batches: arguments of ``loss``, on the device of the parameters.
+        sizes: number of examples per batch, as weights of the mean; equal if None.
+        seed: seed of the random state; batch k uses ``seed`` + k.
+        memory: memory limit of the kept graphs in bytes; 0 keeps none.
 
     Attributes:
-        parameters: those that count, in the order of the vectors.
-        on_product: called after each product.
+        parameters: parameters that require a gradient, in the order of the vectors.
+        on_product: callback after each product.
 
     Raises:
-        UserError: there is nothing to differentiate by, or nothing to evaluate.
+        UserError: if there are no trainable parameters or no batches, or the loss cannot be
+            differentiated twice.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class Hessian:
     ) -> None:
         self.parameters = {n: p for n, p in parameters.items() if p.requires_grad}
         if not self.parameters or not batches:
-            lacking = "batches" if self.parameters else "trainable parameters"
-            raise UserError(f"There is no curvature without {lacking}.")
+            missing = "batches" if self.parameters else "trainable parameters"
+            raise UserError(f"The Hessian needs {missing}, but there are none.")
         self.loss, self.batches, self.seed = loss, batches, seed
         self._params = tuple(self.parameters.values())
         self._counts = [p.numel() for p in self._params]
@@ -76,11 +77,11 @@ class Hessian:
         self._keep = self._fitting(given, memory)
 
     def __matmul__(self, vector: Tensor) -> Tensor:
-        """H v, [N]."""
+        """Return H v, [N]."""
         return self.product(vector)[0]
 
     def product(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """H v, [N], and vᵀ H_b v for the Hessian of each batch b, float64 [batches]."""
+        """Return H v, [N], and vᵀ H_b v for the Hessian of each batch b, float64 [batches]."""
         whole, along = torch.zeros_like(vector, dtype=self.dtype), []
         for number, weight in enumerate(self.weights.tolist()):
             part = self._part(number, vector)
@@ -90,7 +91,7 @@ class Hessian:
         return whole, torch.tensor(along, dtype=torch.float64)
 
     def slope(self) -> tuple[float, Tensor]:
-        """The mean loss and its gradient, [N]."""
+        """Return the mean loss and its gradient, [N]."""
         loss, gradient = 0.0, torch.zeros(self.size, dtype=self.dtype, device=self.device)
         for number, weight in enumerate(self.weights.tolist()):
             graph = self._graph(number)
@@ -99,11 +100,11 @@ class Hessian:
         return loss, gradient
 
     def point(self) -> Tensor:
-        """The parameters themselves as a vector, [N]."""
+        """Return the parameters as a flat vector, [N]."""
         return self._flat(self._params)
 
     def _part(self, number: int, vector: Tensor) -> Tensor:
-        """The product of a batch's own Hessian with a vector."""
+        """Return the product of one batch's Hessian with a vector."""
         gradients = self._graph(number).gradients
         pieces = vector.to(self.dtype).split(self._counts)
         used = [
@@ -114,7 +115,7 @@ class Hessian:
         if not used:  # the loss is linear in its parameters
             return torch.zeros_like(vector, dtype=self.dtype)
         outputs, factors = zip(*used, strict=True)
-        with _telling():
+        with _second_order_errors():
             found = torch.autograd.grad(
                 outputs, self._params, factors, number in self._kept, allow_unused=True
             )
@@ -135,20 +136,20 @@ class Hessian:
             loss = self.loss(self.batches[number])
             if not loss.requires_grad:
                 raise UserError("The loss does not depend on any trainable parameter.")
-            with _telling():
+            with _second_order_errors():
                 gradients = torch.autograd.grad(
                     loss, self._params, create_graph=True, allow_unused=True
                 )
         for name, gradient in zip(self.parameters, gradients, strict=True):
             if gradient is not None and gradient.is_sparse:
                 raise UserError(
-                    f"The gradient of {name} is sparse, which torch can't differentiate again.\n"
-                    "Make its layer with sparse=False."
+                    f"The gradient of {name} is sparse, so torch cannot differentiate it again.\n"
+                    "Create its layer with sparse=False."
                 )
         return _Graph(loss, gradients)
 
     def _fitting(self, sizes: Tensor, memory: int) -> int:
-        """How many graphs may be kept, by what the first one holds and the batches' sizes."""
+        """Return how many graphs fit in memory, given the size of the first one."""
         held: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -162,17 +163,17 @@ class Hessian:
         return int((each.cumsum(0) <= memory).sum())
 
     def _flat(self, tensors: Sequence[Tensor | None]) -> Tensor:
-        """One vector of a tensor a parameter, with zeros for those that are not used."""
+        """Concatenate one tensor per parameter, with zeros for unused parameters."""
         pairs = zip(tensors, self._params, strict=True)
         whole = [torch.zeros_like(p) if t is None else t for t, p in pairs]
         return torch.cat([t.detach().reshape(-1).to(self.dtype) for t in whole])
 
 
 def _check(gradients: Sequence[Tensor | None]) -> None:
-    """Refuse functions that are marked as differentiable once; torch would take them for constants.
+    """Raise an error for ``once_differentiable`` functions, which torch would treat as constants.
 
     Raises:
-        UserError: there is one.
+        UserError: if the graph contains such a function.
     """
     nodes = [g.grad_fn for g in gradients if g is not None]
     seen = set(nodes)
@@ -181,19 +182,22 @@ def _check(gradients: Sequence[Tensor | None]) -> None:
         if node is None:
             continue
         if node.name().endswith("::Error"):
-            raise UserError("This loss has no second derivative: a function in it forbids it.")
+            raise UserError(
+                "The loss has no second derivative: it uses a function that is only "
+                "differentiable once."
+            )
         fresh = {n for n, _ in node.next_functions} - seen
         seen |= fresh
         nodes += fresh
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
-    """Say in words that an operation has no second derivative."""
+def _second_order_errors() -> Iterator[None]:
+    """Raise a UserError for operations without a second derivative."""
     try:
         yield
     except RuntimeError as error:
         first = str(error).strip().split("\n")[0]
         if not any(word in first for word in ("derivative", "backward")):
             raise
-        raise UserError(f"This loss has no second derivative in torch: {first}") from error
+        raise UserError(f"The loss has no second derivative in torch: {first}") from error

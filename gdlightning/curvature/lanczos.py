@@ -1,4 +1,4 @@
-"""Extreme eigenvalues by Lanczos' method, with bounds of their error."""
+"""Extreme eigenvalues by the Lanczos algorithm, with error bounds."""
 
 from __future__ import annotations
 
@@ -13,53 +13,64 @@ from gdlightning.curvature.operator import Operator, normal, signs
 from gdlightning.errors import UserError
 
 TOLERANCE = 1e-3
-"""Part of the largest eigenvalue that the bound of a converged one stays below."""
+"""Error bound of converged eigenvalues, relative to the largest absolute eigenvalue."""
 
 
 @dataclass(frozen=True)
 class Krylov:
-    """What m products showed of a matrix A: Q A Qᵀ = T, tridiagonal, for m orthonormal rows Q.
+    """Krylov space of a matrix A: Q A Qᵀ = T is tridiagonal for m orthonormal rows Q.
 
     Args:
         basis: Q, [m, N].
-        diagonal: of T, float64 [m].
-        beside: the other diagonal of T, float64 [m]; the last is the norm of what A q leaves.
+        diagonal: diagonal of T, float64 [m].
+        off_diagonal: off-diagonal of T, float64 [m]; the last entry is the norm of the residual.
     """
 
     basis: Tensor
     diagonal: Tensor
-    beside: Tensor
+    off_diagonal: Tensor
 
     def eigen(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Eigenvalues of T in ascending order [m], eigenvectors as columns [m, m], and bounds [m].
+        """Return eigenvalues, eigenvectors and error bounds.
 
-        A has an eigenvalue within the bound of each (Parlett 1998, theorem 4.5.1); what rounding
-        of the products may add is part of it.
+        A has an eigenvalue within the bound of each eigenvalue of T (Parlett 1998, theorem 4.5.1).
+        The bounds include rounding errors of the products.
+
+        Returns:
+            Eigenvalues of T in ascending order [m], eigenvectors of T as columns [m, m], bounds
+            [m].
         """
         values, vectors = torch.linalg.eigh(self.matrix)
         rounding = 4 * torch.finfo(self.basis.dtype).eps * self.norm * math.sqrt(len(values))
-        return values, vectors, self.beside[-1] * vectors[-1].abs() + rounding
+        return values, vectors, self.off_diagonal[-1] * vectors[-1].abs() + rounding
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Nodes and weights, float64 [m] each, of the spectrum as the first row of Q sees it."""
+        """Return nodes and weights, float64 [m], of the spectral measure of the first row of Q."""
         values, vectors, _ = self.eigen()
         return values, vectors[0].square()
 
     @property
     def matrix(self) -> Tensor:
         """T, float64 [m, m]."""
-        inner = self.beside[:-1]
+        inner = self.off_diagonal[:-1]
         return self.diagonal.diag() + inner.diag(1) + inner.diag(-1)
 
     @property
     def norm(self) -> float:
-        """The largest eigenvalue of T in size."""
+        """Largest absolute eigenvalue of T."""
         return float(torch.linalg.eigvalsh(self.matrix).abs().max())
 
 
 @dataclass(frozen=True)
 class Eigenpair:
-    """An eigenvalue, the bound of its error, whether that is small, and its unit vector [N]."""
+    """Eigenvalue and unit eigenvector.
+
+    Args:
+        value: eigenvalue.
+        bound: error bound of the eigenvalue.
+        converged: whether the bound is within the tolerance.
+        vector: unit eigenvector, [N].
+    """
 
     value: float
     bound: float
@@ -69,12 +80,12 @@ class Eigenpair:
 
 @dataclass(frozen=True)
 class Extremes:
-    """The ends of a spectrum.
+    """Largest and smallest eigenvalues of a matrix.
 
     Args:
-        top: the largest eigenvalues, largest first.
-        bottom: the smallest, smallest first.
-        krylov: what they were found in.
+        top: largest eigenvalues, in descending order.
+        bottom: smallest eigenvalues, in ascending order.
+        krylov: Krylov space of the search.
     """
 
     top: list[Eigenpair]
@@ -91,30 +102,30 @@ def extremes(
     tolerance: float = TOLERANCE,
     seed: int = 0,
 ) -> Extremes:
-    """The largest and smallest eigenvalues of a matrix.
+    """Find the largest and smallest eigenvalues of a matrix.
 
-    Of an eigenvalue that is multiple it finds one copy, unless it goes on to all N steps.
+    Only one copy of a multiple eigenvalue is found, unless all N steps are taken.
 
     Args:
-        operator: the matrix [N, N].
-        top: how many of the largest.
-        bottom: how many of the smallest.
-        steps: products at most; as many vectors [N] are held.
-        tolerance: ends early where all bounds are below this part of the largest in size.
-        seed: of the random start.
+        operator: matrix [N, N].
+        top: number of largest eigenvalues.
+        bottom: number of smallest eigenvalues.
+        steps: maximum number of products, and of vectors [N] in memory.
+        tolerance: error bound at which to stop, relative to the largest absolute eigenvalue.
+        seed: seed of the random start vector.
 
     Raises:
-        UserError: a product is not finite.
+        UserError: if a product is not finite.
     """
 
-    def enough(krylov: Krylov) -> bool:
+    def converged(krylov: Krylov) -> bool:
         if len(krylov.diagonal) < top + bottom:
             return False
         *_, bounds = krylov.eigen()
         wanted = torch.cat([bounds[:bottom], bounds[len(bounds) - top :]])
         return bool((wanted <= tolerance * krylov.norm).all())
 
-    krylov = lanczos(operator, signs(operator, 1, seed)[0], steps, until=enough)
+    krylov = lanczos(operator, signs(operator, 1, seed)[0], steps, until=converged)
     values, vectors, bounds = krylov.eigen()
     count = len(values)
 
@@ -136,46 +147,46 @@ def lanczos(
     steps: int,
     until: Callable[[Krylov], bool] = lambda krylov: False,
 ) -> Krylov:
-    """Products with vectors that are each orthogonal to all before, made so twice (Paige 1971).
+    """Run the Lanczos algorithm with full reorthogonalisation, applied twice (Paige 1971).
 
-    Where they span an invariant space, it goes on from a random vector outside of it.
+    If the vectors span an invariant space, the iteration continues with a random orthogonal vector.
 
     Args:
-        operator: the matrix [N, N].
-        start: any vector but 0, [N].
-        steps: products at most; N are enough.
-        until: ends it early; asked after each step.
+        operator: matrix [N, N].
+        start: nonzero start vector, [N].
+        steps: maximum number of products; N suffice.
+        until: stopping criterion, evaluated after each step.
 
     Raises:
-        UserError: a product is not finite.
+        UserError: if a product is not finite.
     """
     limit = min(steps, operator.size)
     basis = torch.empty(limit, operator.size, dtype=operator.dtype, device=operator.device)
     basis[0] = start / torch.linalg.vector_norm(start)
     diagonal: list[float] = []
-    beside: list[float] = []
+    off_diagonal: list[float] = []
     for step in range(limit):
         rows = basis[: step + 1]
         product = operator @ rows[-1]
         diagonal.append(float(product.double() @ rows[-1].double()))
         if not math.isfinite(diagonal[-1]):
-            raise UserError("The curvature is not finite: neither are the loss or the weights.")
-        rest = _outside(product, rows)
-        size = max(map(abs, diagonal + beside))
+            raise UserError("The curvature is not finite. Check the loss and the weights.")
+        rest = _orthogonal(product, rows)
+        size = max(map(abs, diagonal + off_diagonal))
         left = float(torch.linalg.vector_norm(rest))
         invariant = left <= 10 * torch.finfo(operator.dtype).eps * size * math.sqrt(len(rest))
-        beside.append(0.0 if invariant else left)
-        found = Krylov(rows, _double(diagonal), _double(beside))
+        off_diagonal.append(0.0 if invariant else left)
+        found = Krylov(rows, _double(diagonal), _double(off_diagonal))
         if step + 1 == limit or until(found):
             break
         if invariant:
-            rest = _outside(normal(operator, step), rows)
+            rest = _orthogonal(normal(operator, step), rows)
         basis[step + 1] = rest / torch.linalg.vector_norm(rest)
     return found
 
 
-def _outside(vector: Tensor, rows: Tensor) -> Tensor:
-    """What of a vector [N] is orthogonal to rows [m, N]."""
+def _orthogonal(vector: Tensor, rows: Tensor) -> Tensor:
+    """Return the component of a vector [N] that is orthogonal to rows [m, N]."""
     for _ in range(2):
         vector = vector - (rows @ vector) @ rows
     return vector

@@ -1,4 +1,4 @@
-"""The stability limit of any optimizer whose steps are linear in its gradients, by trial."""
+"""The stability limit of any optimizer that is linear in its gradients, measured on quadratics."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from torch.optim import Optimizer
 Make = Callable[[Sequence[nn.Parameter]], Optimizer]
 
 STEPS = 2000
-"""Of a trial; averages that remember more than a part of it are not judged rightly."""
+"""Number of steps per trial. Longer memories of the optimizer are not judged correctly."""
 POINTS, ROUNDS = 64, 3
 FAR = 1e60
-"""Times the start, from where nothing that is stable comes back."""
+"""Distance relative to the start beyond which a trial counts as unstable."""
 LOWEST, HIGHEST = 0.02, 500.0
-"""lr times curvature that is tried."""
+"""Range of lr × curvature that is searched."""
 
 
 def measured_limit(make: Make, lr: float) -> float | None:
-    """The largest stable lr times curvature, to 4 digits, by runs on quadratics in float64.
+    """Measure the largest stable lr × curvature to 4 digits, on quadratics in float64.
 
     Args:
-        make: an optimizer of the kind that is meant over these parameters, with this lr.
-        lr: its learning rate, above 0.
+        make: factory of the optimizer, with this learning rate.
+        lr: learning rate; positive.
 
     Returns:
-        None where there is no such limit, since its steps are not linear in the gradients (as
-        those of Adam, signs, matrix or trust-region methods), or where it can't be run so.
+        The limit; None if there is none, because steps are not linear in the gradients (Adam, sign,
+        matrix and trust-region methods), or if the optimizer cannot run on a quadratic.
     """
     try:
         return _search(make, lr) if _linear(make, lr) else None
-    except Exception:  # whatever a library raises: it can't be tried
+    except Exception:  # third-party optimizers may raise anything
         return None
 
 
 def _search(make: Make, lr: float) -> float | None:
-    """The first of ever finer points at which steps grow; None where all do, or none."""
+    """Refine the first point at which steps grow; return None if all or no points are stable."""
     points = torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), POINTS).double()
     for _ in range(ROUNDS):
         growing = _growing(make, points / lr).nonzero()
@@ -51,7 +51,7 @@ def _search(make: Make, lr: float) -> float | None:
 
 
 def _growing(make: Make, curvature: Tensor) -> Tensor:
-    """Whether steps grow, bool [K], on one quadratic for each curvature."""
+    """Return whether steps grow, bool [K], on one quadratic per curvature."""
     path = _path(make, lambda w: curvature * w, torch.ones_like(curvature), STEPS)
     size = torch.stack(path).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     half, quarter = STEPS // 2, STEPS // 4
@@ -60,10 +60,10 @@ def _growing(make: Make, curvature: Tensor) -> Tensor:
 
 
 def _linear(make: Make, lr: float) -> bool:
-    """Whether paths from two starts add up to the path from their sum, for vector and matrix.
+    """Return whether trajectories from two starts add up to the one from their sum.
 
-    The quadratic has coordinates that depend on each other: else methods that are nonlinear in
-    each would pass.
+    The quadratic couples the coordinates, to detect methods that are nonlinear in each coordinate.
+    Vectors and matrices are tested.
     """
     generator = torch.Generator().manual_seed(0)
     one, two, mixed = torch.randn(3, 12, 12, generator=generator, dtype=torch.float64)
@@ -83,10 +83,10 @@ def _linear(make: Make, lr: float) -> bool:
 
 
 def _path(make: Make, slope: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> list[Tensor]:
-    """The weights after each step along a gradient that depends on them."""
+    """Return the weights after each step, with gradients from ``slope``."""
     weight = nn.Parameter(start.clone())
     optimizer: Any = make([weight])
-    if hasattr(optimizer, "train"):  # that of schedule-free ones
+    if hasattr(optimizer, "train"):  # schedule-free optimizers
         optimizer.train()
 
     def closure() -> Tensor:

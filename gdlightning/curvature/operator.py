@@ -1,4 +1,4 @@
-"""Symmetric matrices that are known by their products with vectors alone."""
+"""Symmetric matrices that are only accessible through matrix-vector products."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from torch import Tensor
 
 
 class Operator(Protocol):
-    """A symmetric matrix [N, N] of real numbers."""
+    """Symmetric real matrix [N, N]."""
 
     @property
     def size(self) -> int:
-        """N."""
+        """Number of rows and columns N."""
         ...
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the vectors that it gives."""
+        """Dtype of the products."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where these vectors are."""
+        """Device of the products."""
         ...
 
     def __matmul__(self, vector: Tensor) -> Tensor:
-        """The product with a vector [N]."""
+        """Return the product with a vector [N]."""
         ...
 
 
 class Scaled:
-    """D A D for a diagonal D: the curvature in units of each coordinate's own scale.
+    """Symmetrically scaled matrix D A D for a diagonal matrix D.
 
     Args:
         operator: A.
-        scale: the diagonal of D, [N], 0 or more.
+        scale: diagonal of D, [N]; non-negative.
     """
 
     def __init__(self, operator: Operator, scale: Tensor) -> None:
@@ -49,13 +49,13 @@ class Scaled:
 
 
 def signs(operator: Operator, count: int, seed: int) -> Tensor:
-    """Random vectors of 1 and -1 (Rademacher), [count, N], the same on every device."""
+    """Return random sign vectors (Rademacher), [count, N], equal on all devices."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(0, 2, (count, operator.size), generator=generator) * 2 - 1
     return drawn.to(operator.device, operator.dtype)
 
 
 def normal(operator: Operator, seed: int) -> Tensor:
-    """A random vector of normal numbers, [N], the same on every device."""
+    """Return a random vector from a standard normal distribution, [N], equal on all devices."""
     drawn = torch.randn(operator.size, generator=torch.Generator().manual_seed(seed))
     return drawn.to(operator.device, operator.dtype)

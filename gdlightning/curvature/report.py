@@ -1,4 +1,4 @@
-"""What curvature says of a point: ends of the spectrum, trace, adaptive sharpness."""
+"""Curvature of a loss at a point: extreme eigenvalues, trace and adaptive sharpness."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gdlightning.curvature.trace import trace
 
 @dataclass(frozen=True)
 class Measured:
-    """A number with what is uncertain of it.
+    """Measurement with its uncertainty.
 
     Args:
-        value: of the examples that were seen.
-        bound: what the method may be off: a bound of Lanczos, or a standard error of a trace.
-        sampling: standard error for the examples that were not seen; 0 if all were, None if one
-            batch alone can't tell.
-        converged: the bound is small.
+        value: measurement on the examples of the Hessian.
+        bound: error of the method: a Lanczos bound, or the standard error of a trace.
+        sampling: standard error due to examples outside the Hessian; 0 if there are none, None for
+            a single batch.
+        converged: whether the bound is within the tolerance.
     """
 
     value: float
@@ -32,23 +32,23 @@ class Measured:
     converged: bool = True
 
     def times(self, factor: float) -> Measured:
-        """The same in another unit."""
+        """Return the measurement times a factor."""
         sampling = None if self.sampling is None else self.sampling * factor
         return Measured(self.value * factor, self.bound * factor, sampling, self.converged)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The curvature of a mean loss at one point.
+    r"""Curvature of a mean loss at a point.
 
     Args:
-        loss: its value.
-        gradient_norm: of its gradient.
-        top: the largest eigenvalues, largest first.
-        bottom: the smallest, smallest first.
-        trace: the sum of all.
-        adaptive: the largest eigenvalue of \\|w\\| H \\|w\\|, elementwise.
-        krylov: what Lanczos' method found, one random vector's view of the whole spectrum.
+        loss: value of the loss.
+        gradient_norm: norm of its gradient.
+        top: largest eigenvalues, in descending order.
+        bottom: smallest eigenvalues, in ascending order.
+        trace: sum of all eigenvalues.
+        adaptive: largest eigenvalue of \|w\| H \|w\|, elementwise.
+        ends: result of the Lanczos algorithm, with its Krylov space.
     """
 
     loss: float
@@ -70,19 +70,19 @@ def examine(
     seed: int = 0,
     seen: float = 0.0,
 ) -> Report:
-    """Measure all of it.
+    """Measure eigenvalues, trace and adaptive sharpness.
 
     Args:
-        hessian: of the loss at the point.
-        top: how many of the largest eigenvalues.
-        bottom: how many of the smallest.
-        steps: products of Lanczos' method at most.
-        probes: random vectors for the trace.
-        seed: of all random vectors.
-        seen: part of all examples that is in the Hessian, 0 to 1.
+        hessian: Hessian of the loss at the point.
+        top: number of largest eigenvalues.
+        bottom: number of smallest eigenvalues.
+        steps: maximum number of products of the Lanczos algorithm.
+        probes: number of random vectors for the trace.
+        seed: seed of all random vectors.
+        seen: fraction of all examples that the Hessian covers, 0 to 1.
 
     Raises:
-        UserError: the loss has no second derivative, or is not finite.
+        UserError: if the loss has no second derivative or is not finite.
     """
     loss, gradient = hessian.slope()
     found = extremes(hessian, top, bottom, steps=steps, seed=seed)
@@ -100,17 +100,17 @@ def examine(
 def adaptive_sharpness(
     hessian: Hessian, *, steps: int = 40, seed: int = 0, seen: float = 0.0
 ) -> Measured:
-    """The largest eigenvalue of \\|w\\| H \\|w\\|: curvature along relative changes of the weights.
+    r"""Return the largest eigenvalue of \|w\| H \|w\|: the curvature along relative weight changes.
 
-    Rescaling the layers or units of a ReLU net against each other, which leaves its function as it
-    is, changes the Hessian many-fold and this not at all: it is the adaptive sharpness of Kwon et
-    al. 2021 (arXiv:2102.11600) to second order.
+    It is the adaptive sharpness of Kwon et al. 2021 (arXiv:2102.11600) to second order. Unlike the
+    Hessian, it is invariant under rescaling layers or units of a ReLU network without changing its
+    function.
 
     Args:
-        hessian: of the loss at the point.
-        steps: products of Lanczos' method at most.
-        seed: of its random start.
-        seen: part of all examples that is in the Hessian.
+        hessian: Hessian of the loss at the point.
+        steps: maximum number of products of the Lanczos algorithm.
+        seed: seed of its random start vector.
+        seen: fraction of all examples that the Hessian covers.
     """
     return largest(hessian, hessian.point().abs(), steps=steps, seed=seed, seen=seen)
 
@@ -118,37 +118,37 @@ def adaptive_sharpness(
 def largest(
     hessian: Hessian, scale: Tensor, *, steps: int = 40, seed: int = 0, seen: float = 0.0
 ) -> Measured:
-    """The largest eigenvalue of D H D, for a diagonal D.
+    """Return the largest eigenvalue of D H D for a diagonal matrix D.
 
     Args:
         hessian: H.
-        scale: the diagonal of D, [N].
-        steps: products of Lanczos' method at most.
-        seed: of its random start.
-        seen: part of all examples that is in the Hessian.
+        scale: diagonal of D, [N].
+        steps: maximum number of products of the Lanczos algorithm.
+        seed: seed of its random start vector.
+        seen: fraction of all examples that the Hessian covers.
     """
     pair = extremes(Scaled(hessian, scale), 1, steps=steps, seed=seed).top[0]
-    turned = Eigenpair(pair.value, pair.bound, pair.converged, scale.to(pair.vector) * pair.vector)
-    return measured(hessian, turned, seen)
+    scaled = Eigenpair(pair.value, pair.bound, pair.converged, scale.to(pair.vector) * pair.vector)
+    return measured(hessian, scaled, seen)
 
 
 def measured(hessian: Hessian, pair: Eigenpair, seen: float) -> Measured:
-    """An eigenvalue with the standard error that comes from the choice of examples.
+    """Return an eigenvalue with its standard error due to the choice of examples.
 
-    To first order a change of the Hessian moves an eigenvalue by its curvature along the vector.
-    That curvature is measured on each batch, and these are disjoint samples.
+    To first order, a change of the Hessian changes an eigenvalue by the curvature along its
+    eigenvector. This curvature is measured on each batch, and batches are disjoint samples.
     """
     error = 0.0 if seen >= 1 else sampling_error(hessian, hessian.product(pair.vector)[1], seen)
     return Measured(pair.value, pair.bound, error, pair.converged)
 
 
 def sampling_error(hessian: Hessian, values: Tensor, seen: float) -> float | None:
-    """The standard error of the mean of a number of each batch; None for one batch.
+    """Return the standard error of the mean of a per-batch value; None for a single batch.
 
     Args:
-        hessian: whose batches are meant.
-        values: one of each batch, float64 [batches].
-        seen: part of all examples that they are; the rest is what is uncertain.
+        hessian: Hessian with the batches.
+        values: value of each batch, float64 [batches].
+        seen: fraction of all examples that the batches cover; the rest causes the error.
     """
     if seen >= 1:
         return 0.0
@@ -159,23 +159,25 @@ def sampling_error(hessian: Hessian, values: Tensor, seen: float) -> float | Non
     return math.sqrt(float(apart.square().sum()) * count / (count - 1) * (1 - seen))
 
 
-class _Noting:
-    """The Hessian, with each product's curvature by batch noted."""
+class _Recorder:
+    """Hessian that records the curvature of each batch in each product."""
 
     def __init__(self, hessian: Hessian) -> None:
-        self.hessian, self.noted = hessian, list[Tensor]()
+        self.hessian, self.recorded = hessian, list[Tensor]()
         self.size, self.dtype, self.device = hessian.size, hessian.dtype, hessian.device
 
     def __matmul__(self, vector: Tensor) -> Tensor:
         product, along = self.hessian.product(vector)
-        self.noted.append(along)
+        self.recorded.append(along)
         return product
 
 
 def _trace(hessian: Hessian, known: Extremes, probes: int, seed: int, seen: float) -> Measured:
-    noting = _Noting(hessian)
-    found = trace(noting, probes, seed=seed, known=known.krylov)
-    if not noting.noted and seen < 1:  # the whole spectrum is known
-        noting.noted += [hessian.product(v)[1] for v in signs(hessian, probes, seed)]
-    error = sampling_error(hessian, torch.stack(noting.noted).mean(0), seen) if seen < 1 else 0.0
+    recorder = _Recorder(hessian)
+    found = trace(recorder, probes, seed=seed, known=known.krylov)
+    if not recorder.recorded and seen < 1:  # the trace was exact and needed no products
+        recorder.recorded += [hessian.product(v)[1] for v in signs(hessian, probes, seed)]
+    error = (
+        sampling_error(hessian, torch.stack(recorder.recorded).mean(0), seen) if seen < 1 else 0.0
+    )
     return Measured(found.value, found.error, error)

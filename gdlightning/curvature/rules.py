@@ -1,4 +1,4 @@
-"""How the optimizers of torch.optim step along averages of gradients, and what they divide by."""
+"""Update rules of the optimizers of torch.optim on averages of gradients, and their divisors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ State = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """A step of lr / P times (``direct`` g + ``mean`` m), with m ← ``decay`` m + (1 - ``decay``) g.
+    """Update by lr / P times (``direct`` g + ``mean`` m), with m ← ``decay`` m + (1 - ``decay``) g.
 
     Args:
-        direct: weight of the gradient itself.
-        mean: weight of its running mean.
-        decay: β of that mean.
-        formula: the limit in symbols.
-        divided: P is not 1.
+        direct: weight of the gradient g.
+        mean: weight of its running average m.
+        decay: decay rate β of the running average.
+        formula: stability limit in symbols.
+        divided: whether P differs from 1.
     """
 
     direct: float
@@ -34,22 +34,23 @@ class Rule:
 
     @property
     def limit(self) -> float:
-        """The lr times curvature at which -1 is a root of the recurrence, and steps start to grow.
+        """Largest stable lr × curvature, at which -1 is a root of the characteristic polynomial.
 
-        (z - 1)(z - β) + ηλ (direct (z - β) + mean (1 - β) z) = 0
+        The polynomial is (z - 1)(z - β) + ηλ (direct (z - β) + mean (1 - β) z).
         """
         up, down = 1 + self.decay, 1 - self.decay
-        slope = self.direct * up + self.mean * down
-        return 2 * up / slope if slope > 0 else math.inf
+        growth = self.direct * up + self.mean * down
+        return 2 * up / growth if growth > 0 else math.inf
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of an optimizer.
+    """Update rule and divisor of an optimizer class.
 
     Args:
-        rule: from one of its groups and the state of a parameter in it.
-        root: P from the same, in the shape of the parameter; None where it is 1.
+        rule: function from a group and the state of one of its parameters to the rule.
+        root: function from the same to the divisor P, in the shape of the parameter; None if P is
+            1.
     """
 
     rule: Callable[[Group, State], Rule]
@@ -71,7 +72,7 @@ def _adam(group: Group, state: State) -> Rule:
 
 
 def _nadam(group: Group, state: State) -> Rule:
-    """As it is at this step: μ grows slowly from β1 / 2 to β1."""
+    """Return the rule at the current step, as μ grows slowly from β1 / 2 to β1."""
     beta, step = group["betas"][0], float(state.get("step", 0))
     now, then = (beta * (1 - 0.5 * 0.96 ** ((step + k) * group["momentum_decay"])) for k in (0, 1))
     passed = float(state.get("mu_product", 0))
@@ -131,4 +132,4 @@ RULES: Mapping[type, Known] = {
     RMSprop: Known(_rmsprop, _rmsprop_root),
     Adagrad: Known(_adagrad, _adagrad_root),
 }
-"""By class; a subclass may step otherwise, and is not meant."""
+"""Rules by exact class, as subclasses may have different steps."""

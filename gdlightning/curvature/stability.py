@@ -1,8 +1,8 @@
-"""The largest curvature times learning rate at which an optimizer's steps do not grow.
+"""The stability limit of optimizers: the largest stable product of learning rate and curvature.
 
-On a quadratic of curvature λ, gradient descent at learning rate η multiplies the distance to the
-minimum by 1 - ηλ in each step: it is stable up to ηλ = 2. Averages of gradients change that limit.
-Where each coordinate's step is divided by P, the curvature that counts is that of P^-½ H P^-½
+On a quadratic with curvature λ, gradient descent with learning rate η multiplies the distance to
+the minimum by 1 - ηλ in each step, so it is stable up to ηλ = 2. Averages of gradients change this
+limit. If the step of each coordinate is divided by P, the relevant curvature is that of P^-½ H P^-½
 (Cohen et al. 2022, arXiv:2207.14484).
 """
 
@@ -20,10 +20,13 @@ from gdlightning.curvature.rules import RULES, Rule
 
 
 def rule_of(optimizers: Sequence[Optimizer]) -> Rule | None:
-    """The rule that all groups of some optimizers share; None where one is not known or differs.
+    """Return the update rule shared by all groups of some optimizers, or None.
 
     Args:
-        optimizers: in the state that is meant.
+        optimizers: optimizers in their current state.
+
+    Returns:
+        The rule; None if it is unknown for an optimizer or differs between groups.
     """
     found: set[Rule] = set()
     for optimizer in optimizers:
@@ -37,11 +40,11 @@ def rule_of(optimizers: Sequence[Optimizer]) -> Rule | None:
 def rates_of(
     optimizers: Sequence[Optimizer], parameters: Mapping[str, Tensor], lr: str = "lr"
 ) -> Tensor:
-    """lr of each coordinate, float64 [N], in the order of the parameters; 0 for those not stepped.
+    """Return the learning rate of each coordinate, float64 [N], or 0 if it is not trained.
 
     Args:
-        optimizers: over some or all of them.
-        parameters: those of the Hessian.
+        optimizers: optimizers of some or all parameters.
+        parameters: parameters of the Hessian, which set the order.
         lr: key of the groups: ``lr``, or ``initial_lr`` for the peak of a schedule.
     """
     groups = [g for o in optimizers for g in o.param_groups]
@@ -50,14 +53,16 @@ def rates_of(
 
 
 def roots_of(optimizers: Sequence[Optimizer], parameters: Mapping[str, Tensor]) -> Tensor | None:
-    """P of each coordinate, float64 [N]: 1 where nothing is divided, infinite where no step was.
+    """Return the divisor P of each coordinate's step, float64 [N].
+
+    P is 1 for optimizers that do not divide, and infinite for coordinates without a step so far.
 
     Args:
-        optimizers: in the state that is meant.
-        parameters: those of the Hessian.
+        optimizers: optimizers in their current state.
+        parameters: parameters of the Hessian, which set the order.
 
     Returns:
-        None where an optimizer is not known, or has no state to divide by yet.
+        The divisors; None if an optimizer is unknown, or has no state yet.
     """
     pieces: dict[int, Tensor] = {}
     for optimizer in optimizers:

@@ -1,4 +1,4 @@
-"""Where a training stands: its largest curvature times learning rate, beside the limit."""
+"""Comparison of the sharpness times learning rate with the stability limit of the optimizer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from gdlightning.curvature.stability import rates_of, roots_of, rule_of
 
 @dataclass(frozen=True)
 class Standing:
-    """λ times lr beside the largest at which the optimizer is stable.
+    """Sharpness times learning rate, compared with the stability limit.
 
     Args:
-        product: λ times the lr of the next step, λ in the optimizer's own units.
-        at_peak: the same weights at the peak of the schedule.
-        lr: of the next step, of the first group.
-        peak: of that group.
-        limit: of ``product``; None where it is not known.
-        formula: of the limit in symbols, ``measured``, or empty.
-        divided: λ is that of P^-½ H P^-½, for what the optimizer divides by.
+        product: largest eigenvalue λ times the lr of the next step, with λ preconditioned if
+            ``divided``.
+        at_peak: the same product for the peak of the schedule.
+        lr: learning rate of the next step, in the group with the largest peak.
+        peak: peak learning rate of that group.
+        limit: stability limit of ``product``; None if unknown.
+        formula: limit in symbols, ``measured``, or empty.
+        divided: whether λ belongs to P^-½ H P^-½, with the divisor P of the optimizer.
     """
 
     product: Measured
@@ -46,19 +47,19 @@ def standing(
     seed: int = 0,
     seen: float = 0.0,
 ) -> Standing | None:
-    """Compare the curvature with what the optimizer bears.
+    """Compare the sharpness times learning rate with the optimizer's stability limit.
 
     Args:
-        hessian: of the training loss, at the weights that are trained.
-        optimizers: over its parameters, in the state that is meant.
-        make: for one that is not known: makes it anew, to be tried on quadratics.
-        top: the largest eigenvalue, where it is known already.
-        steps: products of Lanczos' method at most.
-        seed: of its random start.
-        seen: part of all examples that is in the Hessian.
+        hessian: Hessian of the training loss at the training weights.
+        optimizers: optimizers of its parameters, in their current state.
+        make: factory of the optimizer, to measure the limit on quadratics if its rule is unknown.
+        top: largest eigenvalue, if already known.
+        steps: maximum number of products of the Lanczos algorithm.
+        seed: seed of its random start vector.
+        seen: fraction of all examples that the Hessian covers.
 
     Returns:
-        None where there is no learning rate, or it is 0.
+        The comparison; None if there is no learning rate, or it is 0.
     """
     groups = [g for o in optimizers for g in o.param_groups]
     if not all("lr" in g for g in groups):

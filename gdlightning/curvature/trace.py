@@ -1,4 +1,4 @@
-"""The trace of a matrix from a few products."""
+"""The trace of a matrix, estimated from a few products."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from gdlightning.curvature.operator import Operator, signs
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard error."""
+    """Estimate with its standard error.
+
+    Args:
+        value: estimate.
+        error: standard error.
+    """
 
     value: float
     error: float
@@ -22,17 +27,18 @@ class Estimate:
 def trace(
     operator: Operator, probes: int = 10, *, seed: int = 0, known: Krylov | None = None
 ) -> Estimate:
-    """The sum of all eigenvalues.
+    """Estimate the trace of a matrix.
 
-    The mean of gᵀ A g over random signs g (Hutchinson 1990). With ``known``, the part of A in that
-    space is exact and random signs serve for the rest alone, as in Hutch++ (Meyer et al. 2021,
-    arXiv:2010.09649): large eigenvalues, which make most of the error, are in it.
+    The estimate is the mean of gᵀ A g over random sign vectors g (Hutchinson 1990). If ``known`` is
+    given, the trace within that space is exact, and only the remainder is estimated, as in Hutch++
+    (Meyer et al. 2021, arXiv:2010.09649). The space contains the largest eigenvalues, which cause
+    most of the error.
 
     Args:
         operator: A, [N, N].
-        probes: random vectors, a product each; 2 or more for an error.
-        seed: of these; another one than that of ``known``.
-        known: what Lanczos' method found.
+        probes: number of random vectors, with one product each; at least 2 for a finite error.
+        seed: seed of the random vectors; must differ from that of ``known``.
+        known: Krylov space of the matrix.
     """
     exact, samples = 0.0, []
     if known is not None:
@@ -42,7 +48,7 @@ def trace(
     for vector in signs(operator, probes, seed):
         product = operator @ vector
         sample = float(vector.double() @ product.double())
-        if known is not None:  # of what the space leaves of the vector, without another product
+        if known is not None:  # restrict to the orthogonal complement without another product
             inside = known.basis @ vector
             twice = float(product.double() @ (inside @ known.basis).double())
             wide = inside.double().cpu()

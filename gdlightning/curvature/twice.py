@@ -1,4 +1,4 @@
-"""Operations in those of their forms that have second derivatives."""
+"""Twice differentiable implementations of operations."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 def twice_differentiable() -> Iterator[None]:
     """Evaluate a loss so that its gradient can be differentiated again.
 
-    Fused attention, cuDNN's recurrent nets, bags of embeddings and sparse gradients have no second
-    derivative in torch; their plain forms give the same values and have.
+    In torch, fused attention, cuDNN's recurrent networks, embedding bags and sparse gradients have
+    no second derivative. They are replaced by equivalent implementations that have one.
     """
-    with sdpa_kernel(SDPBackend.MATH), _Plain():
+    with sdpa_kernel(SDPBackend.MATH), _Replacements():
         yield
 
 
-class _Plain(TorchFunctionMode):
+class _Replacements(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
@@ -50,7 +50,7 @@ def _embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """``F.embedding`` with a dense gradient."""
+    """Evaluate ``F.embedding`` with a dense gradient."""
     return F.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
 
 
@@ -67,7 +67,7 @@ def _bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Tensor:
-    """``F.embedding_bag`` from single embeddings; its mode ``max`` has no such form here."""
+    """Evaluate ``F.embedding_bag`` with single embeddings; the mode ``max`` is not replaced."""
     if mode not in ("sum", "mean"):
         return F.embedding_bag(input, weight, offsets, mode=mode)
     words = input.flatten()

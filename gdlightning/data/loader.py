@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -75,8 +75,6 @@ class BatchLoader:
         world_size: the number of processes.
 
     Attributes:
-        between: called before each batch is taken; position and random states are then those with
-            which a training goes on.
         index: the examples of the last batch, int64 [B].
         reorder: how often a new order of the data was asked for; 0 at first.
     """
@@ -97,7 +95,6 @@ class BatchLoader:
         self.epoch = 0
         self.position = 0
         self.weight = 1.0
-        self.between: Callable[[], None] | None = None
         self.index = torch.empty(0, dtype=torch.int64)
         self.reorder = 0
         self._resumed = False
@@ -111,15 +108,19 @@ class BatchLoader:
         return -(-self.examples // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        start, self._resumed = (self.position if self._resumed else 0), False
+        """Begin the next epoch, or continue the one that was loaded."""
+        if not self._resumed and self.position:  # the last epoch was left early
+            self.epoch, self.position = self.epoch + 1, 0
+        self._resumed = False
+        return self._batches(self.position)
+
+    def _batches(self, start: int) -> Iterator[Any]:
         order = self._order()
         sizes = [len(part) for part in order.split(self.batch_size)]
         batches = self._at_once(order[start * self.batch_size :])
         for number, index in enumerate(order.split(self.batch_size)):
             if number < start:
                 continue
-            if self.between is not None:
-                self.between()
             window = number - number % self.accumulate
             parts = sizes[window : window + self.accumulate]
             # Lightning divides each loss by `accumulate`; parts of unequal size, or a window cut
@@ -155,7 +156,7 @@ class BatchLoader:
         return order
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and position, so that a resumed training sees the batches that were left."""
+        """Return epoch and position, so that a resumed run sees the batches that are left."""
         return {"epoch": self.epoch, "position": self.position, "reorder": self.reorder}
 
     def load_state_dict(self, state: dict[str, int]) -> None:

@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict, in_order
 from gdlightning.discovery import modules
@@ -24,13 +26,14 @@ def diagnose(record: Record) -> list[Verdict]:
     Args:
         record: of a whole training, or of as much of it as there is.
     """
-    if not record.losses and not record.steps:
+    if record.empty:
         return []
-    found = [
-        verdict
-        for name in modules(FINDINGS)
-        for verdict in importlib.import_module(f"{FINDINGS}.{name}").find(record)
-    ]
+    with np.errstate(all="ignore"):  # losses may be of any size
+        found = [
+            verdict
+            for name in modules(FINDINGS)
+            for verdict in importlib.import_module(f"{FINDINGS}.{name}").find(record)
+        ]
     return in_order(found)
 
 

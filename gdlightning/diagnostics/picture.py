@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gdlightning.diagnostics.findings.batch_size import noise_scale
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
@@ -20,14 +22,16 @@ def draw(record: Record, verdicts: Sequence[Verdict], path: Path) -> None:
     Raises:
         UserError: matplotlib is not installed, or the file can't be one.
     """
-    style.save(overview(record, verdicts), path)
+    with np.errstate(all="ignore"):  # as with ``overview``; limits are found when it is drawn
+        style.save(overview(record, verdicts), path)
 
 
 def overview(record: Record, verdicts: Sequence[Verdict], theme: Theme = LIGHT) -> Any:
     """Six panels: loss, gain ratio, size of steps, gradient norm, layers, units."""
     made, panels = style.figure(2, 3, size=(4.4, 2.9), theme=theme, what="Drawing a diagnosis")
     for panel, paint in zip(panels, (_loss, _gain, _steps, _norm, _layers, _units), strict=True):
-        paint(panel, record, theme)
+        with np.errstate(all="ignore"):  # what was measured may be of any size
+            paint(panel, record, theme)
         panel.set_xlabel("optimizer step")
         panel.set_xlim(0, max(1, len(record.losses)))
     bad = [v for v in verdicts if v.severity in ("fault", "warning") and v.first > 0]
@@ -73,22 +77,22 @@ def _gain(panel: Any, record: Record, theme: Theme) -> None:
 
 
 def _steps(panel: Any, record: Record, theme: Theme) -> None:
-    rows = [(s.step, s.update_ratio) for s in record.steps if s.update_ratio > 0]
-    if rows:
-        panel.plot(*zip(*rows, strict=True), color=style.SERIES[2], linewidth=1.5, label="step")
+    step, ratio, lr = record.steps.step, record.steps.update_ratio, record.steps.lr
+    if (ratio > 0).any():
+        panel.plot(step[ratio > 0], ratio[ratio > 0], color=style.SERIES[2], linewidth=1.5,
+                   label="step")  # fmt: skip
         panel.set_yscale("log")
-    rates = [(s.step, s.lr) for s in record.steps if s.lr]
-    if rates:
-        panel.plot(*zip(*rates, strict=True), color=style.SERIES[1], linewidth=1.2,
+    if (lr > 0).any():
+        panel.plot(step[lr > 0], lr[lr > 0], color=style.SERIES[1], linewidth=1.2,
                    linestyle=(0, (3, 2)), label="learning rate")  # fmt: skip
     style.legend(panel, theme)
     style.title(panel, "size of the step over that of the weights", theme)
 
 
 def _norm(panel: Any, record: Record, theme: Theme) -> None:
-    rows = [(s.step, s.grad_norm) for s in record.steps if s.grad_norm > 0]
-    if rows:
-        panel.plot(*zip(*rows, strict=True), color=style.SERIES[0], linewidth=1.5)
+    step, norm = record.steps.step, record.steps.grad_norm
+    if (norm > 0).any():
+        panel.plot(step[norm > 0], norm[norm > 0], color=style.SERIES[0], linewidth=1.5)
         panel.set_yscale("log")
     scale = noise_scale(record)
     noise = f"; noise scale about {10 ** round(math.log10(max(1, scale))):,}" if scale else ""
@@ -96,14 +100,14 @@ def _norm(panel: Any, record: Record, theme: Theme) -> None:
 
 
 def _layers(panel: Any, record: Record, theme: Theme) -> None:
-    steps = [s for s in record.steps if s.grads]
-    count = len(steps[0].grads) if steps else 0
+    step, grads, weights = record.steps.all_layers()
+    count = grads.shape[1]
     colours = _shades(count)
+    relative = np.where((grads > 0) & (weights > 0), grads / weights, math.nan)
     for k in range(count):
-        rows = [(s.step, s.grads[k] / s.weights[k] or math.nan) for s in steps if s.weights[k] > 0]
-        if rows:
+        if (weights[:, k] > 0).any():
             label = ("first layer" if k == 0 else "last layer") if k in (0, count - 1) else None
-            panel.plot(*zip(*rows, strict=True), color=colours[k], linewidth=1.1, label=label)
+            panel.plot(step, relative[:, k], color=colours[k], linewidth=1.1, label=label)
     if count:
         panel.set_yscale("log")
         style.legend(panel, theme)
@@ -111,15 +115,13 @@ def _layers(panel: Any, record: Record, theme: Theme) -> None:
 
 
 def _units(panel: Any, record: Record, theme: Theme) -> None:
-    steps = [s for s in record.steps if s.dead]
-    names = list(steps[0].dead) if steps else []
-    colours = _shades(len(names))
-    for colour, name in zip(colours, names, strict=True):
-        rows = [(s.step, s.dead[name]) for s in steps if name in s.dead]
-        panel.plot(*zip(*rows, strict=True), color=colour, linewidth=1.2)
+    step, dead = record.steps.step, record.steps.dead
+    for colour, share in zip(_shades(len(dead)), dead.values(), strict=True):
+        seen = ~np.isnan(share)
+        panel.plot(step[seen], share[seen], color=colour, linewidth=1.2)
     panel.set_ylim(-0.03, 1.03)
     panel.set_yticks([0, 0.5, 1], ["0", "half", "all"])
-    if not names:
+    if not dead:
         panel.text(0.5, 0.5, "no rectifier in this net", transform=panel.transAxes,
                    ha="center", fontsize=9, color=theme.muted)  # fmt: skip
     style.title(panel, "dead units, by layer", theme)

@@ -12,9 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from gdlightning.diagnostics.record import Record, Step
+import numpy as np
+from numpy.typing import NDArray
+
+from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.steps import Numbers, Steps
 
 CLASSES = ("too small", "in the good range", "too large")
 FILE = Path(__file__).with_name("rates.json")
@@ -25,6 +28,8 @@ BLOWN = 10.0
 What follows looks like that, though: slow steps from far away."""
 PARTS = 20
 """Windows over which losses are smoothed."""
+TINY = 1e-300
+"""A first loss at most this large is no measure of others."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +90,34 @@ NAMES = tuple(Signs.__dataclass_fields__)
 
 def signs(record: Record) -> Signs | None:
     """The signs of a record; None where too little was measured."""
-    steps = _at_full_rate(record.steps)
-    if len(record.losses) < 2 or not steps or not math.isfinite(record.losses[0]):
+    steps, chosen = record.steps, _at_full_rate(record.steps)
+    if len(record.losses) < 2 or not chosen.any() or not math.isfinite(record.losses[0]):
         return None
-    count, first = len(record.losses), abs(record.losses[0]) or 1.0
-    gains = sorted(s.gain for s in steps if s.gain is not None)
-    late = [s.gain for s in steps if s.gain is not None and s.step >= count // 2]
-    middle = median(gains) if gains else 1.0
+    count, first = len(record.losses), abs(record.losses[0])
+    first = first if first > TINY else 1.0
+    gain = steps.gain
+    late = _seen(gain[chosen & (steps.step >= count // 2)])
+    gains = np.sort(_seen(gain[chosen]))
+    middle = _median(gains, 1.0)
     level = [record.smooth(k / PARTS, (k + 1) / PARTS) for k in range(PARTS)]
     end, half = record.smooth(0.85, 1.0), record.smooth(0.4, 0.6)
     fallen = max(first - end, 1e-6 * first) if math.isfinite(end) else 1e-6 * first
-    slopes = [abs(s.promised) for s in steps if math.isfinite(s.promised)]
-    promised = sum(slopes) / max(1, len(slopes)) * count
+    slopes = abs(_seen(steps.promised[chosen]))
+    promised = sum(slopes.tolist()) / max(1, len(slopes)) * count
     lowest = min((v for v in level if math.isfinite(v)), default=math.nan)
     broken = not all(map(math.isfinite, level))
-    ratios = [s.update_ratio for s in steps if math.isfinite(s.update_ratio)]
     return Signs(
         gain=middle,
-        late_gain=median(late) if late else middle,
-        low_gain=median(gains[: max(1, len(gains) // 4)]) if gains else 1.0,
-        overshoots=sum(g < 0 for g in gains) / max(1, len(gains)),
+        late_gain=_median(late, middle),
+        low_gain=_median(gains[: max(1, len(gains) // 4)], 1.0),
+        overshoots=int((gains < 0).sum()) / max(1, len(gains)),
         still_falling=(half - end) / fallen if math.isfinite(half - end) else 0.0,
         progress=fallen / first,
         peak=1e8 if broken else max(level) / first,
         promised=promised / first,
         wasted=promised / fallen,
-        update_ratio=median(ratios) if ratios else 0.0,
-        cosine=_cosine(record, steps),
+        update_ratio=_median(_seen(steps.update_ratio[chosen]), 0.0),
+        cosine=_cosine(record, chosen),
         rebound=end / max(lowest, 1e-9) if math.isfinite(end) else 1e2,
         diverged=record.diverged is not None,
     )
@@ -136,6 +142,8 @@ def possible(found: Signs, shares: Sequence[float]) -> dict[str, float]:
     small, fine, large = shares
     if found.peak > BLOWN:
         small = 0.0
+    if fine + large == 0 and not small:  # nothing speaks for either
+        fine = large = 1.0
     whole = small + fine + large
     return {name: part / whole for name, part in zip(CLASSES, (small, fine, large), strict=True)}
 
@@ -154,18 +162,25 @@ def _model() -> dict[str, list]:  # type: ignore[type-arg]
     return found
 
 
-def _at_full_rate(steps: Sequence[Step]) -> list[Step]:
-    """The steps at half the peak learning rate or more: warm-up and decay say less."""
-    peak = max((s.lr for s in steps if s.lr is not None), default=0.0)
-    return [s for s in steps if s.lr is None or s.lr >= peak / 2]
+def _at_full_rate(steps: Steps) -> NDArray[np.bool_]:
+    """Which steps are at half the peak learning rate or more: warm-up and decay say less."""
+    lr = steps.lr
+    peak = lr[~np.isnan(lr)].max(initial=0.0)
+    chosen: NDArray[np.bool_] = np.isnan(lr) | (lr >= peak / 2)
+    return chosen
 
 
-def _cosine(record: Record, steps: Sequence[Step]) -> float:
-    found = []
-    for dot, first, second in (record.alike[s.step] for s in steps if s.step in record.alike):
-        if first > 0 and second > 0 and math.isfinite(dot):
-            found.append(dot / math.sqrt(first * second))
-    return median(found) if found else 0.0
+def _cosine(record: Record, chosen: NDArray[np.bool_]) -> float:
+    place, cosine = record.cosines
+    return _median(_seen(cosine[chosen[place]]), 0.0)
+
+
+def _seen(values: Numbers) -> Numbers:
+    return values[np.isfinite(values)]
+
+
+def _median(values: Numbers, default: float) -> float:
+    return float(np.median(values)) if len(values) else default
 
 
 def _overshoot(gain: float) -> float:

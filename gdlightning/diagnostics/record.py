@@ -4,53 +4,53 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, MutableSequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gdlightning.storage.journal import JOURNAL, rows
+import numpy as np
+from numpy.typing import NDArray
+
+from gdlightning.diagnostics.rows import Curvature, Ends, Head, Spike
+from gdlightning.diagnostics.steps import Numbers, Steps, numbers
+from gdlightning.storage.journal import JOURNAL, numbered
+from gdlightning.storage.typed import mismatch
 
 CURVATURE = "curvature.json"
 """What ``gdl diagnose --curvature`` keeps in a run's folder."""
-ROUNDING = 3e-6
-"""A promised change of the loss below this share of it drowns in single precision."""
+RARE: dict[str, Any] = {
+    "start": Head, "val": dict[str, float | None], "spikes": list[Spike], "curvature": Ends,
+}  # fmt: skip
+"""Parts of a row that few rows have, and their types."""
+NAMED = 3
+"""Damaged lines that are named in a message."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One measured step.
+@dataclass
+class Damage:
+    """What was left out of a record because it is not as the monitor writes it.
 
     Attributes:
-        step: optimizer steps before it.
-        loss: of its batch before the step.
-        gain: change of the loss over what the gradient promised; None where rounding hides it.
-        promised: gradient times step.
-        examples: in its batch, over all devices.
-        grad_norm: before clipping.
-        update_ratio: norm of the step over that of the weights.
-        lr: largest of the groups.
-        grads: norms of the matrices' gradients, in the order of ``Record.layers``.
-        weights: of the matrices.
-        updates: of the matrices' steps.
-        dead: part of the net → share of its rectified units that are 0 for all of the batch.
-        scale: part of the net → root mean square of its output.
+        count: of what was left out.
+        first: place and reason of the first few.
     """
 
-    step: int
-    loss: float
-    gain: float | None
-    promised: float
-    examples: int
-    grad_norm: float
-    update_ratio: float
-    lr: float | None
-    grads: Sequence[float]
-    weights: Sequence[float]
-    updates: Sequence[float]
-    dead: Mapping[str, float]
-    scale: Mapping[str, float]
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, where: str, why: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count <= NAMED:
+            self.first.append(f"{where} ({why})")
+
+    def __str__(self) -> str:
+        more = ", …" if self.count > NAMED else ""
+        return f"{self.count:,} damaged part{'s' * (self.count > 1)}: {'; '.join(self.first)}{more}"
 
 
 @dataclass
@@ -61,61 +61,100 @@ class Record:
         start: what the file's head tells: ``layers``, ``steps``, ``optimizer``, ``data``, ….
         losses: of every step, NaN where it was not finite.
         steps: that were measured.
-        alike: step → scalar product of its gradient and the next, and their squared norms.
-        clipped: last step of an interval → share of its steps on which clipping bit.
+        pairs: measured step, product of its gradient and the next step's, their squared norms.
+        clipped: of each interval, the share of its steps on which clipping bit.
         spikes: steps whose loss stood far out, with their examples.
         validations: step → metrics.
         sharpness: step → ends of the Hessian of its batch, λ·lr and its limit, where asked for.
         curvature: what ``gdl curvature`` measured of the last checkpoint; empty if it did not.
+        damage: what was left out when the files were read.
     """
 
     start: dict[str, Any] = field(default_factory=dict)
-    losses: list[float] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    alike: dict[int, tuple[float, float, float]] = field(default_factory=dict)
-    clipped: dict[int, float] = field(default_factory=dict)
+    losses: MutableSequence[float] = field(default_factory=lambda: array("d"))
+    steps: Steps = field(default_factory=Steps)
+    pairs: array[float] = field(default_factory=lambda: array("d"))
+    clipped: array[float] = field(default_factory=lambda: array("d"))
     spikes: list[dict[str, Any]] = field(default_factory=list)
     validations: dict[int, dict[str, float]] = field(default_factory=dict)
     sharpness: dict[int, dict[str, float | None]] = field(default_factory=dict)
     curvature: dict[str, Any] = field(default_factory=dict)
+    damage: Damage = field(default_factory=Damage)
 
     @classmethod
     def read(cls, folder: Path) -> Record:
-        """Of a run's folder; empty where nothing was measured."""
-        record = cls.of(rows(folder / JOURNAL))
+        """Read the files of a run's folder; empty where nothing was measured."""
+        record = cls()
+        for number, row in numbered(folder / JOURNAL):
+            if wrong := "no row of a step" if row is None else record.take(row):
+                record.damage.add(f"{JOURNAL}, line {number}", wrong)
         if (folder / CURVATURE).is_file():
-            record.curvature = json.loads((folder / CURVATURE).read_text())
+            try:
+                found = json.loads((folder / CURVATURE).read_text(encoding="utf-8"))
+                wrong = mismatch(found, Curvature)
+            except (ValueError, RecursionError):
+                wrong = "no JSON"
+            if wrong:
+                record.damage.add(CURVATURE, wrong)
+            else:
+                record.curvature = found
         return record
 
     @classmethod
     def of(cls, lines: Iterable[Mapping[str, Any]], until: int | None = None) -> Record:
-        """From the lines of a journal, if asked for only those of the first steps."""
+        """Read the rows of a journal, if asked for only those of the first steps."""
         record = cls()
         for line in lines:
-            step = int(line.get("step", 0))
-            if until is not None and step >= until:
-                continue
-            record.take(line)
+            if until is None or int(line.get("step", 0)) < until:
+                record.take(line)
         return record
 
-    def take(self, line: Mapping[str, Any]) -> None:
-        """Add a line of a journal."""
-        step = int(line.get("step", 0))
-        if "start" in line:
-            self.start = dict(line["start"])
-        self.losses += [_number(v) for v in line.get("losses", ())]
-        self.spikes += [s | {"loss": _high(s["loss"])} for s in line.get("spikes", ())]
-        if line.get("clipped") is not None:
-            self.clipped[step] = float(line["clipped"])
-        if "val" in line:
-            self.validations[step] = {k: _number(v) for k, v in line["val"].items()}
-        if "curvature" in line:
-            self.sharpness[step] = dict(line["curvature"])
-        if "alike" in line:
-            dot, first, second = (_number(v) for v in line["alike"])
-            self.alike[step] = (dot, first, second)
-        if "promised" in line:
-            self.steps.append(_step(step, line))
+    def take(self, row: Mapping[str, Any]) -> str:
+        """Add a row of a journal.
+
+        Returns:
+            What is wrong with the row, of which nothing was taken then; empty if it is right.
+        """
+        step = int(row.get("step", 0))
+        for key in RARE.keys() & row.keys():
+            if wrong := mismatch(row[key], RARE[key], key):
+                return wrong
+        try:
+            key = "losses"
+            losses = numbers(row.get(key, ()))
+            key = "clipped"
+            clipped = numbers([row[key]] if row.get(key) is not None else ())
+            key = "alike"
+            pair = numbers((step, *row[key]) if key in row else ())
+        except (TypeError, OverflowError) as error:
+            return f"{key}: {error}"
+        if len(pair) not in (0, 4):
+            return "alike: three numbers are needed"
+        if "promised" in row:
+            try:
+                self.steps.append(step, row)
+            except ValueError as error:
+                return str(error)
+        self.losses += losses
+        self.clipped += clipped
+        self.pairs += pair
+        if "start" in row:
+            self.start = dict(row["start"])
+        for spike in row.get("spikes", ()):
+            loss = spike["loss"]
+            self.spikes.append({**spike, "loss": math.inf if loss is None else float(loss)})
+        if "val" in row:
+            self.validations[step] = dict(
+                zip(row["val"], numbers(row["val"].values()), strict=True)
+            )
+        if "curvature" in row:
+            self.sharpness[step] = dict(row["curvature"])
+        return ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether no step is in it."""
+        return not len(self.losses) and not len(self.steps)
 
     @property
     def layers(self) -> list[str]:
@@ -130,7 +169,24 @@ class Record:
     @property
     def gains(self) -> list[tuple[int, float]]:
         """Gain ratios by step, where rounding does not hide them."""
-        return [(s.step, s.gain) for s in self.steps if s.gain is not None]
+        gain = self.steps.gain
+        seen = ~np.isnan(gain)
+        return list(zip(self.steps.step[seen].tolist(), gain[seen].tolist(), strict=True))
+
+    @property
+    def cosines(self) -> tuple[NDArray[np.int64], Numbers]:
+        """Places of the measured steps that have a pair, and cosines; NaN where there is none."""
+        pairs, step = np.array(self.pairs).reshape(-1, 4), self.steps.step
+        if not len(pairs):
+            return np.empty(0, np.int64), np.empty(0)
+        pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+        place = np.searchsorted(pairs[:, 0], step, side="right") - 1
+        known = (place >= 0) & (pairs[place, 0] == step)
+        _, dot, first, second = pairs[place[known]].T
+        whole = (first > 0) & (second > 0) & np.isfinite(dot)
+        with np.errstate(all="ignore"):
+            cosine = np.where(whole, dot / np.sqrt(first * second), math.nan)
+        return np.flatnonzero(known), np.where(np.isfinite(cosine), cosine, math.nan)
 
     @property
     def finite(self) -> list[float]:
@@ -140,46 +196,19 @@ class Record:
     @property
     def diverged(self) -> int | None:
         """The first step whose loss was not finite."""
-        return next((k for k, v in enumerate(self.losses) if not math.isfinite(v)), None)
+        broken = np.flatnonzero(~np.isfinite(self.losses))
+        return int(broken[0]) if len(broken) else None
 
     def smooth(self, begin: float, end: float) -> float:
         """The median loss between two shares of the steps so far; NaN where there is none."""
         count = len(self.losses)
         low = min(int(begin * count), max(0, count - 1))
-        part = [v for v in self.losses[low : max(low + 1, int(end * count))] if math.isfinite(v)]
-        return median(part) if part else math.nan
+        part = np.array(self.losses[low : max(low + 1, int(end * count))])
+        part = part[np.isfinite(part)]
+        return float(np.median(part)) if len(part) else math.nan
 
     @property
     def first_loss(self) -> float:
         """The median of the first few losses."""
-        return median(self.finite[:3]) if self.finite else math.nan
-
-
-def _step(step: int, line: Mapping[str, Any]) -> Step:
-    loss, promised = _number(line["loss"]), _number(line["promised"])
-    gain = _number(line.get("gain"))
-    hidden = not abs(promised) > ROUNDING * abs(loss)
-    return Step(
-        step=step,
-        loss=loss,
-        gain=None if hidden or not math.isfinite(gain) else gain,
-        promised=promised,
-        examples=int(line.get("examples", 1)),
-        grad_norm=_number(line.get("grad_norm")),
-        update_ratio=_number(line.get("update_ratio")),
-        lr=line.get("lr"),
-        grads=[_number(v) for v in line.get("grads", ())],
-        weights=[_number(v) for v in line.get("weights", ())],
-        updates=[_number(v) for v in line.get("updates", ())],
-        dead={k: _number(v) for k, v in line.get("dead", {}).items()},
-        scale={k: _number(v) for k, v in line.get("scale", {}).items()},
-    )
-
-
-def _high(value: float | None) -> float:
-    """The loss of a spike; JSON has no word for infinity."""
-    return math.inf if value is None else float(value)
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+        first = list(islice(filter(math.isfinite, self.losses), 3))
+        return median(first) if first else math.nan

@@ -1,1 +1,1 @@
-"""Pictures and pages: one style for all that gdlightning shows."""
+"""Figures and HTML pages in one style."""

@@ -1,4 +1,4 @@
-"""Self-contained pages: text, tables and figures in one HTML file that needs no network."""
+"""Self-contained HTML pages with text, tables and figures."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflo
 
 
 def page(title: str, *parts: str, lead: str = "", head: str = "") -> str:
-    """A whole page.
+    """Return a complete HTML page.
 
     Args:
-        title: of the page; plain text.
-        parts: HTML, in their order.
-        lead: a line below the title; plain text.
-        head: more for the page's head, such as a style or script of its own.
+        title: title of the page; plain text.
+        parts: HTML of the body, in order.
+        lead: line below the title; plain text.
+        head: additional HTML of the head, such as a style or script.
     """
     intro = f'<p class="lead">{escape(lead)}</p>' if lead else ""
     body = "\n".join(parts)
@@ -61,22 +61,22 @@ def page(title: str, *parts: str, lead: str = "", head: str = "") -> str:
 
 
 def escape(text: object) -> str:
-    """Text as HTML shows it."""
+    """Escape text for HTML."""
     return html.escape(str(text))
 
 
 def paragraph(text: str) -> str:
-    """A paragraph of plain text."""
+    """Return a paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
 def code(text: str) -> str:
-    """Commands or code, as they are typed."""
+    """Return a block of code or commands."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of plain values; columns of numbers stand at the right."""
+    """Return a table of plain values; columns of numbers are right-aligned."""
     lines = [list(row) for row in rows]
     numeric = [
         all(isinstance(line[k], int | float) for line in lines) and bool(lines)
@@ -94,12 +94,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def picture(draw: Callable[[Theme], Any], alt: str, caption: str = "") -> str:
-    """A figure drawn for light and for dark pages.
+    """Return a figure with variants for light and dark pages.
 
     Args:
-        draw: makes the matplotlib figure in a theme.
-        alt: what is seen, for those who can't see it.
-        caption: below the figure; plain text.
+        draw: function from a theme to a matplotlib figure.
+        alt: alternative text.
+        caption: text below the figure; plain text.
     """
     light, dark = (_png(draw(theme)) for theme in (LIGHT, DARK))
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""

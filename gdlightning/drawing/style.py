@@ -1,4 +1,4 @@
-"""The look of every figure: colours that print and that the colour-blind can tell apart."""
+"""Style of all figures, with colours for print and colour-blind readers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdlightning.errors import UserError, require
 from gdlightning.storage.write import whole
 
 SERIES = ("#2a78d6", "#e07b00", "#009e73", "#cc4f8f", "#7a5cc8", "#8a6d3b", "#3fb0c9", "#6b7280")
-"""Colours of lines, in their order; after Okabe and Ito (2008), evened in lightness."""
+"""Colours of lines in order, after Okabe and Ito (2008) with equalised lightness."""
 SURFACE = "viridis"
 """Colour map of a quantity over a plane."""
 GOOD, FAIR, BAD = "#009e73", "#e07b00", "#d1495b"
@@ -19,7 +19,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of paper and ink."""
+    """Colours of background, text and rules."""
 
     name: str
     paper: str
@@ -38,19 +38,22 @@ def figure(
     *,
     size: tuple[float, float] = (6.0, 3.8),
     theme: Theme = LIGHT,
-    what: str = "Drawing a picture",
+    what: str = "Drawing a figure",
 ) -> tuple[Any, list[Any]]:
-    """A figure and its panels, line by line, in the project's style.
+    """Create a figure and its panels in the style of the project.
 
     Args:
-        lines: of panels.
-        columns: of panels.
-        size: of one panel, in inches.
-        theme: of colours.
-        what: is being done, for the message where matplotlib is missing.
+        lines: number of rows of panels.
+        columns: number of columns of panels.
+        size: size of a panel in inches.
+        theme: colours.
+        what: description of the task, for the error message if matplotlib is missing.
+
+    Returns:
+        The figure, and its panels row by row.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     require("matplotlib", "plots", what)
     from matplotlib.figure import Figure
@@ -64,7 +67,7 @@ def figure(
 
 
 def plain(panel: Any, theme: Theme = LIGHT) -> None:
-    """Axes without a box: two thin rules, muted ticks, a title at the left."""
+    """Style a panel: no box, thin rules, muted tick labels."""
     panel.set_facecolor(theme.paper)
     panel.tick_params(which="both", labelsize=8.5, colors=theme.muted, length=0)
     panel.spines[["top", "right"]].set_visible(False)
@@ -74,24 +77,25 @@ def plain(panel: Any, theme: Theme = LIGHT) -> None:
 
 
 def title(panel: Any, text: str, theme: Theme = LIGHT) -> None:
-    """Say above a panel what is seen in it."""
+    """Set a left-aligned title above a panel."""
     panel.set_title(text, loc="left", fontsize=10.5, color=theme.ink)
 
 
 def legend(panel: Any, theme: Theme = LIGHT, **options: Any) -> None:
-    """A legend without a box."""
-    panel.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, **options)
+    """Add a legend without a box, if anything has a label."""
+    if panel.get_legend_handles_labels()[0] or options:
+        panel.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, **options)
 
 
 def save(made: Any, path: Path, dpi: int = 150) -> None:
-    """Write a figure whole or not at all; the format is the path's ending.
+    """Write a figure atomically; the suffix sets the format.
 
     Raises:
-        UserError: the ending is not a picture's, there is no such folder, or the disk is full.
+        UserError: if the suffix is not supported, the folder does not exist, or the disk is full.
     """
     if path.suffix not in FORMATS:
-        raise UserError(f"{path}: a picture ends in {', '.join(FORMATS)}.")
+        raise UserError(f"The file of a figure must end in {', '.join(FORMATS)} (got {path}).")
     if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: there is no such folder.")
+        raise UserError(f"The folder of {path} does not exist.")
     with whole(path) as stream:
         made.savefig(stream, format=path.suffix[1:], dpi=dpi, facecolor=made.get_facecolor())

@@ -15,7 +15,7 @@ from gdlightning.lab.run import Result
 from gdlightning.storage.write import write_json, write_text
 
 COLOUR = {Verdict.HOLDS: "good", Verdict.CONDITIONS: "fair", Verdict.NOT_HERE: "bad"}
-LEAD = "Each claim as an experiment that anyone can run again: effect, spread over seeds, verdict."
+LEAD = "Reproducible experiments with effect sizes, their spread over seeds, and a verdict."
 
 
 def write(result: Result, folder: Path) -> None:
@@ -61,7 +61,7 @@ def page(results: Sequence[Result]) -> str:
             f"<p><strong>{html.escape(result.card.claim)}</strong></p>",
             *_body(result),
         ]
-    return html.page("The claims of gradient descent, measured", *parts, lead=LEAD)
+    return html.page("Claims about gradient descent", *parts, lead=LEAD)
 
 
 def _overview(results: Sequence[Result]) -> str:
@@ -83,10 +83,10 @@ def _body(result: Result) -> list[str]:
     return [
         f"<p>{_badge(outcome)}. {html.escape(outcome.words)}</p>",
         html.picture(lambda theme: result.experiment.draw(result.found, theme), card.claim),
-        html.table(("measured", f"median of {len(result.found)} seeds (range)", "expected"),
+        html.table(("quantity", f"median of {len(result.found)} seeds (range)", "expected"),
                    [(e.what, str(e), e.expected or "–") for e in outcome.effects]),
         *map(html.paragraph, card.setup.split("\n\n")),
-        html.paragraph(f"Claimed by: {card.source}"),
+        html.paragraph(f"Source of the claim: {card.source}"),
         html.code(f"gdl lab run {shlex.quote(card.name)}"),
     ]  # fmt: skip
 
@@ -111,9 +111,9 @@ def markdown(results: Sequence[Result], pictures: str) -> str:
             f'<source srcset="{figure}-dark.png" '
             f'media="(prefers-color-scheme: dark)">\n'
             f'<img src="{figure}.png" alt="{html.escape(card.claim)}">\n</picture>\n\n'
-            f"| measured | median of {seeds} seeds (range) | expected |\n|---|---|---|\n"
+            f"| quantity | median of {seeds} seeds (range) | expected |\n|---|---|---|\n"
             + "".join(map(_line, outcome.effects))
-            + f"\n{card.setup}\n\nClaimed by: {card.source}\n"
+            + f"\n{card.setup}\n\nSource of the claim: {card.source}\n"
         )
     return "\n".join(table) + "\n\n" + "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""Directions in the space of weights: random ones, and those between checkpoints."""
+"""Directions in weight space: random, or between checkpoints."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from gdlightning.landscape.plane import Weights
 
 
 def random_direction(weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
-    """A random direction, normalised filter by filter.
+    """Return a filter-normalised random direction.
 
-    Each filter of the direction (a convolution's output channel, a linear layer's neuron, an
-    embedding's word) gets the norm of the same filter of the weights, so that nets whose weights
-    differ in scale alone have the same landscape. Biases and the parameters of norms, all that
-    have one dimension, stay where they are, as in the paper's own code (its ``biasbn``).
-
-    Source: Li, Xu, Taylor, Studer, Goldstein, Visualizing the Loss Landscape of Neural Nets, 2018
-    (https://arxiv.org/abs/1712.09913).
+    Each filter (an output channel of a convolution, a row of a linear layer, a vector of an
+    embedding) gets the norm of the same filter of the weights. Networks that only differ in the
+    scale of their weights then have the same landscape. Biases and parameters of norms, which have
+    one dimension, are excluded, as with ``biasbn`` in the authors' code (Li et al. 2018,
+    arXiv:1712.09913).
 
     Args:
-        weights: of the checkpoint.
-        generator: on the CPU.
+        weights: weights of the checkpoint.
+        generator: random generator on the CPU.
     """
     found = {}
     for name, weight in weights.items():
@@ -34,18 +32,18 @@ def random_direction(weights: Weights, generator: torch.Generator) -> dict[str, 
 
 
 def norms(weight: Tensor) -> Tensor:
-    """The Euclidean norm of each filter, shape [filters]."""
+    """Return the Euclidean norm of each filter, [filters]."""
     found: Tensor = torch.linalg.vector_norm(weight.flatten(1), dim=1)
     return found
 
 
 def difference(start: Weights, end: Weights) -> dict[str, Tensor]:
-    """From one set of weights to another."""
+    """Return the difference from one set of weights to another."""
     return {name: end[name].to(weight) - weight for name, weight in start.items()}
 
 
 def across(direction: Weights, other: Weights) -> dict[str, Tensor]:
-    """The part of ``direction`` at a right angle to ``other``, as long as ``other``."""
+    """Return the component of ``direction`` orthogonal to ``other``, scaled to the same length."""
     share = dot(direction, other) / max(dot(other, other), 1e-300)
     rest = {name: d - share * other[name] if name in other else d for name, d in direction.items()}
     rest |= {name: -share * o for name, o in other.items() if name not in direction}
@@ -54,7 +52,7 @@ def across(direction: Weights, other: Weights) -> dict[str, Tensor]:
 
 
 def dot(one: Weights, other: Weights) -> float:
-    """The inner product, in float64."""
+    """Return the inner product in float64."""
     return sum(
         float(torch.sum(d.double() * other[name].double()))
         for name, d in one.items()

@@ -1,4 +1,4 @@
-"""The directions in which the loss curves most: eigenvectors of its Hessian."""
+"""Directions of largest curvature: eigenvectors of the Hessian."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.task import examples
 
 STEPS = 60
-"""Products with the Hessian at most."""
+"""Maximum number of Hessian-vector products."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A direction with its curvature.
+    """Eigenvector of the Hessian.
 
     Args:
-        value: the eigenvalue.
-        bound: what it may be off by.
-        direction: the eigenvector by parameter, of unit length together.
+        value: eigenvalue.
+        bound: error bound of the eigenvalue.
+        direction: eigenvector by parameter, of unit length in total.
     """
 
     value: float
@@ -38,16 +38,16 @@ class Curve:
 def sharpest(
     module: L.LightningModule, batches: Sequence[Any], count: int, seed: int = 0
 ) -> list[Curve]:
-    """The eigenvectors with the largest eigenvalues of the Hessian of the mean loss.
+    """Return the eigenvectors with the largest eigenvalues of the Hessian of the mean loss.
 
     Args:
-        module: in evaluation mode, so that it is the loss that the landscape shows.
-        batches: over which the mean is taken, on the module's device.
-        count: of directions.
-        seed: of the random start, and of the loss's own random numbers.
+        module: module in evaluation mode, to match the loss of the landscape.
+        batches: batches of the mean loss, on the module's device.
+        count: number of eigenvectors.
+        seed: seed of the random start vector and of random numbers in the loss.
 
     Raises:
-        UserError: the loss has no second derivative, or none that is finite.
+        UserError: if the loss has no second derivative, or it is not finite.
     """
     parameters = dict(module.named_parameters())
     sizes = [examples(batch) for batch in batches]

@@ -16,26 +16,26 @@ from gdlightning.landscape.plane import Weights
 from gdlightning.tasks.objective import loss_in, traceless
 from gdlightning.tasks.task import examples
 
-MOST, NUMBERS = 64, 2**24
-"""Points at once at most, and numbers that they may hold in the largest layer."""
+MAX_POINTS, MAX_VALUES = 64, 2**24
+"""Maximum number of points at once, and of values of all points in the largest layer."""
 
 Call = Callable[[Weights, Weights, Any], Tensor]
-"""Weights, running statistics and a batch → the loss, shape [] or [R]."""
+"""Function from weights, running statistics and a batch to the loss, shape [] or [R]."""
 
 
 class MeanLoss:
-    """The mean loss of each split, without dropout, every example counting alike.
+    """Mean loss of each split over all examples, without dropout.
 
-    The point of a checkpoint is evaluated as the module itself would be (``at``), others stacked by
-    ``torch.func.vmap`` (``stacked``), or one by one where the module has an operation that can't
-    be. A loss that draws random numbers draws the same ones at every point.
+    A single point is evaluated with the module itself (``at``). Several points are evaluated
+    together with ``torch.func.vmap`` (``stacked``), or one by one if the module has an unsupported
+    operation. Random numbers in the loss are the same at every point.
 
     Args:
-        module: any that ``loss_of`` takes; what it holds is left as it is.
-        splits: name → batches on the module's device.
-        statistics: training batches over which the running statistics of batch norms are computed
-            anew at every point; the module's own are kept if not given.
-        seed: of the loss's own random numbers.
+        module: module that ``loss_of`` supports; it is not modified.
+        splits: batches by split, on the module's device.
+        statistics: training batches to recompute the running statistics of batch norm at every
+            point; if None, the module's statistics are used.
+        seed: seed of random numbers in the loss.
     """
 
     def __init__(
@@ -48,35 +48,35 @@ class MeanLoss:
         self.module, self.splits, self.seed = module, splits, seed
         self.norms: list[Any] = [m for m in module.modules() if _has_statistics(m)]
         self.statistics = statistics if self.norms else None
-        self.stacks = True  # until it is found that it can't
+        self.stacks = True  # until vmap fails
         self._loss = _Loss(module)
         self._chunk: int | None = None
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The module's own parameters that are real numbers, without their graph."""
+        """Floating-point parameters of the module, detached."""
         found = self.module.named_parameters()
         return {k: p.detach() for k, p in found if p.is_floating_point()}
 
     @property
     def chunk(self) -> int:
-        """Points that are evaluated at once, so that their largest layer fits in memory."""
+        """Number of points to evaluate at once, so that their largest layer fits in memory."""
         if self._chunk is None:
             count = sum(p.numel() for p in self.weights.values()) + self._widest()
-            self._chunk = max(1, min(MOST, NUMBERS // max(count, 1)))
+            self._chunk = max(1, min(MAX_POINTS, MAX_VALUES // max(count, 1)))
         return self._chunk
 
     def at(self, weights: Weights) -> dict[str, float]:
-        """The mean loss of each split at one point."""
+        """Return the mean loss of each split at one point."""
         with self._held():
             found = self._means(self._one, weights, self._fresh(None))
         return {split: float(loss) for split, loss in found.items()}
 
     def stacked(self, weights: Weights) -> dict[str, Tensor]:
-        """The mean losses at several points: split → float64, shape [R].
+        """Return the mean losses at several points, float64 [R] by split.
 
         Args:
-            weights: name → shape [R, ...].
+            weights: weights of shape [R, ...] by name.
         """
         count = len(next(iter(weights.values())))
         if self.stacks and count > 1:
@@ -84,7 +84,7 @@ class MeanLoss:
                 with self._held():
                     return self._means(self._several, weights, self._fresh(count))
             except (RuntimeError, NotImplementedError, ValueError):
-                self.stacks = False  # a true fault shows again below
+                self.stacks = False  # other errors are raised again below
         rows = [self.at({k: w[r] for k, w in weights.items()}) for r in range(count)]
         return {
             split: torch.tensor([row[split] for row in rows], dtype=torch.float64)
@@ -106,7 +106,7 @@ class MeanLoss:
         return found
 
     def _recompute(self, call: Call, weights: Weights, buffers: Weights) -> None:
-        """Make ``buffers`` the mean statistics of the training batches at these weights."""
+        """Set ``buffers`` to the mean statistics of the training batches at these weights."""
         momenta = [norm.momentum for norm in self.norms]
         try:
             for norm in self.norms:
@@ -131,7 +131,7 @@ class MeanLoss:
         return found
 
     def _fresh(self, count: int | None) -> dict[str, Tensor]:
-        """Statistics to be written to, stacked where there is a ``count``."""
+        """Return new running statistics, stacked ``count`` times if given."""
         if self.statistics is None:
             return {}
         shape = () if count is None else (count,)
@@ -142,7 +142,7 @@ class MeanLoss:
         }
 
     def _widest(self) -> int:
-        """Numbers in the largest tensor that a part of the module gives for a batch."""
+        """Return the number of values in the largest output of a submodule for a batch."""
         seen = [0]
 
         def note(_: nn.Module, __: Any, output: Any) -> None:
@@ -159,13 +159,17 @@ class MeanLoss:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
-        """The module in evaluation mode, without a trace of what is done within."""
+        """Set the module to evaluation mode, and prevent side effects."""
         modes = {m: m.training for m in self.module.modules()}
         self.module.eval()
         try:
-            with traceless(self.module), torch.no_grad(), torch.random.fork_rng(), \
-                    warnings.catch_warnings():  # fmt: skip
-                warnings.simplefilter("ignore")  # of vmap, about speed
+            with (
+                traceless(self.module),
+                torch.no_grad(),
+                torch.random.fork_rng(),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")  # vmap warns about performance
                 yield
         finally:
             for module, mode in modes.items():
@@ -173,7 +177,7 @@ class MeanLoss:
 
 
 class _Loss(nn.Module):
-    """A module whose forward pass is its loss."""
+    """Module whose forward pass returns the loss."""
 
     def __init__(self, module: L.LightningModule) -> None:
         super().__init__()

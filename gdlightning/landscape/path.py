@@ -1,4 +1,4 @@
-"""The way that an optimizer took, from a run's checkpoints, in the plane that holds it best."""
+"""The path of an optimizer through a run's checkpoints, and its principal plane."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gdlightning.errors import UserError
 from gdlightning.landscape.plane import Weights
 from gdlightning.storage.checkpoint import read
 
-FEWEST = 3
-"""Checkpoints that make a plane."""
+MIN_CHECKPOINTS = 3
+"""Minimum number of checkpoints that span a plane."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Weights that a training passed through.
+    """Weights at a step of a run.
 
     Args:
-        step: optimizer steps until then.
-        weights: name → parameter.
+        step: number of optimizer steps.
+        weights: parameters by name.
     """
 
     step: int
@@ -32,12 +32,12 @@ class Stop:
 
 @dataclass(frozen=True)
 class Principal:
-    """The plane that best holds a path.
+    """Principal components of a path.
 
     Args:
-        directions: of unit length, the first with the largest variance.
-        explained: share of the path's variance along each, at most 1 together.
-        points: coordinates of each stop, float64, shape [stops, directions], the last at 0.
+        directions: unit vectors in descending order of variance.
+        explained: fraction of the path's variance along each direction.
+        points: coordinates of each stop relative to the last, float64 [stops, directions].
     """
 
     directions: tuple[dict[str, Tensor], ...]
@@ -46,15 +46,15 @@ class Principal:
 
 
 def stops(folder: Path, names: Sequence[str], until: int) -> list[Stop]:
-    """The weights in a run's checkpoints, in the order of their steps.
+    """Return the weights in a run's checkpoints in order of their steps.
 
     Args:
-        folder: that the checkpoints are in.
-        names: of the parameters.
-        until: the last step that counts.
+        folder: folder of the checkpoints.
+        names: names of the parameters.
+        until: last step to include.
 
     Raises:
-        UserError: there are too few, or a damaged one.
+        UserError: if there are too few checkpoints, or one is damaged.
     """
     found: dict[int, Stop] = {}
     for path in sorted(folder.glob("*.ckpt")):
@@ -63,30 +63,31 @@ def stops(folder: Path, names: Sequence[str], until: int) -> list[Stop]:
         step = int(content["global_step"])
         if step <= until and set(names) <= set(kept):
             found[step] = Stop(step, {name: kept[name] for name in names})
-    if len(found) < FEWEST:
+    if len(found) < MIN_CHECKPOINTS:
         raise UserError(
-            f"{folder} holds checkpoints of {len(found)} steps; a path needs {FEWEST}, better 50.\n"
-            "Train again with --checkpoint.every_n_steps 5 --checkpoint.keep 1000, which keeps one "
-            "every five steps."
+            f"A path needs checkpoints of at least {MIN_CHECKPOINTS} steps, better 50 "
+            f"(got {len(found)} in {folder}).\n"
+            "Train with --checkpoint.every_n_steps 5 --checkpoint.keep 1000 to keep one every five "
+            "steps."
         )
     return [found[step] for step in sorted(found)]
 
 
 def principal(path: Sequence[Stop], count: int) -> Principal:
-    """The principal directions of a path, and the path seen along them.
+    """Return the principal components of a path, and its coordinates.
 
-    Those of the checkpoints' weights around their mean; the plane goes through the last one. With n
-    checkpoints of many weights it takes the n × n matrix of inner products, in float64.
+    The components are those of the weights around their mean; the plane contains the last stop. For
+    n stops, the eigenvectors of the n × n matrix of inner products are computed, in float64.
 
-    Source: Lorch, Visualizing Deep Network Training Trajectories with PCA, 2016; Li et al. 2018,
-    section 7 (https://arxiv.org/abs/1712.09913).
+    The method is from Lorch 2016 (Visualizing Deep Network Training Trajectories with PCA) and Li
+    et al. 2018, section 7 (arXiv:1712.09913).
 
     Args:
-        path: two stops more than ``count``, or more.
-        count: of directions.
+        path: stops; at least ``count`` + 2.
+        count: number of components.
 
     Raises:
-        UserError: the weights do not move in so many directions.
+        UserError: if the weights move in fewer directions.
     """
     names = list(path[-1].weights)
     rows = torch.stack([_flat(stop.weights, names) for stop in path])
@@ -95,12 +96,12 @@ def principal(path: Sequence[Stop], count: int) -> Principal:
     values, vectors = torch.linalg.eigh(centred @ centred.T)
     total = float(values.clamp(min=0).sum())
     if not float(values[-count]) > 1e-12 * total:
-        raise UserError(f"The weights of this run do not move in {count} directions.")
+        raise UserError(f"The weights of this run move in fewer than {count} directions.")
     axes = []
     for k in range(1, count + 1):
         axis = centred.T @ vectors[:, -k]
         axis /= torch.linalg.vector_norm(axis)
-        sign = 1.0 if float(rows[0] @ axis) <= 0 else -1.0  # the path goes to the right, and up
+        sign = 1.0 if float(rows[0] @ axis) <= 0 else -1.0  # the path leads right and up
         axes.append(sign * axis)
     return Principal(
         tuple(_named(axis, path[-1].weights) for axis in axes),
@@ -110,10 +111,11 @@ def principal(path: Sequence[Stop], count: int) -> Principal:
 
 
 def project(stop: Weights, centre: Weights, directions: Sequence[Weights]) -> tuple[float, ...]:
-    """The coordinates of some weights in a plane; the axes need not be orthogonal."""
+    """Return the coordinates of weights in a plane; the axes need not be orthogonal."""
     names = [name for name in centre if any(name in d for d in directions)]
-    basis = torch.stack([_flat({n: d.get(n, 0 * centre[n]) for n in names}, names)
-                         for d in directions], dim=1)  # fmt: skip
+    basis = torch.stack(
+        [_flat({n: d.get(n, 0 * centre[n]) for n in names}, names) for d in directions], dim=1
+    )
     gap = _flat(stop, names) - _flat(centre, names)
     gram = basis.T @ basis
     return tuple(torch.linalg.solve(gram, basis.T @ gap).tolist())

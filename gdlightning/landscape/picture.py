@@ -1,4 +1,4 @@
-"""Pictures of a surface: contours with the path, the surface in three dimensions, slices."""
+"""Figures of a surface: contours with the path, and slices."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from gdlightning.landscape.surface import Surface
 LEVELS = 26
 Grid = NDArray[np.float64]
 PATH, HALO = "#ffffff", "#1b1e24"
-"""Colours of a path and of its outline: seen on every colour of the maps."""
+"""Colours of a path and its outline, visible on all colours of the maps."""
 
 
 def contours(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
-    """Filled contours of each layer side by side, with the path of the optimizer.
+    """Draw filled contours of each layer side by side, with the optimizer's path.
 
     Args:
-        surface: of two axes.
-        theme: of colours.
-        columns: of panels, at most.
+        surface: surface of two axes.
+        theme: colours.
+        columns: maximum number of columns.
+
+    Returns:
+        The matplotlib figure.
     """
     shown = shades_of(surface)
     columns = min(columns, len(shown))
@@ -42,14 +45,14 @@ def contours(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
 
 
 def contour(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme) -> None:
-    """Filled contours of one layer with the path and a scale of colours.
+    """Draw filled contours of one layer, with the path and a colour bar.
 
     Args:
-        panel: of a figure.
-        surface: that the layer is of.
-        layer: losses, shape [x, y].
-        shades: its scale and colours.
-        theme: of colours.
+        panel: panel of a figure.
+        surface: surface of the layer.
+        layer: losses, [x, y].
+        shades: colour scale.
+        theme: colours.
     """
     _fill(panel, surface, layer, shades, theme)
     _marks(panel, surface)
@@ -58,17 +61,18 @@ def contour(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Th
 
 
 def explain(panel: Any, theme: Theme) -> None:
-    """Say below a panel of contours what its marks are."""
-    style.legend(panel, theme, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=3,
-                 handletextpad=0.3)  # fmt: skip
+    """Add a legend of the marks below a panel of contours."""
+    style.legend(
+        panel, theme, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=3, handletextpad=0.3
+    )
 
 
 def shades_of(surface: Surface, whole: bool = False) -> dict[str, Shades]:
-    """The scale of each layer; training and validation loss share theirs.
+    """Return the colour scale of each layer; training and validation loss share theirs.
 
     Args:
-        surface: of any axes.
-        whole: the scale of a difference takes in all of it.
+        surface: surface of any number of axes.
+        whole: whether the scale of a difference includes outliers.
     """
     layers = surface.layers()
     losses = torch.cat([v.flatten() for k, v in layers.items() if k != "difference"])
@@ -79,7 +83,7 @@ def shades_of(surface: Surface, whole: bool = False) -> dict[str, Shades]:
 
 
 def heading(made: Any, text: str, theme: Theme) -> None:
-    """Say above a whole figure what is seen in it."""
+    """Set a title above a whole figure."""
     made.suptitle(text, fontsize=11.5, color=theme.ink, x=0.012, ha="left", weight="bold")
 
 
@@ -90,16 +94,23 @@ def _fill(panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Them
     levels = between(shades.low, shades.high, LEVELS)
     norm = (LogNorm if shades.log else Normalize)(shades.low, shades.high)
     x, y = (np.asarray(axis.values) for axis in surface.axes)
-    drawn = panel.contourf(x, y, layer.T, levels=levels, norm=norm, cmap=shades.cmap,
-                           extend="both" if shades.low < 0 else "neither")  # fmt: skip
-    drawn.set_edgecolor("face")  # no seams between the bands in SVG
+    drawn = panel.contourf(
+        x,
+        y,
+        layer.T,
+        levels=levels,
+        norm=norm,
+        cmap=shades.cmap,
+        extend="both" if shades.low < 0 else "neither",
+    )
+    drawn.set_edgecolor("face")  # avoids seams between the bands in SVG
     dark = "#ffffff" if shades.cmap == style.SURFACE else "#3b424b"
     panel.contour(x, y, layer.T, levels=levels[1:-1:2], colors=dark, linewidths=0.5, alpha=0.45)
     _scale(panel, drawn, shades, theme)
 
 
 def _scale(panel: Any, drawn: Any, shades: Shades, theme: Theme) -> None:
-    """The scale of colours beside a panel, with few round numbers."""
+    """Draw a colour bar with a few round numbers."""
     from matplotlib.ticker import FuncFormatter
 
     bar = panel.figure.colorbar(drawn, ax=panel, pad=0.02, aspect=28)
@@ -112,7 +123,7 @@ def _scale(panel: Any, drawn: Any, shades: Shades, theme: Theme) -> None:
 
 
 def ticks(low: float, high: float, log: bool, count: int = 6) -> list[float]:
-    """Round numbers between two others: 1, 2 or 5 times a power of ten."""
+    """Return round numbers in a range: 1, 2 or 5 times a power of ten."""
     if not log:
         raw = (high - low) / count
         power = 10.0 ** math.floor(math.log10(raw))
@@ -129,18 +140,25 @@ def ticks(low: float, high: float, log: bool, count: int = 6) -> list[float]:
 
 
 def _marks(panel: Any, surface: Surface) -> None:
-    """The path with its first and last stop, the checkpoints that have a name, and the centre."""
+    """Draw the path with its first and last stop, the named checkpoints, and the centre."""
     marks = surface.marks
     if len(marks) > 2:
         points = np.array([mark.point for mark in marks])
         _line(panel, points)
-        panel.plot(*points[0], "o", ms=7, mfc=PATH, mec=HALO, mew=1.3,
-                   label=f"first checkpoint, step {marks[0].step:,}")  # fmt: skip
+        panel.plot(
+            *points[0],
+            "o",
+            ms=7,
+            mfc=PATH,
+            mec=HALO,
+            mew=1.3,
+            label=f"first checkpoint, step {marks[0].step:,}",
+        )
     for mark in marks:
         if mark.name:
             panel.plot(*mark.point, **STAR, label=mark.name)
     if not any(mark.name for mark in marks):
-        panel.plot(*[0.0] * len(surface.axes), **STAR, label="the checkpoint")
+        panel.plot(*[0.0] * len(surface.axes), **STAR, label="checkpoint")
 
 
 STAR: dict[str, Any] = {
@@ -161,11 +179,14 @@ def _line(panel: Any, points: Grid) -> None:
 
 
 def slices(surface: Surface, theme: Theme = LIGHT) -> Any:
-    """Losses along one axis, and their difference below where there are two.
+    """Plot the losses along one axis, and their difference below if there are two.
 
     Args:
-        surface: of one axis.
-        theme: of colours.
+        surface: surface of one axis.
+        theme: colours.
+
+    Returns:
+        The matplotlib figure.
     """
     layers = surface.layers()
     gap = layers.pop("difference", None)
@@ -191,9 +212,16 @@ def slices(surface: Surface, theme: Theme = LIGHT) -> Any:
         for mark in (m for m in surface.marks if m.name):
             panel.axvline(mark.point[0], color=theme.rule, lw=1, zorder=0)
     for mark in (m for m in surface.marks if m.name):
-        panels[0].annotate(mark.name, (mark.point[0], 1), xycoords=("data", "axes fraction"),
-                           xytext=(4, -2), textcoords="offset points", va="top", fontsize=8.5,
-                           color=theme.muted)  # fmt: skip
+        panels[0].annotate(
+            mark.name,
+            (mark.point[0], 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize=8.5,
+            color=theme.muted,
+        )
     panels[-1].set(xlabel=_label(surface, 0))
     style.legend(panels[0], theme, loc="best")
     heading(made, surface.title, theme)
@@ -201,7 +229,7 @@ def slices(surface: Surface, theme: Theme = LIGHT) -> Any:
 
 
 def _measured(surface: Surface, split: str) -> list[tuple[float, float]]:
-    """The checkpoints on a line, with their own losses; the centre where none has a name."""
+    """Return the named checkpoints on a line with their losses, or the centre if there are none."""
     found = [(m.point[0], m.losses[split]) for m in surface.marks if m.name and split in m.losses]
     return found or [(0.0, surface.centre[split])]
 
@@ -212,5 +240,5 @@ def _label(surface: Surface, k: int) -> str:
 
 
 def capital(text: str) -> str:
-    """A text with its first letter large."""
+    """Return a text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

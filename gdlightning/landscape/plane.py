@@ -1,4 +1,4 @@
-"""A line or plane through the weights of a checkpoint, and the points on it that are measured."""
+"""A line or plane through the weights of a checkpoint, and its grid points."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 Weights = Mapping[str, Tensor]
-"""Name → parameter."""
+"""Parameters by name."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A direction in the space of weights, and where along it the loss is measured.
+    """Direction in weight space, and the coordinates at which the loss is measured.
 
     Args:
-        direction: what one unit of the axis adds to the weights; parameters not in it stay.
-        label: what the direction is.
-        unit: of a coordinate along it, in words.
-        values: the coordinates, rising; 0 is among them.
+        direction: change of the weights per unit of the axis; missing parameters do not change.
+        label: description of the direction.
+        unit: unit of the coordinates, in words.
+        values: coordinates in ascending order, including 0.
     """
 
     direction: Weights
@@ -32,34 +32,34 @@ class Axis:
 
 @dataclass(frozen=True)
 class Plane:
-    """The weights ``centre + sum of coordinate × direction`` over one or two axes."""
+    """Weights ``centre + sum of coordinate × direction`` over one or two axes."""
 
     centre: Weights
     axes: tuple[Axis, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The number of grid points along each axis."""
+        """Number of grid points along each axis."""
         return tuple(len(axis.values) for axis in self.axes)
 
     @property
     def points(self) -> Tensor:
-        """All grid points, the last axis fastest: float64, shape [points, axes]."""
+        """All grid points with the last axis varying fastest, float64 [points, axes]."""
         values = [torch.tensor(axis.values, dtype=torch.float64) for axis in self.axes]
         return torch.cartesian_prod(*values).view(-1, len(values))
 
     def weights(self, points: Tensor) -> dict[str, Tensor]:
-        """The stacked weights at some points.
+        """Return the stacked weights at some points.
 
         Args:
-            points: coordinates, shape [R, axes].
+            points: coordinates, [R, axes].
 
         Returns:
-            Name → tensor of shape [R, ...].
+            Tensors of shape [R, ...] by parameter name.
         """
         found = {}
         for name, centre in self.centre.items():
-            where = points.to(centre)  # the parameter's own precision and device
+            where = points.to(centre)  # dtype and device of the parameter
             stacked = centre.expand(len(points), *centre.shape)
             for k, axis in enumerate(self.axes):
                 if name in axis.direction:
@@ -70,12 +70,12 @@ class Plane:
 
 
 def coordinates(low: float, high: float, count: int) -> tuple[float, ...]:
-    """Evenly spaced coordinates from about ``low`` to about ``high``, 0 exactly among them.
+    """Return evenly spaced coordinates from about ``low`` to about ``high``, including exactly 0.
 
     Args:
-        low: 0 or less.
-        high: more than ``low``, 0 or more.
-        count: of coordinates, 2 or more.
+        low: lower end; at most 0.
+        high: upper end; at least 0 and above ``low``.
+        count: number of coordinates; at least 2.
     """
     spacing = (high - low) / (count - 1)
     before = min(count - 1, max(0, math.floor(-low / spacing + 0.5)))

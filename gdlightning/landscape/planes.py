@@ -1,4 +1,4 @@
-"""The planes that can be asked for: random, between two checkpoints, of a path, of eigenvectors."""
+"""Planes through weight space: random, between checkpoints, of a path, of eigenvectors."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gdlightning.landscape.path import Stop, principal
 from gdlightning.landscape.plane import Axis, Plane, Weights, coordinates
 
 KINDS = ("random", "eigen", "path", "between")
-FILTERS = "norms of each filter"
+FILTERS = "filter norms"
 DISTANCE = "Euclidean distance"
 
 
 def random_plane(
     centre: Weights, dims: int, size: int, extent: float | None, generator: torch.Generator
 ) -> Plane:
-    """Around a checkpoint, along random directions that are normalised filter by filter.
+    """Create a plane around a checkpoint along filter-normalised random directions.
 
     Args:
-        centre: the checkpoint's weights.
-        dims: axes, 1 or 2.
-        size: grid points along each.
-        extent: from the centre to each side, in norms of each filter; 1 if not given.
-        generator: on the CPU.
+        centre: weights of the checkpoint.
+        dims: number of axes, 1 or 2.
+        size: number of grid points per axis.
+        extent: distance from the centre to each side, in filter norms; 1 if None.
+        generator: random generator on the CPU.
     """
     reach = 1.0 if extent is None else extent
     values = coordinates(-reach, reach, size)
@@ -48,48 +48,49 @@ def between_plane(
     extent: float | None,
     generator: torch.Generator,
 ) -> Plane:
-    """The straight line from one checkpoint (0) to another (1), and at a right angle to it.
+    """Create a plane on the line from one checkpoint (0) to another (1).
 
-    The second axis is a random direction, normalised filter by filter, made orthogonal to the line
-    and as long as it.
+    The second axis is a filter-normalised random direction, orthogonal to the line and of the same
+    length.
 
     Args:
-        centre: the weights at 0.
-        other: the weights at 1.
-        dims: axes, 1 or 2.
-        size: grid points along each.
-        extent: how far it goes beyond both, in their distance; 0.5 if not given.
-        generator: on the CPU.
+        centre: weights at 0.
+        other: weights at 1.
+        dims: number of axes, 1 or 2.
+        size: number of grid points per axis.
+        extent: distance beyond both checkpoints, relative to their distance; 0.5 if None.
+        generator: random generator on the CPU.
 
     Raises:
-        UserError: both are the same.
+        UserError: if both checkpoints have the same weights.
     """
     line = difference(centre, other)
     length = dot(line, line) ** 0.5
     if not length > 0:
-        raise UserError("Both checkpoints have the same weights: there is nothing between them.")
+        raise UserError("Both checkpoints have the same weights, so there is no line between them.")
     beyond = 0.5 if extent is None else extent
-    unit = f"their distance, {length:.3g}"
-    axes = [Axis(line, "from one checkpoint to the other", unit,
-                 coordinates(-beyond, 1 + beyond, size))]  # fmt: skip
+    unit = f"distance between the checkpoints, {length:.3g}"
+    axes = [
+        Axis(line, "from one checkpoint to the other", unit, coordinates(-beyond, 1 + beyond, size))
+    ]
     if dims == 2:
         side = across(random_direction(centre, generator), line)
         half = 0.5 + beyond
-        axes.append(Axis(side, "random direction across", unit, coordinates(-half, half, size)))
+        axes.append(Axis(side, "random orthogonal direction", unit, coordinates(-half, half, size)))
     return Plane(centre, tuple(axes))
 
 
 def path_plane(path: Sequence[Stop], dims: int, size: int, extent: float | None) -> Plane:
-    """The plane that best holds an optimizer's path, through the last of its stops.
+    """Create the plane of an optimizer's path by principal components, through its last stop.
 
     Args:
-        path: stops in their order.
-        dims: axes, 1 or 2.
-        size: grid points along each.
-        extent: margin on each side of the path, in its own width there; 0.25 if not given.
+        path: stops in order.
+        dims: number of axes, 1 or 2.
+        size: number of grid points per axis.
+        extent: margin on each side of the path, relative to its width; 0.25 if None.
 
     Raises:
-        UserError: the path has not so many dimensions.
+        UserError: if the path has fewer than ``dims`` dimensions.
     """
     margin = 0.25 if extent is None else extent
     found = principal(path, dims)
@@ -103,22 +104,26 @@ def path_plane(path: Sequence[Stop], dims: int, size: int, extent: float | None)
 
 
 def eigen_plane(centre: Weights, curves: Sequence[Curve], size: int, extent: float | None) -> Plane:
-    """Along the eigenvectors of the Hessian with the largest eigenvalues.
+    """Create a plane along the eigenvectors of the Hessian with the largest eigenvalues.
 
     Args:
-        centre: the checkpoint's weights.
-        curves: the eigenvectors, one or two.
-        size: grid points along each.
-        extent: from the centre to each side, as a Euclidean distance; to where the parabola of
-            the first eigenvalue has risen by 1, if not given.
+        centre: weights of the checkpoint.
+        curves: one or two eigenvectors.
+        size: number of grid points per axis.
+        extent: distance from the centre to each side; if None, where the parabola of the first
+            eigenvalue has risen by 1.
     """
     top = max(abs(curves[0].value), 1e-12)
     reach = (2 / top) ** 0.5 if extent is None else extent
     return Plane(
         centre,
         tuple(
-            Axis(curve.direction, f"eigenvector {k + 1} of the Hessian (λ = {curve.value:.3g})",
-                 DISTANCE, coordinates(-reach, reach, size))
+            Axis(
+                curve.direction,
+                f"eigenvector {k + 1} of the Hessian (λ = {curve.value:.3g})",
+                DISTANCE,
+                coordinates(-reach, reach, size),
+            )
             for k, curve in enumerate(curves)
         ),
-    )  # fmt: skip
+    )

@@ -1,9 +1,9 @@
-// A race of optimizers, step by step: paths on the contours, values beside them.
+// Animation of a race of optimizers: paths on the contours, and values by step.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("race-data").textContent);
   const above = document.getElementById("race-above"), curve = document.getElementById("race-curve");
-  const slider = document.getElementById("race-step"), told = document.getElementById("race-told");
+  const slider = document.getElementById("race-step"), now = document.getElementById("race-now");
   const play = document.getElementById("race-play"), pace = document.getElementById("race-pace");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
@@ -17,7 +17,7 @@
     return image;
   });
 
-  function sheet(canvas) { // a canvas of the right size, and its inner rectangle
+  function sheet(canvas) { // resize and clear a canvas; return its inner rectangle
     const ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth, high = canvas.clientHeight;
     if (canvas.width !== Math.round(wide * ratio)) canvas.width = Math.round(wide * ratio);
     if (canvas.height !== Math.round(high * ratio)) canvas.height = Math.round(high * ratio);
@@ -99,19 +99,19 @@
   function draw() {
     fromAbove(); asCurves();
     slider.value = step;
-    told.textContent = `step ${step.toLocaleString("en")} of ${data.steps.toLocaleString("en")}`;
+    now.textContent = `step ${step.toLocaleString("en")} of ${data.steps.toLocaleString("en")}`;
     for (const track of data.tracks) {
       const row = document.querySelector(`[data-track="${CSS.escape(track.optimizer)}"] .state`);
       const last = track.points.length - 1, value = track.values[Math.min(step, last)];
       row.textContent = track.arrived !== null && step >= track.arrived
-        ? `there after ${track.arrived.toLocaleString("en")} steps`
-        : step >= last && track.diverged ? "diverged" : `f − least f = ${value.toPrecision(3)}`;
+        ? `converged after ${track.arrived.toLocaleString("en")} steps`
+        : step >= last && track.diverged ? "diverged" : `f − min f = ${value.toPrecision(3)}`;
     }
   }
-  function forward(now) {
+  function forward(time) {
     if (!playing) return;
-    const seconds = before ? Math.min(0.1, (now - before) / 1000) : 0;
-    before = now;
+    const seconds = before ? Math.min(0.1, (time - before) / 1000) : 0;
+    before = time;
     forward.exact = Math.min(data.steps, forward.exact + seconds * data.steps / 12 * Number(pace.value));
     step = Math.round(forward.exact);
     draw();
@@ -120,7 +120,7 @@
   }
   function run(on) {
     playing = on; before = 0;
-    play.textContent = on ? "Pause" : step >= data.steps ? "Again" : "Play";
+    play.textContent = on ? "Pause" : step >= data.steps ? "Replay" : "Play";
     if (!on) return;
     if (step >= data.steps) step = 0;
     forward.exact = step;

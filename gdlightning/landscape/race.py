@@ -1,4 +1,4 @@
-"""Optimizers on a test function, each from the same start, by the steps to a minimum."""
+"""Races of optimizers on a test function, ranked by steps to a minimum."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from gdlightning.schedules import Schedule
 from gdlightning.schedules.scheduler import Scheduler
 
 LRS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Learning rates that are tried where the best one is asked for."""
+"""Learning rates to choose from with ``tuned``."""
 UNFIT = {
-    "matrices": "it steps on matrices alone, and a point is a vector of two numbers",
-    "marked groups": "it steps on matrices; a vector it leaves to an Adam of its own",
-    "sparse": "it takes sparse gradients alone",
-    "model": "it is built from the layers of a net",
+    "matrices": "it only trains matrices, and a point is a vector of two numbers",
+    "marked groups": "it trains matrices, and vectors only with a built-in Adam",
+    "sparse": "it only accepts sparse gradients",
+    "model": "it is constructed from the layers of a network",
 }
-"""Needs that a point can't meet, and why."""
+"""Needs that a point cannot meet, with the reason."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """The way of one optimizer.
+    """Trajectory of one optimizer.
 
     Args:
-        optimizer: its name.
-        lr: its peak learning rate; None where it has none.
-        tuned: whether that is the best of ``LRS``.
-        points: where it stood, float64, shape [steps + 1, 2]; fewer where it diverged.
-        values: of the function there, without noise, shape [steps + 1].
-        gradients: evaluations of the gradient until each of them, int64, shape [steps + 1].
-        arrived: the first step from which on it stayed near a minimum; None if it never did.
-        distance: from the nearest minimum, at the end.
-        diverged: whether it left for infinity.
-        strayed: whether it left the function's domain on the way.
+        optimizer: name of the optimizer.
+        lr: peak learning rate; None if it has none.
+        tuned: whether ``lr`` was chosen from ``LRS``.
+        points: point after each step, float64 [steps + 1, 2]; fewer if it diverged.
+        values: values of the function without noise, [steps + 1].
+        gradients: cumulative number of gradient evaluations, int64 [steps + 1].
+        arrived: first step from which it stays near a minimum; None if it never does.
+        distance: final distance from the nearest minimum.
+        diverged: whether it diverged.
+        strayed: whether it left the domain of the function.
     """
 
     optimizer: str
@@ -65,18 +65,18 @@ class Track:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Lower is better: the steps, then the distance at the end."""
+        """Sort key of the ranking, lower is better: steps, then final distance."""
         far = math.inf if math.isnan(self.distance) or self.diverged else self.distance
         return (math.inf if self.arrived is None else self.arrived, far)
 
     @property
     def choice(self) -> tuple[float, ...]:
-        """Lower is a better learning rate: it arrives, keeps to the domain, takes few steps."""
+        """Sort key of the tuning, lower is better: converges, stays in the domain, few steps."""
         return (self.arrived is None, self.strayed, *self.rank)
 
 
 def unfit(entry: Entry) -> str:
-    """Why an optimizer can't be raced on a point; empty for one that can."""
+    """Return why an optimizer cannot be raced; empty if it can."""
     if entry.refused:
         return entry.refused
     if not installed(entry):
@@ -95,25 +95,28 @@ def race(
     schedule: str | Mapping[str, Any] = "constant",
     seed: int = 0,
 ) -> Track:
-    """The way of one optimizer on a test function.
+    """Run one optimizer on a test function.
 
     Args:
-        function: it begins at its ``start``.
-        optimizer: by name; its other options are the defaults.
-        steps: that it makes.
-        lr: a peak learning rate; ``default`` for the optimizer's own; ``tuned`` for that of ``LRS``
-            with the fewest steps, from among those that keep to the domain if any arrives. An
-            optimizer that estimates its learning rate itself keeps its default.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        seed: of the noise, and of the optimizer's own random numbers.
+        function: test function, which sets the start.
+        optimizer: name; other options have their defaults.
+        steps: number of steps.
+        lr: peak learning rate; ``default`` for that of the optimizer; ``tuned`` for the one in
+            ``LRS`` with the fewest steps, preferring those that stay in the domain. Optimizers that
+            estimate their learning rate keep their default.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        seed: seed of the noise and of the optimizer's random numbers.
+
+    Returns:
+        The trajectory.
 
     Raises:
-        UserError: it can't be raced, or not with these settings.
+        UserError: if the optimizer or the settings are not supported.
     """
     entry = find(optimizer)
     why = unfit(entry)
     if why:
-        raise UserError(f"{entry.name} can't be raced: {why}.")
+        raise UserError(f"{entry.name} cannot be raced: {why}.")
     own = Choice.of(entry.name).value("lr")
     rates: Sequence[float | None] = [own if own is None or isinstance(lr, str) else lr]
     if lr == "tuned" and own is not None and not entry.lr_free:
@@ -141,7 +144,7 @@ def _run(
     choice = Choice.of({"name": entry.name} | _rate(entry, lr))
     runner = Runner(function, seed, "second-order" in choice.needs)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of libraries, about settings
+        warnings.simplefilter("ignore")  # libraries warn about settings
         torch.manual_seed(seed)
         optimizer, _ = build(choice, runner, Grouping(), Context(steps=steps))
         scheduler = _scheduled(optimizer, schedule, entry, steps)
@@ -152,14 +155,21 @@ def _run(
     distances = function.distance(points)
     diverged = len(points) <= steps
     return Track(
-        entry.name, lr, tuned, points, values, gradients,
-        None if diverged else _arrival(function, distances), float(distances[-1]), diverged,
+        entry.name,
+        lr,
+        tuned,
+        points,
+        values,
+        gradients,
+        None if diverged else _arrival(function, distances),
+        float(distances[-1]),
+        diverged,
         not bool(function.holds(points).all()),
-    )  # fmt: skip
+    )
 
 
 def _rate(entry: Entry, lr: float | None) -> dict[str, Any]:
-    """A learning rate among an optimizer's options; its base has it where itself has none."""
+    """Return the options that set a learning rate, of the base if the optimizer itself has none."""
     if lr is None:
         return {}
     base = Choice.of(entry.name).base
@@ -176,12 +186,12 @@ def _scheduled(
     if all("lr" in group for group in optimizer.param_groups):
         return made.scheduler(optimizer, steps, max(1, steps // EPOCHS))
     if made.name != "constant" or made.warmup_steps(steps):
-        raise UserError(f"{entry.name} can't be raced so: it has no learning rate to schedule.")
+        raise UserError(f"{entry.name} cannot be raced with a schedule: it has no learning rate.")
     return None
 
 
 def _arrival(function: Function, distances: Tensor) -> int | None:
-    """The first step from which on all are near."""
+    """Return the first step from which all points are near a minimum."""
     away = torch.nonzero(distances > function.near).flatten()
     first = int(away[-1]) + 1 if len(away) else 0
     return first if first < len(distances) else None

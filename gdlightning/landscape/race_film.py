@@ -1,4 +1,4 @@
-"""A race as a moving picture."""
+"""A race as an animated GIF."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from gdlightning.landscape.race_picture import colours, ground
 from gdlightning.storage.write import whole
 
 FRAMES, PAUSE, MILLISECONDS = 72, 18, 70
-"""Frames that move, frames that stand still at the end, and how long each is seen."""
-SIZE, LIST, TWICE = (760, 500), 200, 2
-"""Pixels of a frame, those of the list at its right, and over-sampling."""
+"""Number of moving frames, still frames at the end, and duration of a frame in milliseconds."""
+SIZE, LIST, SCALE = (760, 500), 200, 2
+"""Frame size and width of the list in pixels, and oversampling factor."""
 
 
 def film(function: Function, tracks: Sequence[Track], path: Path, theme: Theme = LIGHT) -> None:
-    """Write the race of the first eight as a GIF that repeats.
+    """Write the race of the first eight optimizers as a looping GIF.
 
     Args:
-        function: that was raced on.
-        tracks: best first.
-        path: of the file.
-        theme: of colours.
+        function: test function.
+        tracks: trajectories, best first.
+        path: file to write.
+        theme: colours.
 
     Raises:
-        StorageError: it can't be written.
+        StorageError: if the file cannot be written.
     """
     from PIL import Image
 
@@ -41,12 +41,13 @@ def film(function: Function, tracks: Sequence[Track], path: Path, theme: Theme =
     indexed = [f.quantize(palette=table, dither=Image.Dither.NONE) for f in frames]
     times = [MILLISECONDS] * (len(indexed) - 1) + [MILLISECONDS * PAUSE]
     with whole(path) as stream:
-        indexed[0].save(stream, format="GIF", save_all=True, append_images=indexed[1:],
-                        duration=times, loop=0)  # fmt: skip
+        indexed[0].save(
+            stream, format="GIF", save_all=True, append_images=indexed[1:], duration=times, loop=0
+        )
 
 
 def _table(frame: Any, theme: Theme) -> Any:
-    """255 colours for all frames; those of the tracks are among them."""
+    """Return a palette of 255 colours for all frames, including those of the tracks."""
     from PIL import Image, ImageDraw
 
     sample = frame.copy()
@@ -64,7 +65,7 @@ def _frames(function: Function, tracks: Sequence[Track], theme: Theme) -> list[A
     steps = max(map(len, lines)) - 1
     found = []
     for frame in range(FRAMES):
-        now = round(steps * (frame / (FRAMES - 1)) ** 1.6)  # slow at first: most happens then
+        now = round(steps * (frame / (FRAMES - 1)) ** 1.6)  # slow at first, when most happens
         image = plain.copy()
         pen = ImageDraw.Draw(image)
         for line, colour in list(zip(lines, colours(tracks, theme), strict=True))[::-1]:
@@ -79,34 +80,37 @@ def _frames(function: Function, tracks: Sequence[Track], theme: Theme) -> list[A
 
 
 def _list(image: Any, pen: Any, tracks: Sequence[Track], now: int, theme: Theme) -> None:
-    """Who runs, and who has arrived, at the right."""
+    """Draw the list of optimizers with their state at the right."""
     from PIL import ImageFont
 
-    left = (SIZE[0] - LIST) * TWICE
+    left = (SIZE[0] - LIST) * SCALE
     pen.rectangle((left, 0, image.width, image.height), fill=theme.paper)
-    large, small = (ImageFont.truetype(_font(), points * TWICE) for points in (13, 11))
-    pen.text((left + 18 * TWICE, 24 * TWICE), f"step {now:,}", fill=theme.ink, font=large,
-             anchor="lm")  # fmt: skip
+    large, small = (ImageFont.truetype(_font(), points * SCALE) for points in (13, 11))
+    pen.text(
+        (left + 18 * SCALE, 24 * SCALE), f"step {now:,}", fill=theme.ink, font=large, anchor="lm"
+    )
     for k, (track, colour) in enumerate(zip(tracks, colours(tracks, theme), strict=True)):
-        y = (58 + 40 * k) * TWICE
-        there = track.arrived is not None and now >= track.arrived
-        _disc(pen, (left + 24 * TWICE, y), 11, colour, theme.paper)
-        pen.text((left + 38 * TWICE, y), track.optimizer, fill=theme.ink, font=large, anchor="lm")
-        told = f"there after {track.arrived:,} steps" if there else "" if track.lr is None \
-            else f"lr {track.lr:g}"  # fmt: skip
-        pen.text((left + 38 * TWICE, y + 15 * TWICE), told, fill=theme.muted, font=small,
-                 anchor="lm")  # fmt: skip
+        y = (58 + 40 * k) * SCALE
+
+        _disc(pen, (left + 24 * SCALE, y), 11, colour, theme.paper)
+        pen.text((left + 38 * SCALE, y), track.optimizer, fill=theme.ink, font=large, anchor="lm")
+        state = "" if track.lr is None else f"lr {track.lr:g}"
+        if track.arrived is not None and now >= track.arrived:
+            state = f"converged after {track.arrived:,} steps"
+        pen.text(
+            (left + 38 * SCALE, y + 15 * SCALE), state, fill=theme.muted, font=small, anchor="lm"
+        )
 
 
 def _backdrop(
     function: Function, theme: Theme
 ) -> tuple[Any, Callable[[NDArray[np.float64]], list[tuple[float, float]]]]:
-    """The contours as an image, and from points [n, 2] to its pixels."""
+    """Return the contours as an image, and a function from points [n, 2] to its pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
-    made = Figure(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100 * TWICE)
+    made = Figure(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100 * SCALE)
     made.set_facecolor(theme.paper)
     panel = made.add_axes((0.0, 0.0, 1 - LIST / SIZE[0], 1.0))
     panel.set_axis_off()

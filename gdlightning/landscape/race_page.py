@@ -1,4 +1,4 @@
-"""A page on which a race runs."""
+"""An HTML page that animates a race."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ OWN = """<style>
 .runners .state { display: block; color: var(--muted); font-size: .85rem;
   font-variant-numeric: tabular-nums; }
 .bar input[type=range] { flex: 1; min-width: 10rem; accent-color: var(--accent); }
-.bar .told { min-width: 9rem; font-variant-numeric: tabular-nums; }
+.bar .step { min-width: 9rem; font-variant-numeric: tabular-nums; }
 </style>"""
 
 
 def page(
     function: Function, tracks: Sequence[Track], left_out: Mapping[str, str], title: str, lead: str
 ) -> str:
-    """The page of a race, whole in one text.
+    """Return the complete HTML page of a race.
 
     Args:
-        function: that was raced on.
-        tracks: best first; the first eight run, all are in the table.
-        left_out: optimizers that could not be raced, and why.
-        title: of the page.
-        lead: what is seen, in a sentence or two.
+        function: test function.
+        tracks: trajectories, best first; the first eight are animated, all are in the table.
+        left_out: optimizers that could not be raced, with the reason.
+        title: title of the page.
+        lead: description in a sentence or two.
     """
     running = tracks[:NAMED]
     buttons = [
@@ -55,41 +55,41 @@ def page(
     stage = [
         '<div class="bar"><button type="button" id="race-play">Play</button>',
         '<input type="range" id="race-step" min="0" '
-        f'max="{steps}" value="0" aria-label="optimizer step"><span class="told" id="race-told">'
-        '</span><label>pace <select id="race-pace"><option value="0.3">slow</option>'
-        '<option value="1" selected>usual</option><option value="3">fast</option></select></label>'
+        f'max="{steps}" value="0" aria-label="optimizer step"><span class="step" id="race-now">'
+        '</span><label>speed <select id="race-pace"><option value="0.3">slow</option>'
+        '<option value="1" selected>normal</option><option value="3">fast</option></select></label>'
         "</div>",
         '<div class="course"><figure><canvas id="race-above" role="img" aria-label="paths on the '
-        f'contours of {html.escape(function.title)}"></canvas><figcaption>From above: the bluer, '
-        "the lower; stars are minima.</figcaption></figure>",
+        f'contours of {html.escape(function.title)}"></canvas><figcaption>Contours: bluer is '
+        "lower, stars mark minima.</figcaption></figure>",
         '<figure><canvas id="race-curve" role="img" aria-label="value by step"></canvas>'
-        "<figcaption>f − least f by step, on a logarithmic scale; a ring marks the step from which "
-        "on it stayed at a minimum.</figcaption></figure></div>",
+        "<figcaption>f − min f by step, log scale; a ring marks the step from which an optimizer "
+        "stays near a minimum.</figcaption></figure></div>",
         f'<div class="runners">{"".join(buttons)}</div>',
         embedded("race-data", _content(function, running, steps)),
         script("race.js"),
         "<h2>Steps to the minimum</h2>",
         html.table(HEADER, [row(function, track) for track in tracks]),
         html.paragraph(
-            f"There: within {function.near:g} of a minimum from that step to the end."
+            f"Converged: within {function.near:g} of a minimum from that step to the end."
         ),
-    ]  # fmt: skip
+    ]
     if left_out:
-        stage += ["<h2>Left out</h2>", html.table(("optimizer", "why"), list(left_out.items()))]
+        stage += ["<h2>Excluded</h2>", html.table(("optimizer", "reason"), list(left_out.items()))]
     return html.page(title, *stage, lead=lead, head=STYLE + OWN)
 
 
-HEADER = ("optimizer", "lr", "steps", "gradients", "f − least f", "distance")
+HEADER = ("optimizer", "lr", "steps", "gradients", "f − min f", "distance")
 
 
 def row(function: Function, track: Track) -> tuple[object, ...]:
-    """What came of a track, in the order of ``HEADER``; empty where there is nothing to say."""
-    there = track.arrived
+    """Return the results of a track in the order of ``HEADER``; empty if there are none."""
+    arrived = track.arrived
     return (
         track.optimizer,
         "" if track.lr is None else f"{track.lr:g}" + (" (tuned)" if track.tuned else ""),
-        "diverged" if track.diverged else "not there" if there is None else f"{there:,}",
-        "" if there is None else f"{int(track.gradients[there]):,}",
+        "diverged" if track.diverged else "not converged" if arrived is None else f"{arrived:,}",
+        "" if arrived is None else f"{int(track.gradients[arrived]):,}",
         f"{float(track.values[-1]) - function.least:.3g}",
         f"{track.distance:.3g}",
     )
@@ -111,13 +111,16 @@ def _content(function: Function, tracks: Sequence[Track], steps: int) -> dict[st
         "ground": {theme.name: _ground(function, theme) for theme in (LIGHT, DARK)},
         "tracks": [
             {
-                "optimizer": track.optimizer, "colour": colour, "arrived": track.arrived,
-                "diverged": track.diverged, "values": [_short(v) for v in value.tolist()],
+                "optimizer": track.optimizer,
+                "colour": colour,
+                "arrived": track.arrived,
+                "diverged": track.diverged,
+                "values": [_short(v) for v in value.tolist()],
                 "points": [[_short(x), _short(y)] for x, y in track.points.tolist()],
             }
             for track, value, colour in zip(tracks, values, colours(tracks), strict=True)
         ],
-    }  # fmt: skip
+    }
 
 
 def _short(value: float) -> float:
@@ -125,7 +128,7 @@ def _short(value: float) -> float:
 
 
 def _ground(function: Function, theme: Theme) -> str:
-    """The contours as an image within a page."""
+    """Return the contours as an image for embedding."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(5.2, 4.2))

@@ -1,4 +1,4 @@
-"""A surface of losses seen from the side, with the path of the optimizer on it."""
+"""Figures of a surface in three dimensions, with the optimizer's path."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from gdlightning.landscape.shades import Shades
 from gdlightning.landscape.surface import Surface
 
 FINE, MESH = 100, 20
-"""Facets along each side at least, and cells of the mesh."""
+"""Minimum number of facets along each side, and number of mesh cells."""
 NEARER = {"mesh": 0.02, "outline": 0.05, "path": 0.09}
-"""What is drawn on the surface is sorted as if it were nearer by so much."""
+"""Depth offsets that draw lines in front of the surface."""
 
 
 def relief(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
-    """The layers of the loss as lit surfaces, side by side.
+    """Draw the layers of the loss as shaded surfaces side by side.
 
-    Between the measured points the surface is drawn smoothly (bicubic).
+    Between grid points, the surface is interpolated (bicubic).
 
     Args:
-        surface: of two axes.
-        theme: of colours.
-        columns: of panels, at most.
+        surface: surface of two axes.
+        theme: colours.
+        columns: maximum number of columns.
+
+    Returns:
+        The matplotlib figure.
     """
     shown = shades_of(surface, whole=True)
     camera = open_view(surface, shown)
@@ -50,15 +53,15 @@ def relief(surface: Surface, theme: Theme = LIGHT, columns: int = 3) -> Any:
 def draw(
     panel: Any, surface: Surface, layer: Grid, shades: Shades, theme: Theme, camera: Camera
 ) -> None:
-    """One lit surface with its axes and its path.
+    """Draw one shaded surface with its axes and path.
 
     Args:
-        panel: of a figure.
-        surface: that the layer is of.
-        layer: losses, shape [x, y].
-        shades: its scale and colours.
-        theme: of colours.
-        camera: that looks at it.
+        panel: panel of a figure.
+        surface: surface of the layer.
+        layer: losses, [x, y].
+        shades: colour scale.
+        theme: colours.
+        camera: view.
     """
     from matplotlib.collections import PolyCollection
 
@@ -69,21 +72,28 @@ def draw(
     for kind, colour, width in (("outline", HALO, 3.4), ("path", PATH, 1.7)):
         pieces += _strokes(camera, path, kind, colour, width)
     pieces.sort(key=lambda piece: -piece[0])
-    if pieces:  # there are none where all is a gap
+    if pieces:  # none if all losses are NaN
         _, corners, faces, edges, widths = zip(*pieces, strict=True)
-        panel.add_collection(PolyCollection(
-            corners, facecolors=faces, edgecolors=edges, linewidths=widths, capstyle="round",
-            joinstyle="round", rasterized=True,
-        ))  # fmt: skip
+        panel.add_collection(
+            PolyCollection(
+                corners,
+                facecolors=faces,
+                edgecolors=edges,
+                linewidths=widths,
+                capstyle="round",
+                joinstyle="round",
+                rasterized=True,
+            )
+        )
     _stops(panel, camera, surface, coarse, path)
 
 
 def open_view(surface: Surface, shown: Mapping[str, Shades]) -> Camera:
-    """The camera that sees most of the path and the checkpoints; they may lie behind a ridge.
+    """Return the camera with the fewest hidden checkpoints, which may be behind a ridge.
 
     Args:
-        surface: of two axes.
-        shown: the scale of each layer; the first one counts.
+        surface: surface of two axes.
+        shown: colour scale of each layer; the first layer is used.
     """
     split, shades = next(iter(shown.items()))
     height = heights(surface.layers()[split].numpy(), shades)
@@ -94,10 +104,11 @@ def open_view(surface: Surface, shown: Mapping[str, Shades]) -> Camera:
 
 
 def _open(camera: Camera, height: Grid, places: Grid) -> float:
-    """The share of places that nothing hides: no way from them to the camera meets the surface."""
+    """Return the fraction of points that are visible from the camera."""
     x, y = math.sin(camera.yaw), math.cos(camera.yaw)
-    way = np.array([-x * math.cos(camera.pitch), -y * math.cos(camera.pitch),
-                    math.sin(camera.pitch)])  # fmt: skip
+    way = np.array(
+        [-x * math.cos(camera.pitch), -y * math.cos(camera.pitch), math.sin(camera.pitch)]
+    )
     rays = places[:, None, :] + np.linspace(0.03, 3, 120)[:, None] * way
     inside = (np.abs(rays[..., :2]) <= 1).all(axis=-1)
     below = at(height, rays[..., :2].reshape(-1, 2)).reshape(inside.shape) * HEIGHT > rays[..., 2]
@@ -105,11 +116,11 @@ def _open(camera: Camera, height: Grid, places: Grid) -> float:
 
 
 Piece = tuple[float, Grid, Any, Any, float]
-"""Depth, corners [n, 2], colour, colour of the edge, width of the edge."""
+"""Depth, corners [n, 2], colour, edge colour and edge width."""
 
 
 def _facets(camera: Camera, height: Grid, cmap: str) -> list[Piece]:
-    """The facets of a surface, and the lines that show its form where colour alone does not."""
+    """Return the facets of a surface, and mesh lines that show its shape."""
     import matplotlib
 
     x, y = (np.linspace(-1, 1, n) for n in height.shape)
@@ -136,13 +147,13 @@ CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
 def _middle(grid: Grid) -> Grid:
-    """The mean of the four corners of each cell."""
+    """Return the mean of the four corners of each cell."""
     found: Grid = (grid[:-1, :-1] + grid[1:, :-1] + grid[1:, 1:] + grid[:-1, 1:]) / 4
     return found
 
 
 def _path(surface: Surface, height: Grid) -> Grid:
-    """The path as points of the box, so close that it keeps to the surface: shape [n, 3]."""
+    """Return the path as points close enough to follow the surface, [n, 3]."""
     points = np.array([mark.point for mark in surface.marks if not mark.name]).reshape(-1, 2)
     if len(points) < 3:
         return np.zeros((0, 3))
@@ -160,7 +171,7 @@ def _strokes(camera: Camera, path: Grid, kind: str, colour: str, width: float) -
 
 
 def _stops(panel: Any, camera: Camera, surface: Surface, height: Grid, path: Grid) -> None:
-    """Where the path begins, and the checkpoints."""
+    """Draw the start of the path, and the checkpoints."""
     if len(path):
         panel.plot(*camera.see(path[:1])[0].T, "o", ms=7, mfc=PATH, mec=HALO, mew=1.3, zorder=7)
     ends = np.array([m.point for m in surface.marks if m.name] or [(0.0, 0.0)])

@@ -11,18 +11,18 @@ from gdlightning.landscape.functions import Function
 from gdlightning.schedules.scheduler import Scheduler
 
 EPOCHS = 40
-"""Epochs of a race, for schedules that count them."""
-FAR = 1e6
-"""A point so far out has diverged."""
+"""Number of epochs of a race, for schedules that depend on epochs."""
+DIVERGED = 1e6
+"""Absolute coordinate beyond which a point counts as diverged."""
 
 
 class Runner(nn.Module):
-    """A point, as a module with one parameter, and the loss at it.
+    """Point as a module with one parameter, and the loss at it.
 
     Args:
-        function: the loss.
-        seed: of the noise.
-        second_order: keep the gradient's own graph.
+        function: loss function.
+        seed: seed of the noise.
+        second_order: whether to keep the graph of the gradient.
     """
 
     def __init__(self, function: Function, seed: int, second_order: bool) -> None:
@@ -32,25 +32,25 @@ class Runner(nn.Module):
         self.step = self.evaluations = 0
 
     def place(self) -> Tensor:
-        """Where the point is, float64, shape [2]."""
+        """Return the point, float64 [2]."""
         return self.point.detach().double().clone()
 
     @property
     def finite(self) -> bool:
-        """Whether point and gradient are."""
+        """Whether point and gradient are finite."""
         own = [self.point] if self.point.grad is None else [self.point, self.point.grad]
         return all(bool(torch.isfinite(t).all()) for t in own)
 
     def closure(self, optimizer: Optimizer) -> Tensor:
-        """The loss with its gradient; within a step the noise is the same at each evaluation."""
+        """Evaluate the loss and gradient; the noise is fixed within a step."""
         self.evaluations += 1
         with torch.enable_grad():
             optimizer.zero_grad()
             loss = self.function.value(*self.point)
             if self.function.noise:
                 generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
-                off = torch.randn(2, generator=generator) * self.function.noise
-                loss = loss + torch.dot(off, self.point)
+                noise = torch.randn(2, generator=generator) * self.function.noise
+                loss = loss + torch.dot(noise, self.point)
             loss.backward(create_graph=self.second_order)
         return loss.detach()
 
@@ -63,20 +63,23 @@ def walk(
     steps: int,
     beaten: int | None,
 ) -> tuple[Tensor, Tensor]:
-    """All points, float64, and the evaluations of the gradient until each.
+    """Run an optimizer and record its points.
 
-    There are fewer where they are no longer finite, or can't win.
+    The run ends early if the point diverges or can no longer win.
 
     Args:
-        runner: at the start.
-        optimizer: of it.
-        modes: whether it evaluates other points than it steps on.
-        scheduler: of its learning rate.
-        steps: that it makes.
-        beaten: the step by which another was there for good.
+        runner: point at the start.
+        optimizer: optimizer of the point.
+        modes: whether the optimizer evaluates other points than it trains.
+        scheduler: scheduler of the learning rate.
+        steps: number of steps.
+        beaten: step at which a better run converged.
+
+    Returns:
+        All points, float64 [steps + 1, 2], and the cumulative number of gradient evaluations.
 
     Raises:
-        UserError: the optimizer fails where all numbers are finite.
+        UserError: if the optimizer fails although all numbers are finite.
     """
     if modes:
         optimizer.train()  # type: ignore[attr-defined]
@@ -88,10 +91,10 @@ def walk(
         except (ValueError, ArithmeticError, RuntimeError) as error:
             if runner.finite:
                 raise UserError(f"it fails at step {step + 1}: {error}") from error
-            break  # it has diverged, and checks its numbers
+            break  # the optimizer rejects non-finite numbers after diverging
         place = _evaluated(runner, optimizer) if modes else runner.place()
         late = step + 1 == beaten and float(function.distance(place)) > function.near
-        if late or not bool((place.abs() < FAR).all()):
+        if late or not bool((place.abs() < DIVERGED).all()):
             break
         found.append(place)
         gradients.append(runner.evaluations)
@@ -104,7 +107,7 @@ def walk(
 
 
 def _evaluated(runner: Runner, optimizer: Optimizer) -> Tensor:
-    """The point that an optimizer with two modes would evaluate; its own is put back."""
+    """Return the point that an optimizer with two modes would evaluate, and restore its own."""
     kept = runner.point.detach().clone()
     optimizer.eval()  # type: ignore[attr-defined]
     found = runner.place()

@@ -1,4 +1,4 @@
-"""The colours of a loss over a plane: which scale it needs, and which map."""
+"""Colour scale of a loss over a plane."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from gdlightning.drawing import style
 
 DIFFERENCE = "PuOr_r"
-"""Colour map of a difference, the same way from 0 to both sides for the colour-blind too."""
-WIDE = 4.0
-"""Ratio of the largest loss to the smallest from which on their logarithm is shown."""
+"""Diverging colour map of a difference, symmetric around 0 and safe for colour-blind readers."""
+LOG_RATIO = 4.0
+"""Ratio of the largest to the smallest loss above which the scale is logarithmic."""
 NAMES = {
     "train": "training loss",
     "val": "validation loss",
@@ -22,14 +22,14 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Shades:
-    """How a layer of a surface is shown.
+    """Colour scale of a layer of a surface.
 
     Args:
-        name: of the quantity.
-        low: the least value that has a colour of its own.
-        high: the largest.
-        log: whether its logarithm is shown.
-        cmap: a colour map of matplotlib.
+        name: name of the quantity.
+        low: lower end of the scale.
+        high: upper end of the scale.
+        log: whether the scale is logarithmic.
+        cmap: name of a matplotlib colour map.
     """
 
     name: str
@@ -40,32 +40,32 @@ class Shades:
 
     @classmethod
     def of(cls, split: str, layer: Tensor, whole: bool = False) -> Shades:
-        """Those that suit a layer.
+        """Return a colour scale for a layer.
 
         Args:
             split: ``train``, ``val`` or ``difference``.
-            layer: its values, any shape; NaN where they are not finite.
-            whole: a difference's scale takes in all of it, not all but few points far out.
+            layer: values of any shape; NaN if not finite.
+            whole: whether the scale of a difference includes outliers.
         """
         found = layer[torch.isfinite(layer)]
         name = NAMES.get(split, split)
         if not len(found):
             return cls(name, 0.0, 1.0, False, style.SURFACE)
-        if split == "difference":  # few points far out would leave all others without colour
+        if split == "difference":  # outliers would leave all other points without colour
             reach = float(torch.quantile(found.abs(), 1.0 if whole else 0.95)) or 1.0
             return cls(name, -reach, reach, False, DIFFERENCE)
         low, high = float(found.min()), float(found.max())
         high = high if high > low else low + 1.0
-        return cls(name, low, high, low > 0 and high / low > WIDE, style.SURFACE)
+        return cls(name, low, high, low > 0 and high / low > LOG_RATIO, style.SURFACE)
 
     @property
     def label(self) -> str:
-        """For a scale beside the picture."""
+        """Label of a colour bar."""
         return f"{self.name}, log scale" if self.log else self.name
 
 
 def palette(cmap: str, count: int = 33) -> list[str]:
-    """Evenly spaced colours of a map, as ``#rrggbb``."""
+    """Return evenly spaced colours of a colour map, as ``#rrggbb``."""
     import matplotlib
     from matplotlib.colors import to_hex
 

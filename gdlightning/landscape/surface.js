@@ -1,4 +1,4 @@
-// A surface that turns: drawn on a canvas, back to front, without any library.
+// Interactive surface, drawn on a canvas from back to front.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("surface-data").textContent);
@@ -44,7 +44,7 @@
       colours.push(Number.isNaN(mean) ? null : shade(palette, mean, light));
     }
   }
-  function onSurface([u, v]) { // u, v in [0, 1] → a point of the drawn surface
+  function onSurface([u, v]) { // point of the surface at u, v in [0, 1]
     const x = Math.min(nx - 1.001, Math.max(0, u * (nx - 1)));
     const y = Math.min(ny - 1.001, Math.max(0, v * (ny - 1)));
     const i = Math.floor(x), j = Math.floor(y), s = x - i, t = y - j, k = i * ny + j;
@@ -53,7 +53,7 @@
     return [2 * u - 1, 2 * v - 1, h * HEIGHT + 0.012];
   }
 
-  // From three dimensions to two
+  // Projection
 
   let project = null, wide = 0, high = 0;
   function look() {
@@ -94,7 +94,7 @@
   function line(a, b, colour, width) {
     stroke(project(a), project(b), colour, width);
   }
-  function text(words, at, away, colour, size, gap) { // beside a point, away from another
+  function text(words, at, away, colour, size, gap) { // next to a point, away from another
     const [x, y] = project(at), [ox, oy] = project(away), length = Math.hypot(x - ox, y - oy) || 1;
     pen.fillStyle = colour; pen.font = `${size}px system-ui, "DejaVu Sans", sans-serif`;
     const ux = (x - ox) / length, uy = (y - oy) / length;
@@ -111,7 +111,7 @@
     const back = [far(0), far(1)], layer = data.layers[view.layer], scale = scaleOf(layer);
     const marks = data.axes.map((a) => ticks(a.low, a.high, false, 5)
       .map((v) => [v, 2 * (v - a.low) / (a.high - a.low) - 1])
-      .filter(([, at]) => Math.abs(at) < 0.97)); // the corners belong to two axes
+      .filter(([, at]) => Math.abs(at) < 0.97)); // labels of two axes would overlap at the corners
     for (const k of [0, 1]) for (const [v, at] of marks[k]) {
       const on = (other, z) => (k ? [other, at, z] : [at, other, z]);
       line(on(-1, 0), on(1, 0), rule, 1);
@@ -132,7 +132,7 @@
     }
   }
 
-  // The picture
+  // Drawing
 
   function draw() {
     const ratio = window.devicePixelRatio || 1;
@@ -159,7 +159,7 @@
       for (let k = 1; k < points.length; k++) {
         const [a, b] = [points[k - 1], points[k]];
         if (Number.isNaN(a[1] + b[1])) continue;
-        const depth = (a[2] + b[2]) / 2; // the outline of all stretches lies behind their line
+        const depth = (a[2] + b[2]) / 2; // all outlines are drawn before the lines
         pieces.push([depth - 0.05, stroke, a, b, "#14171c", 4.4]);
         pieces.push([depth - 0.09, stroke, a, b, "#ffffff", 2.2]);
       }
@@ -212,7 +212,7 @@
     pen.fillText(layer.name + (scale.log ? ", log scale" : ""), wide - 8, top - 10);
   }
 
-  // Hands
+  // Interaction
 
   let asked = false;
   const again = () => {
@@ -242,7 +242,7 @@
     if (step) { turn(...step); e.preventDefault(); }
     if (e.key === "+" || e.key === "-") closer(e.key === "+" ? 1.1 : 1 / 1.1);
   });
-  function point(x, y) { // tell the loss below the pointer
+  function point(x, y) { // show the loss below the pointer
     let best = null;
     vertices.forEach((v, k) => {
       if (Number.isNaN(v[2])) return;

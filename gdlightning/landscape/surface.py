@@ -1,4 +1,4 @@
-"""The losses over a plane: measured once, kept in a file, gone on from where that was cut short."""
+"""Losses over a plane: measured once, stored in a file, resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gdlightning.landscape.plane import Plane
 from gdlightning.storage.write import write_json
 
 FORMAT = 1
-WAIT = 2.0
-"""Seconds between two saves of what has been measured so far."""
+SAVE_SECONDS = 2.0
+"""Time between saves of partial measurements, in seconds."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What is known of an axis once its direction is no longer needed."""
+    """Axis of a plane without its direction."""
 
     label: str
     unit: str
@@ -37,13 +37,13 @@ class Scale:
 
 @dataclass(frozen=True)
 class Mark:
-    """A checkpoint in the plane.
+    """Checkpoint in the plane.
 
     Args:
-        step: optimizer steps that it has seen.
-        point: its coordinates, those of its projection where it is not in the plane.
-        losses: split → its own mean loss, measured at its own weights.
-        name: how it is called in a picture; empty for those that are only passed.
+        step: optimizer steps of the checkpoint.
+        point: coordinates, or those of its projection if it is not in the plane.
+        losses: mean losses by split, measured at the checkpoint's weights.
+        name: label in figures; empty for intermediate checkpoints.
     """
 
     step: int
@@ -57,13 +57,14 @@ class Surface:
     """Losses over a line or plane.
 
     Args:
-        title: what is seen.
-        axes: one or two.
-        losses: split → losses at the grid points, the last axis fastest; NaN where not finite.
-        centre: split → mean loss of the checkpoint.
-        marks: checkpoints in the plane, in the order of their steps.
-        facts: how it was measured, name → plain value.
-        digest: of all that the losses depend on.
+        title: title of figures.
+        axes: one or two axes.
+        losses: losses at the grid points by split, with the last axis varying fastest; NaN if not
+            finite.
+        centre: mean losses of the checkpoint by split.
+        marks: checkpoints in the plane, in order of steps.
+        facts: settings of the measurement.
+        digest: digest of everything that the losses depend on.
     """
 
     title: str
@@ -76,11 +77,11 @@ class Surface:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The number of grid points along each axis."""
+        """Number of grid points along each axis."""
         return tuple(len(axis.values) for axis in self.axes)
 
     def layers(self) -> dict[str, Tensor]:
-        """Split → losses in the shape of the grid; with ``difference``, val − train, of both."""
+        """Return the losses on the grid by split, and their ``difference`` (val − train)."""
         found = {
             split: torch.tensor(losses, dtype=torch.float64).view(self.shape)
             for split, losses in self.losses.items()
@@ -90,15 +91,15 @@ class Surface:
         return found
 
     def record(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Return the surface as plain values, for JSON."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def read(cls, file: Path) -> Surface:
-        """What ``measure`` has written to a file, whole.
+        """Read a complete file written by ``measure``.
 
         Raises:
-            UserError: it is no such file, or was cut short.
+            UserError: if the file is missing, invalid or incomplete.
         """
         try:
             kept = json.loads(file.read_text(encoding="utf-8"))
@@ -107,11 +108,12 @@ class Surface:
                 Mark(m["step"], tuple(m["point"]), m["losses"], m["name"]) for m in kept["marks"]
             )
             losses = {split: _numbers(values) for split, values in kept["losses"].items()}
-            return cls(kept["title"], axes, losses, kept["centre"], marks, kept["facts"],
-                       kept["digest"])  # fmt: skip
+            return cls(
+                kept["title"], axes, losses, kept["centre"], marks, kept["facts"], kept["digest"]
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{file} holds no whole landscape; gdl landscape RUN writes it."
+                f"{file} is not a complete landscape. Write it with: gdl landscape RUN"
             ) from error
 
 
@@ -125,30 +127,39 @@ def measure(
     facts: Mapping[str, Any] | None = None,
     bar: bool = True,
 ) -> Surface:
-    """Measure the mean losses at all grid points, and keep them in a file.
+    """Measure the mean losses at all grid points, and store them in a file.
 
-    What is measured is saved every two seconds, and where this is cut short; another call with the
-    same inputs goes on from there. The centre is evaluated as the module itself is, so that it has
-    the checkpoint's loss to the last bit.
+    Partial measurements are saved every two seconds and after an interruption; another call with
+    the same inputs resumes from there. The centre is evaluated with the module itself, so its loss
+    is bitwise that of the checkpoint.
 
     Args:
-        mean_loss: whose loss is measured.
-        plane: where.
-        file: JSON; one of other inputs is written anew.
-        title: what is seen.
+        mean_loss: loss to measure.
+        plane: grid points.
+        file: JSON file; overwritten if its inputs differ.
+        title: title of figures.
         marks: checkpoints in the plane.
-        facts: how it was measured.
-        bar: show the progress on stderr.
+        facts: settings of the measurement.
+        bar: whether to show a progress bar on stderr.
+
+    Returns:
+        The measured surface.
 
     Raises:
-        StorageError: the file can't be written.
+        StorageError: if the file cannot be written.
     """
     digest = digest_of(mean_loss, plane)
-    losses = _former(file, digest, list(mean_loss.splits))
+    losses = _resumed(file, digest, list(mean_loss.splits))
     points = plane.points
     done, saved = len(next(iter(losses.values()))), time.monotonic()
-    shown = tqdm(total=len(points), initial=done, desc="landscape", unit="point",
-                 disable=None if bar else True, leave=False)  # fmt: skip
+    shown = tqdm(
+        total=len(points),
+        initial=done,
+        desc="landscape",
+        unit="point",
+        disable=None if bar else True,
+        leave=False,
+    )
     try:
         with shown:
             while done < len(points):
@@ -157,7 +168,7 @@ def measure(
                     losses[split] += found.tolist()
                 done += len(part)
                 shown.update(len(part))
-                if time.monotonic() - saved > WAIT:
+                if time.monotonic() - saved > SAVE_SECONDS:
                     write_json(file, {"digest": digest, "losses": losses})
                     saved = time.monotonic()
     finally:
@@ -174,7 +185,7 @@ def measure(
 
 
 def digest_of(mean_loss: MeanLoss, plane: Plane) -> str:
-    """SHA-256 of all that the losses depend on, but for the code of the module."""
+    """Return the SHA-256 of everything that the losses depend on, except the code of the module."""
     sha = hashlib.sha256(f"{FORMAT} {type(mean_loss.module)} {mean_loss.seed}".encode())
     for axis in plane.axes:
         _add(sha, [axis.values, dict(axis.direction)])
@@ -193,8 +204,8 @@ def _add(sha: Any, values: Any) -> None:
             sha.update(repr(leaf).encode())
 
 
-def _former(file: Path, digest: str, splits: list[str]) -> dict[str, list[float]]:
-    """What a former call has measured; empty lists if there is nothing, or of other inputs."""
+def _resumed(file: Path, digest: str, splits: list[str]) -> dict[str, list[float]]:
+    """Return the losses of an earlier call; empty if there are none, or their inputs differ."""
     fresh: dict[str, list[float]] = {split: [] for split in splits}
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))

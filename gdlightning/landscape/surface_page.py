@@ -1,4 +1,4 @@
-"""A page that shows a surface: one that turns, its pictures, and how it was measured."""
+"""An HTML page with an interactive surface, its figures, and the settings of the measurement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gdlightning.landscape.shades import Shades, palette
 from gdlightning.landscape.surface import Surface
 
 FACETS = 80
-"""Facets along each side that the page draws at least; it takes them back to front."""
+"""Minimum number of facets along each side."""
 STYLE = """<style>
 .stage { position: relative; border: 1px solid var(--rule); border-radius: 8px; }
 .stage canvas { display: block; width: 100%; height: min(72vh, 620px); touch-action: none;
@@ -36,40 +36,43 @@ STYLE = """<style>
 
 
 def page(surface: Surface) -> str:
-    """The page of a surface, whole in one text.
+    """Return the complete HTML page of a surface.
 
     Args:
-        surface: of one axis or two.
+        surface: surface of one or two axes.
     """
     if len(surface.axes) == 1:
         drawn = html.picture(lambda theme: slices(surface, theme), surface.title)
         return html.page(surface.title, drawn, *_measured(surface))
-    hint = "Drag to turn it, scroll to come closer; arrow keys and + − do the same."
+    hint = "Drag to rotate and scroll to zoom, or use the arrow keys and + −."
     stage = [
-        '<div class="bar">', *_buttons(surface), "</div>",
+        '<div class="bar">',
+        *_buttons(surface),
+        "</div>",
         '<div class="stage"><canvas id="surface" tabindex="0" role="img" '
-        f'aria-label="{html.escape(surface.title)}, a surface to be turned"></canvas></div>',
-        '<div class="bar">', *_switches(surface),
+        f'aria-label="{html.escape(surface.title)}, interactive surface"></canvas></div>',
+        '<div class="bar">',
+        *_switches(surface),
         f'<span class="readout" id="surface-readout" data-hint="{hint}">{hint}</span></div>',
         embedded("surface-data", _content(surface)),
         script("surface.js"),
-    ]  # fmt: skip
+    ]
     flat = html.picture(
         lambda theme: contours(surface, theme, columns=2),
         f"{surface.title}: contours",
-        "The same from above. The path is seen as projected onto the plane.",
+        "Contours of the same losses. The path is projected onto the plane.",
     )
     return html.page(surface.title, *stage, flat, *_measured(surface), head=STYLE)
 
 
 def embedded(name: str, content: Any) -> str:
-    """Data within a page, for its script."""
+    """Return data as a script element, for the script of the page."""
     text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>'
 
 
 def script(name: str) -> str:
-    """A script of this folder, within a page."""
+    """Return a script of this package as a script element."""
     code = files("gdlightning.landscape").joinpath(name).read_text(encoding="utf-8")
     return f"<script>\n{code}</script>"
 
@@ -85,7 +88,7 @@ def _buttons(surface: Surface) -> list[str]:
 
 
 def _switches(surface: Surface) -> list[str]:
-    names = {"log": "log scale", "mesh": "mesh", "path": "path", "turning": "turn slowly"}
+    names = {"log": "log scale", "mesh": "mesh", "path": "path", "turning": "rotate"}
     if len(surface.marks) < 3:
         del names["path"]
     boxes = [
@@ -115,32 +118,40 @@ def _content(surface: Surface) -> dict[str, Any]:
         "yaw": open_view(surface, shades_of(surface, whole=True)).yaw,
         "mesh": max(1, (shape[0] - 1) // 20),
         "axes": [
-            {"short": a.label.split(" of the path")[0], "unit": a.unit,
-             "low": a.values[0], "high": a.values[-1]}
+            {
+                "short": a.label.split(" of the path")[0],
+                "unit": a.unit,
+                "low": a.values[0],
+                "high": a.values[-1],
+            }
             for a in surface.axes
         ],
         "layers": finest,
         "marks": [*own, centre],
         "path": _dense([_share(surface, p) for p in path]),
-    }  # fmt: skip
+    }
 
 
 def _smooth(layer: Grid, shades: Shades) -> dict[str, Any]:
-    """A layer as the page takes it: losses between the measured ones on the scale that is shown."""
+    """Return a layer for the page, interpolated on the displayed scale."""
     high = finer(heights(layer, shades), FACETS)
     if shades.log:
         losses = shades.low * (shades.high / shades.low) ** high
     else:
         losses = shades.low + (shades.high - shades.low) * high
     return {
-        "name": shades.name, "low": shades.low, "high": shades.high, "log": shades.log,
-        "palette": palette(shades.cmap), "shape": list(high.shape),
+        "name": shades.name,
+        "low": shades.low,
+        "high": shades.high,
+        "log": shades.log,
+        "palette": palette(shades.cmap),
+        "shape": list(high.shape),
         "losses": [float(f"{v:.5g}") if math.isfinite(v) else None for v in losses.flat],
-    }  # fmt: skip
+    }
 
 
 def _share(surface: Surface, point: tuple[float, ...]) -> list[float]:
-    """A point of the plane, from 0 to 1 along each axis."""
+    """Return a point of the plane as coordinates from 0 to 1."""
     return [
         (value - axis.values[0]) / (axis.values[-1] - axis.values[0])
         for value, axis in zip(point, surface.axes, strict=True)
@@ -148,7 +159,7 @@ def _share(surface: Surface, point: tuple[float, ...]) -> list[float]:
 
 
 def _dense(points: list[list[float]]) -> list[list[float]]:
-    """A path with steps so small that it keeps to the surface."""
+    """Return a path with steps small enough to follow the surface."""
     found = points[:1]
     for a, b in pairwise(points):
         count = max(1, math.ceil(math.dist(a, b) * FACETS))
@@ -160,10 +171,12 @@ def _measured(surface: Surface) -> list[str]:
     rows: list[tuple[str, object]] = [
         (f"{split} loss at the centre", f"{loss:.6g}") for split, loss in surface.centre.items()
     ]
-    rows += [(f"axis {k + 1}", f"{a.label}; one unit: {a.unit}; {len(a.values)} points")
-             for k, a in enumerate(surface.axes)]  # fmt: skip
+    rows += [
+        (f"axis {k + 1}", f"{a.label}; unit: {a.unit}; {len(a.values)} points")
+        for k, a in enumerate(surface.axes)
+    ]
     rows += [(key.replace("_", " "), _plain(value)) for key, value in surface.facts.items()]
-    return ["<h2>How it was measured</h2>", html.table(("what", "value"), rows)]
+    return ["<h2>Measurement</h2>", html.table(("setting", "value"), rows)]
 
 
 def _plain(value: Any) -> object:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.optimization.automatic import ClosureResult
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from torch import Tensor
 
 from gdlightning.callbacks.optimization import Dropped
+from gdlightning.data.resumable import ResumableLoader
 from gdlightning.loop.plan import Plan
 
 
@@ -25,6 +29,8 @@ class EpochLoop(_TrainingEpochLoop):
     """
 
     _plan: Plan | None = None
+    between: Callable[[], None] | None = None
+    """Called between two batches, when all of the last one is done and logged."""
 
     @classmethod
     def install(cls, trainer: L.Trainer) -> None:
@@ -33,6 +39,9 @@ class EpochLoop(_TrainingEpochLoop):
         steps = former.epoch_loop.min_steps, former.epoch_loop.max_steps
         trainer.fit_loop = FitLoop(trainer, former.min_epochs, former.max_epochs)
         trainer.fit_loop.epoch_loop = cls(trainer, *steps)
+        trainer.fit_loop.epoch_loop.val_loop = ValidationLoop(
+            trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False
+        )
 
     @property
     def global_step(self) -> int:
@@ -44,6 +53,8 @@ class EpochLoop(_TrainingEpochLoop):
     def on_run_start(self, data_fetcher: Any) -> None:
         """Find what a step consists of."""
         super().on_run_start(data_fetcher)
+        if isinstance(data_fetcher.combined_loader, ResumableLoader):
+            data_fetcher.combined_loader.fetcher = data_fetcher
         self._plan = Plan.of(self.trainer)
 
     def advance(self, data_fetcher: Any) -> None:
@@ -53,6 +64,8 @@ class EpochLoop(_TrainingEpochLoop):
             StopIteration: the epoch has no more.
         """
         trainer, plan = self.trainer, self._plan
+        if self.between is not None and not self._validates_first(data_fetcher):
+            self.between()
         if plan is not None and plan.callbacks != trainer.callbacks:  # until the next epoch
             plan = self._plan = None
         if plan is None or self.restarting:
@@ -85,6 +98,14 @@ class EpochLoop(_TrainingEpochLoop):
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call(plan, "on_train_batch_end", output, batch, batch_idx)
         self._read_logs(plan)
+
+    def _validates_first(self, data_fetcher: Any) -> bool:
+        """Return whether Lightning takes no batch now, since a validation is left to be made."""
+        return bool(
+            self.restarting
+            and self._should_check_val_fx(data_fetcher)
+            and (self.val_loop.restarted_mid_evaluation or self.restarted_on_last)
+        )
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         """Validate, if it is time."""
@@ -176,6 +197,20 @@ class EpochLoop(_TrainingEpochLoop):
             connector.on_batch_end()
         results.batch = results.batch_size = None
         self.batch_progress.increment_completed()
+
+
+class ValidationLoop(_EvaluationLoop):
+    """Lightning's validation, which is announced before its loaders are started."""
+
+    before: Callable[[], None] | None = None
+    """Called before a validation within training."""
+
+    def run(self) -> list[Any]:
+        """Validate."""
+        if self.before is not None and not self.trainer.sanity_checking:
+            self.before()
+        outputs: list[Any] = super().run()
+        return outputs
 
 
 class FitLoop(_FitLoop):

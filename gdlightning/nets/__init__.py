@@ -1,1 +1,1 @@
-"""Nets."""
+"""Neural networks as plain ``nn.Module`` classes."""

@@ -1,4 +1,7 @@
-"""A linear model on bags of words. B texts, N words in all, O outputs."""
+"""A linear model on bags of words.
+
+Shapes: B texts, N words in total, O outputs.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ __all__ = ["BagOfWords"]
 
 
 class BagOfWords(nn.Module):
-    """Each word has a weight for each output: a linear model, stored as an embedding.
+    """Linear model with one weight per word and output, stored as an ``nn.EmbeddingBag``.
 
-    A step touches only the words of its batch: the gradients are sparse tensors for optimizers
-    that take them (SGD, Adagrad, SparseAdam), and dense for all others.
+    A step only touches the words of its batch. Gradients are sparse tensors if the optimizer
+    supports them (SGD, Adagrad, SparseAdam), and dense otherwise.
 
     Args:
-        features: number of words or buckets.
-        outputs: numbers predicted: classes.
-        sparse: let gradients be sparse where the optimizer takes them.
+        features: vocabulary size or number of hash buckets.
+        outputs: number of outputs O, such as classes.
+        sparse: whether to use sparse gradients if the optimizer supports them.
     """
 
     def __init__(self, features: int, outputs: int, sparse: bool = True) -> None:
@@ -27,6 +30,12 @@ class BagOfWords(nn.Module):
         nn.init.zeros_(self.weights.weight)
 
     def forward(self, words: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
-        """[N], [B] and [N] → [B, O]."""
+        """Return the logits [B, O].
+
+        Args:
+            words: word indices of all texts, [N].
+            offsets: position in ``words`` at which each text starts, [B].
+            weights: weight of each word, [N].
+        """
         logits: Tensor = self.weights(words, offsets, per_sample_weights=weights) + self.bias
         return logits

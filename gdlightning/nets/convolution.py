@@ -1,4 +1,7 @@
-"""A temporal convolution network for series. B series, T steps, C channels, D width."""
+"""A temporal convolutional network.
+
+Shapes: B series, T time steps, C channels, D width.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,18 @@ from gdlightning.nets.masks import masked_mean, valid
 
 __all__ = ["TemporalConvolution"]
 
-DEEPEST = 30
-"""Blocks: with as many one convolution reaches a thousand million steps."""
+MAX_DEPTH = 30
+"""Maximum number of blocks. With 30 blocks the receptive field already exceeds 10⁹ time steps."""
 
 
 class Dilated(nn.Module):
-    """Two dilated convolutions added to their input, [B, D, T] → [B, D, T].
+    """Residual block of two dilated convolutions, [B, D, T] → [B, D, T].
 
     Args:
-        width: D.
-        kernel: steps that a convolution sees, odd.
-        dilation: steps between them.
-        dropout: part of the outputs dropped in training.
+        width: number of channels D.
+        kernel: kernel size in time steps; odd.
+        dilation: distance between kernel elements in time steps.
+        dropout: dropout probability of the block's output.
     """
 
     def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
@@ -32,7 +35,7 @@ class Dilated(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The input and its correction; ``mask`` [B, 1, T] keeps padding at 0."""
+        """Return the block's output; ``mask`` [B, 1, T] keeps padded time steps at 0."""
         out = torch.relu(normed(self.norm1, self.conv1(x), mask)) * mask
         out = torch.relu(normed(self.norm2, self.conv2(out), mask))
         result: Tensor = (x + self.dropout(out)) * mask
@@ -40,7 +43,13 @@ class Dilated(nn.Module):
 
 
 def normed(norm: nn.GroupNorm, x: Tensor, mask: Tensor) -> Tensor:
-    """Layer norm over channels and the steps that are there, padding left out of its mean."""
+    """Apply layer norm over the channels and the valid time steps.
+
+    Args:
+        norm: layer that holds the affine parameters and ``eps``.
+        x: input, [B, D, T].
+        mask: 1 at valid time steps, 0 at padding, [B, 1, T].
+    """
     count = mask.sum(dim=(1, 2), keepdim=True) * x.shape[1]
     mean = (x * mask).sum(dim=(1, 2), keepdim=True) / count
     variance = ((x - mean).square() * mask).sum(dim=(1, 2), keepdim=True) / count
@@ -49,17 +58,20 @@ def normed(norm: nn.GroupNorm, x: Tensor, mask: Tensor) -> Tensor:
 
 
 class TemporalConvolution(nn.Module):
-    """Convolutions over time with growing dilation (Bai et al. 2018, arXiv:1803.01271).
+    """Temporal convolutional network with growing dilation (Bai et al. 2018, arXiv:1803.01271).
 
-    Here they look both ways, since a whole series is classified or continued at once.
+    Unlike in the paper, convolutions are not causal, because each series is processed as a whole.
 
     Args:
-        channels: C, numbers a step.
-        outputs: numbers predicted.
-        width: D, channels inside.
-        depth: blocks; the dilation doubles with each.
-        kernel: steps that a convolution sees, odd.
-        dropout: part of each block's outputs dropped in training.
+        channels: number of channels C per time step.
+        outputs: number of outputs.
+        width: number of hidden channels D.
+        depth: number of blocks; the dilation doubles with each block.
+        kernel: kernel size in time steps; odd.
+        dropout: dropout probability of each block's output.
+
+    Raises:
+        ValueError: if ``kernel`` is even or ``depth`` exceeds 30.
     """
 
     def __init__(
@@ -73,24 +85,22 @@ class TemporalConvolution(nn.Module):
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
-            raise ValueError(f"kernel is {kernel}; write an odd number")
-        if depth > DEEPEST:
-            raise ValueError(
-                f"depth is {depth}; write {DEEPEST} at most: each block doubles the reach"
-            )
+            raise ValueError(f"kernel must be odd (got {kernel})")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"depth must be at most {MAX_DEPTH} (got {depth})")
         self.stem = nn.Conv1d(channels, width, 1)
         self.blocks = nn.ModuleList(Dilated(width, kernel, 2**k, dropout) for k in range(depth))
         self.head = nn.Linear(2 * width, outputs)
 
     def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T, C] and their lengths [B] → [B, outputs]."""
-        there = valid(lengths, series.shape[1])
-        mask = there[:, None].to(series.dtype)
-        series = series.masked_fill(~there[..., None], 0)  # whatever the padding is
+        """Return the outputs [B, outputs] for series [B, T, C] with lengths [B]."""
+        valid_steps = valid(lengths, series.shape[1])
+        mask = valid_steps[:, None].to(series.dtype)
+        series = series.masked_fill(~valid_steps[..., None], 0)  # the padding may hold NaN
         x = self.stem(series.transpose(1, 2)) * mask
         for block in self.blocks:
             x = block(x, mask)
         steps = x.transpose(1, 2)  # [B, T, D]
         last = steps[torch.arange(steps.shape[0], device=steps.device), lengths - 1]
-        out: Tensor = self.head(torch.cat([masked_mean(steps, there), last], dim=1))
+        out: Tensor = self.head(torch.cat([masked_mean(steps, valid_steps), last], dim=1))
         return out

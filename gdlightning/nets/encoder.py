@@ -1,4 +1,7 @@
-"""A transformer encoder for series. B series, T steps, C channels, D width."""
+"""A transformer encoder for series.
+
+Shapes: B series, T time steps, C channels, D width.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ __all__ = ["TransformerEncoder"]
 
 
 class TransformerEncoder(nn.Module):
-    """Self-attention over the steps of a series (Vaswani et al. 2017, arXiv:1706.03762).
+    """Transformer encoder over the time steps of a series (Vaswani et al. 2017, arXiv:1706.03762).
 
     Args:
-        channels: C, numbers a step.
-        outputs: numbers predicted.
-        width: D, of the residual stream.
-        depth: number of blocks.
-        heads: of each attention.
-        dropout: in attention and branches.
+        channels: number of channels C per time step.
+        outputs: number of outputs.
+        width: model width D.
+        depth: number of transformer blocks.
+        heads: number of attention heads.
+        dropout: dropout probability of the attention weights and of each residual branch.
     """
 
     def __init__(
@@ -40,9 +43,9 @@ class TransformerEncoder(nn.Module):
         initialise(self.blocks)
 
     def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T, C] and their lengths [B] → [B, outputs]."""
+        """Return the outputs [B, outputs] for series [B, T, C] with lengths [B]."""
         mask = valid(lengths, series.shape[1])
-        x = self.embed(series.masked_fill(~mask[..., None], 0))  # whatever the padding is
+        x = self.embed(series.masked_fill(~mask[..., None], 0))  # the padding may hold NaN
         x = x + positions(x.shape[1], x.shape[2], x)
         for block in self.blocks:
             x = block(x, mask)

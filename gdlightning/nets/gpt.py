@@ -1,4 +1,7 @@
-"""A decoder-only transformer. B sequences, T positions, D width, V vocabulary."""
+"""A decoder-only transformer.
+
+Shapes: B sequences, T positions, D width, V vocabulary size.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,23 @@ __all__ = ["GPT"]
 
 
 class GPT(nn.Module):
-    """A decoder-only language model with rotary positions and tied weights.
+    """Decoder-only language model with rotary position embeddings and tied weights.
 
-    After GPT-2 (Radford et al. 2019): pre-norm blocks, initialisation scaled by depth; attention
-    is torch's own ``scaled_dot_product_attention``.
+    The pre-norm blocks and the depth-scaled initialisation follow GPT-2 (Radford et al. 2019).
+    Attention uses ``scaled_dot_product_attention``.
 
     Args:
-        vocab_size: number of tokens.
-        width: D, of the residual stream.
-        depth: number of blocks.
-        heads: of each attention.
-        dropout: in attention, branches, and after the embedding.
-        tie: the output layer is the embedding's own weight.
-        ngrams: besides each token, look up the last 2 to this many tokens together, hashed to
-            ``ngram_buckets`` learnt vectors; 1 turns it off. It gives a short context for the
-            price of a lookup, which helps most with bytes.
-        ngram_buckets: vectors for each length of n-gram.
+        vocab_size: vocabulary size V.
+        width: model width D.
+        depth: number of transformer blocks.
+        heads: number of attention heads.
+        dropout: dropout probability of the embeddings, the attention weights and each residual
+            branch.
+        tie: whether the output layer shares the weight of the embedding.
+        ngrams: longest n-gram with its own embedding; 1 disables n-gram embeddings. The embeddings
+            of the 2-gram up to this n-gram that end at a token are added to that of the token. They
+            give short-range context at the cost of a lookup, which helps most with bytes.
+        ngram_buckets: number of hash buckets per n-gram length.
     """
 
     def __init__(
@@ -57,12 +61,12 @@ class GPT(nn.Module):
             self.head.weight = self.embedding.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """[B, T] → logits of the next token, [B, T, V]."""
+        """Return the logits of the next token [B, T, V] for tokens [B, T]."""
         x = self.embedding(tokens)  # [B, T, D]
         code = tokens
         for length, table in enumerate(self.ngrams, start=1):
             earlier = F.pad(tokens, (length, 0))[:, : tokens.shape[1]]
-            code = code * 1_000_003 + earlier + 1  # wraps around: a hash
+            code = code * 1_000_003 + earlier + 1  # a hash; integer overflow is intended
             x = x + table(code % self.buckets)
         x = self.dropout(x)
         for block in self.blocks:

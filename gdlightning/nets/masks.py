@@ -1,4 +1,4 @@
-"""Series of different lengths in one padded tensor."""
+"""Masks for series of different lengths in one padded tensor."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def valid(lengths: Tensor, steps: int) -> Tensor:
-    """Which of ``steps`` positions each series has: lengths [B] → bool [B, T]."""
+    """Return a mask [B, steps] that is True where a position is within its series' length [B]."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the positions that are there: [B, T, D] and bool [B, T] → [B, D]."""
+    """Return the mean [B, D] of ``x`` [B, T, D] over the positions where ``mask`` [B, T] is set."""
     weight = mask[..., None].to(x.dtype)
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)

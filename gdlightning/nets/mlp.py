@@ -1,6 +1,6 @@
-"""Networks for tables: linear, multi-layer perceptron, residual.
+"""Networks for tabular data: linear model, multi-layer perceptron and residual network.
 
-B rows, F numeric features, C categorical columns, D width of a layer, O outputs.
+Shapes: B rows, F numeric features, C categorical columns, D width, O outputs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ Activation = Literal["relu", "gelu", "silu", "tanh"]
 
 
 class Features(nn.Module):
-    """Numeric features beside embeddings of categorical columns: [B, F] and [B, C] → [B, D]."""
+    """Concatenation of numeric features [B, F] and embedded categorical columns [B, C].
+
+    Args:
+        numeric: number of numeric features F.
+        cardinalities: number of categories of each categorical column.
+        width: embedding size; if None, min(32, 1.6 · cardinality^0.56).
+    """
 
     def __init__(
         self, numeric: int, cardinalities: Sequence[int], width: int | None = None
@@ -31,7 +37,7 @@ class Features(nn.Module):
         self.outputs = numeric + sum(sizes)
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
-        """All features of a row side by side."""
+        """Return the features of each row, [B, D]."""
         parts = [embed(codes[:, k]) for k, embed in enumerate(self.embeddings)]
         return torch.cat([numeric, *parts], dim=1)
 
@@ -40,9 +46,9 @@ class Linear(nn.Module):
     """Linear or logistic regression.
 
     Args:
-        numeric: number of numeric features.
-        cardinalities: number of codes of each categorical column.
-        outputs: numbers predicted: classes, or 1.
+        numeric: number of numeric features F.
+        cardinalities: number of categories of each categorical column.
+        outputs: number of outputs O: the number of classes, or 1 for regression.
     """
 
     def __init__(self, numeric: int, cardinalities: list[int], outputs: int) -> None:
@@ -51,21 +57,21 @@ class Linear(nn.Module):
         self.head = nn.Linear(self.features.outputs, outputs)
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
-        """[B, F] and [B, C] → [B, O]."""
+        """Return the outputs [B, O] for numeric features [B, F] and category codes [B, C]."""
         out: Tensor = self.head(self.features(numeric, codes))
         return out
 
 
 class MLP(nn.Module):
-    """A multi-layer perceptron.
+    """Multi-layer perceptron.
 
     Args:
-        numeric: number of numeric features.
-        cardinalities: number of codes of each categorical column.
-        outputs: numbers predicted: classes, or 1.
-        hidden: width of each hidden layer; 64, 64 if not given.
-        dropout: part of the hidden units dropped in training.
-        activation: between layers.
+        numeric: number of numeric features F.
+        cardinalities: number of categories of each categorical column.
+        outputs: number of outputs O: the number of classes, or 1 for regression.
+        hidden: width of each hidden layer; if None, two layers of 64.
+        dropout: dropout probability of the hidden units.
+        activation: activation function of the hidden layers.
     """
 
     def __init__(
@@ -88,13 +94,13 @@ class MLP(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
-        """[B, F] and [B, C] → [B, O]."""
+        """Return the outputs [B, O] for numeric features [B, F] and category codes [B, C]."""
         out: Tensor = self.head(self.layers(self.features(numeric, codes)))
         return out
 
 
 class Block(nn.Module):
-    """Norm, widen, activate, narrow, added to what came in: [B, D] → [B, D]."""
+    """Pre-norm residual block of two linear layers, [B, D] → [B, D]."""
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
         super().__init__()
@@ -103,22 +109,22 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input and its correction."""
+        """Return the block's output [B, D]."""
         out: Tensor = x + self.dropout(self.narrow(torch.relu(self.widen(self.norm(x)))))
         return out
 
 
 class ResidualMLP(nn.Module):
-    """A residual network for tables (Gorishniy et al. 2021, arXiv:2106.11959), with layer norm.
+    """Residual network for tabular data (Gorishniy et al. 2021, arXiv:2106.11959), with layer norm.
 
     Args:
-        numeric: number of numeric features.
-        cardinalities: number of codes of each categorical column.
-        outputs: numbers predicted: classes, or 1.
-        width: of the residual stream.
-        depth: number of blocks.
-        expansion: inner width of a block over ``width``.
-        dropout: part of a block's outputs dropped in training.
+        numeric: number of numeric features F.
+        cardinalities: number of categories of each categorical column.
+        outputs: number of outputs O: the number of classes, or 1 for regression.
+        width: width D of the residual stream.
+        depth: number of residual blocks.
+        expansion: hidden width of a block as a multiple of ``width``.
+        dropout: dropout probability of each block's output.
     """
 
     def __init__(
@@ -140,7 +146,7 @@ class ResidualMLP(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
-        """[B, F] and [B, C] → [B, O]."""
+        """Return the outputs [B, O] for numeric features [B, F] and category codes [B, C]."""
         x = self.blocks(self.stem(self.features(numeric, codes)))
         out: Tensor = self.head(torch.relu(self.norm(x)))
         return out

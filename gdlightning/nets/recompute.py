@@ -1,4 +1,4 @@
-"""Activation checkpointing: what parts of a net compute is computed again in the backward pass."""
+"""Activation checkpointing of selected submodules."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gdlightning.errors import UserError, did_you_mean
 
 
 def recompute(module: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Let submodules keep their inputs alone for the backward pass, and compute the rest again.
+    """Recompute the activations of some submodules in the backward pass instead of storing them.
 
-    Gradients are the same, bit by bit, dropout included; a step takes up to a third longer. Chen et
-    al. 2016 (arXiv:1604.06174), by ``torch.utils.checkpoint``.
+    Gradients are bitwise identical, including with dropout. A step takes up to a third longer. The
+    method is from Chen et al. 2016 (arXiv:1604.06174), implemented by ``torch.utils.checkpoint``.
 
     Args:
-        module: whose parts are meant.
-        patterns: shell patterns of their names, such as ``net.blocks.*``; a part within one that
-            matches is left to it.
+        module: module whose submodules are checkpointed, in place.
+        patterns: shell-style patterns of submodule names, such as ``net.blocks.*``. Matches inside
+            an already selected submodule are ignored.
 
     Returns:
-        The names of those that compute again.
+        Names of the checkpointed submodules.
 
     Raises:
-        UserError: a pattern matches nothing, or a part whose running statistics would count each
-            batch twice.
+        UserError: if a pattern matches no submodule, or if a match contains batch norm, whose
+            running statistics would be updated twice per batch.
     """
     names = [name for name, _ in module.named_modules() if name]
     chosen: list[str] = []
@@ -37,8 +37,8 @@ def recompute(module: nn.Module, patterns: Sequence[str]) -> list[str]:
         found = [n for n in names if fnmatch.fnmatchcase(n, pattern)]
         if not found:
             raise UserError(
-                f"recompute: the pattern {pattern} matches no part of the net."
-                f"{did_you_mean(pattern, names)}\nThe first parts: {', '.join(names[:6])}"
+                f"recompute: the pattern {pattern} matches no submodule."
+                f"{did_you_mean(pattern, names)}\nThe first submodules: {', '.join(names[:6])}"
             )
         chosen += [n for n in found if n not in chosen]
     outer = [n for n in chosen if not any(n.startswith(f"{o}.") for o in chosen)]
@@ -46,15 +46,16 @@ def recompute(module: nn.Module, patterns: Sequence[str]) -> list[str]:
         part = module.get_submodule(name)
         if any(isinstance(m, _BatchNorm) and m.track_running_stats for m in part.modules()):
             raise UserError(
-                f"recompute: {name} has batch norms, whose running statistics would count each "
-                "batch twice.\nName parts without them, or leave recompute out."
+                f"recompute: {name} contains batch norm, whose running statistics would be "
+                "updated twice per batch.\nSelect submodules without batch norm, or remove "
+                "recompute."
             )
-        part.forward = _twice(part.forward)
+        part.forward = _checkpointed(part.forward)
     return outer
 
 
-def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:
-    def again(*args: Any, **kwargs: Any) -> Any:
+def _checkpointed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def recomputed(*args: Any, **kwargs: Any) -> Any:
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
-    return again
+    return recomputed

@@ -1,4 +1,7 @@
-"""Recurrent networks for series. B series, T steps, C channels, D width."""
+"""Recurrent networks for series.
+
+Shapes: B series, T time steps, C channels, D width.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ __all__ = ["Recurrent"]
 
 
 class Recurrent(nn.Module):
-    """An LSTM or GRU; its last states of each series go to the output layer.
+    """LSTM or GRU with a linear output layer on the final hidden states.
 
-    Padding after a series' own end is never seen (torch's packed sequences).
+    Series are packed, so padding does not affect the result.
 
     Args:
-        channels: C, numbers a step.
-        outputs: numbers predicted.
-        cell: lstm (Hochreiter and Schmidhuber 1997) or gru (Cho et al. 2014).
-        width: D, of the state in each direction.
-        depth: layers.
-        bidirectional: read in both directions.
-        dropout: between layers and before the output, in training.
+        channels: number of channels C per time step.
+        outputs: number of outputs.
+        cell: ``lstm`` (Hochreiter and Schmidhuber 1997) or ``gru`` (Cho et al. 2014).
+        width: hidden size D per direction.
+        depth: number of layers.
+        bidirectional: whether to read each series in both directions.
+        dropout: dropout probability between layers and before the output layer.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class Recurrent(nn.Module):
         self.head = nn.Linear(width * self.directions, outputs)
 
     def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T, C] and their lengths [B] → [B, outputs]."""
+        """Return the outputs [B, outputs] for series [B, T, C] with lengths [B]."""
         packed = pack_padded_sequence(series, lengths.cpu(), batch_first=True, enforce_sorted=False)
         _, state = self.cell(packed)
         hidden = state[0] if isinstance(state, tuple) else state  # [depth * directions, B, D]

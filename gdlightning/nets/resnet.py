@@ -1,4 +1,7 @@
-"""A small residual network for images of any size. B images, C channels, H × W pixels."""
+"""A small residual network for images of any size.
+
+Shapes: B images, C channels, H × W pixels.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ NAMES = {"ResNet": "resnet"}
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions added to their input, [B, C, H, W] → [B, D, H / s, W / s].
+    """Residual block of two 3×3 convolutions, [B, C, H, W] → [B, D, H / s, W / s].
 
     Args:
-        channels: of the input.
-        width: D, channels of the output.
-        stride: s, of the first convolution.
+        channels: number of input channels C.
+        width: number of output channels D.
+        stride: stride s of the first convolution.
     """
 
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:
@@ -28,27 +31,27 @@ class Residual(nn.Module):
         if stride > 1 or channels != width:
             conv = nn.Conv2d(channels, width, 1, stride, bias=False)
             self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(width))
-        nn.init.zeros_(self.norm2.weight)  # each block begins as its shortcut (He et al. 2019)
+        nn.init.zeros_(self.norm2.weight)  # blocks start as their shortcut (He et al. 2019)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shortcut and its correction."""
+        """Return the block's output."""
         out = self.norm2(self.conv2(self.act(self.norm1(self.conv1(x)))))
         result: Tensor = self.act(out + self.shortcut(x))
         return result
 
 
 class ResNet(nn.Module):
-    """A residual network (He et al. 2015, arXiv:1512.03385) that takes any image size.
+    """Residual network (He et al. 2015, arXiv:1512.03385) for images of any size.
 
-    The stem keeps the size; each stage after the first halves it and doubles the channels, and
-    the mean over all pixels goes to the output layer.
+    The stem keeps the resolution. Each later stage halves it and doubles the number of channels.
+    The output layer reads the mean over all pixels.
 
     Args:
-        channels: of the images.
-        outputs: numbers predicted: classes.
-        width: channels of the first stage.
-        blocks: residual blocks of each stage.
-        dropout: part of the last features dropped in training.
+        channels: number of image channels C.
+        outputs: number of outputs, such as classes.
+        width: number of channels of the first stage.
+        blocks: number of residual blocks per stage; if None, one in each of three stages.
+        dropout: dropout probability of the pooled features.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, outputs]."""
+        """Return the logits [B, outputs] for images [B, C, H, W]."""
         features = self.stages(self.stem(images)).mean(dim=(2, 3))
         logits: Tensor = self.head(self.dropout(features))
         return logits

@@ -1,4 +1,7 @@
-"""A small vision transformer for images of any size. B images, C channels, D width."""
+"""A small vision transformer for images of any size.
+
+Shapes: B images, C channels, D width.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ NAMES = {"ViT": "vit"}
 
 
 class ViT(nn.Module):
-    """A vision transformer (Dosovitskiy et al. 2020, arXiv:2010.11929).
+    """Vision transformer (Dosovitskiy et al. 2020, arXiv:2010.11929).
 
-    Positions are fixed sines of row and column, and images are padded to whole patches, so that
-    any size goes in (Beyer et al. 2022, arXiv:2205.01580).
+    Sinusoidal position embeddings of row and column allow images of any size (Beyer et al. 2022,
+    arXiv:2205.01580). Images are padded to whole patches.
 
     Args:
-        channels: of the images.
-        outputs: numbers predicted: classes.
-        patch: side of a patch in pixels.
-        width: D, of the residual stream.
-        depth: number of blocks.
-        heads: of each attention.
-        dropout: in attention and branches.
+        channels: number of image channels C.
+        outputs: number of outputs, such as classes.
+        patch: patch side in pixels.
+        width: model width D.
+        depth: number of transformer blocks.
+        heads: number of attention heads.
+        dropout: dropout probability of the attention weights and of each residual branch.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class ViT(nn.Module):
         initialise(self.blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, outputs]."""
+        """Return the logits [B, outputs] for images [B, C, H, W]."""
         h, w = images.shape[-2:]
         padded = F.pad(images, (0, -w % self.patch, 0, -h % self.patch))
         x = self.embed(padded)  # [B, D, rows, columns]

@@ -1,1 +1,1 @@
-"""Optimizers: entries, registry, parameter groups, chain."""
+"""Optimizers: entries, registry, parameter groups and chains."""

@@ -1,4 +1,4 @@
-"""What the classes of some libraries lack before they can be trained with as all others are."""
+"""Adapters that add missing features to optimizers of some libraries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 
 
 def adapted(cls: type[Optimizer]) -> type[Optimizer]:
-    """The class itself, or for some libraries a subclass of the same name, always the same one."""
+    """Return the class, or a cached subclass of the same name if its library needs an adapter."""
     library = cls.__module__.split(".")[0]
     found: Any = cls
     if library == "pytorch_optimizer" and cls.__name__ in PACKED:
@@ -32,8 +32,12 @@ def adapted(cls: type[Optimizer]) -> type[Optimizer]:
 
 @functools.cache
 def _adapted(cls: type[Optimizer], adapter: Callable[[], type]) -> type[Optimizer]:
-    facts = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return type(cls.__name__, (adapter(), cls), facts)
+    namespace = {
+        "__doc__": cls.__doc__,
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+    }
+    return type(cls.__name__, (adapter(), cls), namespace)
 
 
 def _packed() -> type:
@@ -43,30 +47,31 @@ def _packed() -> type:
 def _heavyball() -> type:
     import heavyball.utils
 
-    # Its kernels are compiled at the first step by default, which takes a compiler and minutes;
-    # its option compile_step still compiles where that is wanted.
+    # Compiling at the first step needs a compiler and takes minutes. The option compile_step still
+    # compiles the step.
     heavyball.utils.compile_mode = None
     return Heavyball
 
 
 class Heavyball(Base):
-    """Rates that a schedule may change, and states that are read without running code."""
+    """Adapter that supports schedules, and state_dicts without pickled code."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """A step at the groups' present rates."""
+        """Step with the current learning rates of the groups."""
         for group in self.param_groups:
-            group["base_lr"] = group["lr"]  # else it warns that a rate has changed
+            group["base_lr"] = group["lr"]  # prevents a warning about a changed learning rate
         return super().step(closure)
 
     def state_dict(self) -> dict[str, Any]:
-        """Its state without the pickled schedule, which is made from the options."""
+        """Return the state without the pickled schedule, which is rebuilt from the options."""
         state = super().state_dict()
         return {**state, "heavyball": _unpickled(state)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, each tensor in its own type; a pickle in it is not opened."""
+        """Load a state with the dtype of each tensor; a pickled schedule in it is ignored."""
         super().load_state_dict({**state_dict, "heavyball": _unpickled(state_dict)})
-        # torch has cast all to the parameters' type; PSGD's bounds are float64.
+        # torch has cast all tensors to the dtype of the parameters, but the bounds of PSGD are
+        # float64.
         saved = [i for g in state_dict["param_groups"] for i in g["params"]]
         own = [p for g in self.param_groups for p in g["params"]]
         for index, parameter in zip(saved, own, strict=True):
@@ -84,9 +89,9 @@ def _unpickled(state: dict[str, Any]) -> dict[str, Any]:
 
 
 class Torchao(Packed):
-    """Steps on a CPU without a compiler; on a GPU they are compiled, as the library means it.
+    """Adapter that steps without a compiler on a CPU, and saves quantised states as plain tensors.
 
-    Its states of few bits are saved as their parts.
+    On a GPU, steps are compiled.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

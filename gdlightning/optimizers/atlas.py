@@ -1,4 +1,4 @@
-"""What was measured of each optimizer by the contract, kept as data: no library is imported."""
+"""Measurements of each optimizer by the contract, stored as data; no library is imported."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ FILE = Path(__file__).with_name("atlas.json")
 
 @dataclass(frozen=True)
 class Facts:
-    """What was measured of an optimizer.
+    """Measurements of an optimizer.
 
     Args:
-        kept: the clauses of the contract that it keeps.
-        broken: clause → what was seen instead, of those that it does not keep.
-        loss: before and after 200 steps at the defaults on small handwritten digits.
-        bytes_per_parameter: of its state, on a net of 138,000 weights.
-        step_ratio: time of a training step over that with fused AdamW, in turn in one run.
+        kept: clauses of the contract that the optimizer satisfies.
+        broken: clauses that it violates, clause → observation.
+        loss: loss before and after 200 steps with default settings, on small handwritten digits.
+        bytes_per_parameter: size of the state in bytes per parameter, for a net with 138,000
+            weights.
+        step_ratio: time of a training step relative to fused AdamW, measured alternately in one
+            run.
     """
 
     kept: tuple[str, ...] = ()
@@ -35,23 +37,24 @@ class Facts:
 
 @functools.cache
 def _content() -> dict[str, Any]:
-    if not FILE.is_file():  # while it is written afresh
+    if not FILE.is_file():  # while scripts/contract.py rewrites it
         return {"conditions": {}, "optimizers": {}}
     content: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return content
 
 
 def measured(entry: Entry) -> Facts | None:
-    """The facts of an entry; None where it was not measured, as one's own is not."""
+    """Return the measurements of an entry; None if it was not measured, such as a custom one."""
     row = _content()["optimizers"].get(entry.name)
     if row is None:
         return None
     loss = tuple(row["loss"]) if row["loss"] else None
-    return Facts(tuple(row["kept"]), row["broken"], loss, row["bytes_per_parameter"],
-                 row["step_ratio"])  # fmt: skip
+    return Facts(
+        tuple(row["kept"]), row["broken"], loss, row["bytes_per_parameter"], row["step_ratio"]
+    )
 
 
 def conditions() -> dict[str, str]:
-    """When, on what and with which versions the facts were measured."""
+    """Return the Python and library versions of the measurements."""
     found: dict[str, str] = _content()["conditions"]
     return found

@@ -1,4 +1,4 @@
-"""From a choice of optimizer to one torch Optimizer over a module's parameters."""
+"""Construction of a torch optimizer over the parameters of a module."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ __all__ = ["Choice", "Context", "Part", "build", "check_complete"]
 
 @dataclass(frozen=True)
 class Context:
-    """What optimizers may want to know of the training.
+    """Facts about the run that optimizers may need.
 
     Args:
-        steps: optimizer steps of the whole training.
-        steps_per_epoch: optimizer steps an epoch.
-        examples: training examples.
-        scaler: gradients are scaled for float16; fused steps would unscale them unseen.
+        steps: optimizer steps of the whole run.
+        steps_per_epoch: optimizer steps per epoch.
+        examples: number of training examples.
+        scaler: whether gradients are scaled for float16, which fused steps would unscale
+            themselves.
     """
 
     steps: int = 1000
@@ -42,7 +43,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Part:
-    """What one optimizer was given, for the table."""
+    """Parameter groups of one optimizer, for the table."""
 
     optimizer: str
     groups: list[Group]
@@ -52,10 +53,19 @@ class Part:
 def build(
     choice: Choice, module: nn.Module, grouping: Grouping, context: Context
 ) -> tuple[Optimizer, list[Part]]:
-    """One torch Optimizer over all trainable parameters, and what went where.
+    """Build one optimizer over all trainable parameters of a module.
+
+    Args:
+        choice: optimizer with its options.
+        module: module to train.
+        grouping: rules of the parameter groups.
+        context: facts about the run.
+
+    Returns:
+        The optimizer, and the parameter groups by optimizer.
 
     Raises:
-        UserError: the optimizer can't take these parameters, options or patterns.
+        UserError: if the optimizer does not support the parameters, options or patterns.
     """
     optimizer, parts = _built(choice, module, grouping, context)
     check_complete(optimizer, module)
@@ -63,19 +73,19 @@ def build(
 
 
 def check_complete(optimizer: Optimizer, module: nn.Module) -> None:
-    """Make sure that every trainable parameter is in exactly one group.
+    """Check that every trainable parameter is in exactly one group.
 
     Raises:
-        UserError: with the name of the first that is in none, or in several.
+        UserError: with the name of the first parameter in no group, or in several.
     """
     count = Counter(id(p) for g in optimizer.param_groups for p in g["params"])
     for name, parameter in module.named_parameters():
         if parameter.requires_grad and count[id(parameter)] != 1:
             where = "several groups" if count[id(parameter)] else "no group"
             raise UserError(
-                f"The parameter {name} is in {where} of the optimizer "
-                f"{type(optimizer).__name__}; each must be in exactly one.\n"
-                "To leave a parameter untrained, freeze it: groups.freeze."
+                f"The parameter {name} is in {where} of {type(optimizer).__name__}; "
+                "each parameter must be in exactly one.\n"
+                "To exclude a parameter from training, freeze it with groups.freeze."
             )
 
 
@@ -97,7 +107,7 @@ def _built(
 
 
 def _single(groups: list[Group]) -> list[list[Group]]:
-    """Each parameter in a group of its own, for an optimizer of its own."""
+    """Split groups into one group per parameter."""
     return [
         [replace(g, names=[name], params=[parameter])]
         for g in groups
@@ -106,7 +116,7 @@ def _single(groups: list[Group]) -> list[list[Group]]:
 
 
 def _wrapped(choice: Choice, optimizer: Optimizer) -> Optimizer:
-    for wrapping in reversed(choice.wrappers):  # the first is the outermost
+    for wrapping in reversed(choice.wrappers):  # the first wrapper is the outermost
         optimizer = wrapping.around(optimizer)
     return optimizer
 
@@ -120,7 +130,7 @@ def _make(
     entry, settings = choice.entry, choice.settings()
     known = options(entry)
     cls: Any = load(entry)
-    if choice.base is not None and "lr" not in known:  # it wraps a base optimizer that is made
+    if choice.base is not None and "lr" not in known:  # wraps an optimizer instance
         return cls(_make(choice.base, groups, module, context), **settings)  # type: ignore[no-any-return]
     lr = choice.value("lr")
     of_matrices = {k: settings.pop(k, v) for k, v in entry.matrix_options.items()}
@@ -159,11 +169,11 @@ def _make(
             return cls(module, **settings)  # type: ignore[no-any-return]
         return cls(given, **settings)  # type: ignore[no-any-return]
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
-        raise UserError(f"The optimizer {entry.name} refuses its options: {error}") from error
+        raise UserError(f"The optimizer {entry.name} rejected its options: {error}") from error
 
 
 def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The groups with those joined whose settings are the same: a step's cost is one by group."""
+    """Merge groups with the same settings, because each group adds to the cost of a step."""
     found: dict[str, dict[str, Any]] = {}
     for own in groups:
         settings = repr({k: v for k, v in own.items() if k not in ("params", "name")})
@@ -176,7 +186,10 @@ def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _can_fuse(params: set[nn.Parameter], context: Context) -> bool:
-    """Where torch has such kernels; they differ in the last bit from its steps one by one."""
+    """Return whether torch has fused kernels for all parameters.
+
+    Fused steps differ from unfused ones in the last bit.
+    """
     return not context.scaler and all(
         torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") for p in params
     )

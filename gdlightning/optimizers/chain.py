@@ -1,4 +1,4 @@
-"""Several optimizers as one torch Optimizer that shares its parts' groups."""
+"""Several optimizers combined in one ``torch.optim.Optimizer``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from torch.optim import Optimizer
 
 
 class Chain(Optimizer):
-    """Steps each of its parts; schedules, clipping and checkpoints see one optimizer.
+    """Optimizer that steps several optimizers over disjoint parameters.
 
-    ``param_groups`` holds the parts' own group dictionaries, so that a schedule that writes ``lr``
-    there writes to the parts. The state_dict is the list of the parts'.
+    ``param_groups`` contains the group dictionaries of the parts themselves, so a schedule that
+    sets ``lr`` also sets it in the parts. The state_dict contains the state_dicts of the parts.
 
     Args:
         parts: optimizers over disjoint parameters.
-        names: of the parts, for errors and tables.
+        names: names of the parts, for error messages and tables.
+
+    Raises:
+        ValueError: if a parameter belongs to two parts.
     """
 
     def __init__(self, parts: Sequence[Optimizer], names: Sequence[str]) -> None:
@@ -33,38 +36,38 @@ class Chain(Optimizer):
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all parts, in order: the dictionaries themselves, not copies."""
+        """Groups of all parts in order: the dictionaries themselves, not copies."""
         return [g for part in self.parts for g in part.param_groups]
 
     @param_groups.setter
     def param_groups(self, value: list[dict[str, Any]]) -> None:
-        pass  # torch's own constructor sets an empty list: the groups are the parts'
+        pass  # the constructor of Optimizer assigns an empty list
 
     @property  # type: ignore[override]
     def state(self) -> MutableMapping[Tensor, Any]:
-        """Parameter → state, looked up in the part that owns it."""
+        """Mapping from each parameter to its state in the part that owns it."""
         return _State(self.parts)
 
     @state.setter
     def state(self, value: Any) -> None:
-        pass  # likewise
+        pass  # the constructor of Optimizer assigns an empty dict
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Groups belong to the parts: torch's own constructor calls this in vain."""
+        """Do nothing: groups belong to the parts. Called by the constructor of ``Optimizer``."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Evaluate the closure once, then step each part on the gradients it left."""
+        """Evaluate the closure once, then step each part."""
         loss = closure() if closure is not None else None
         for part in self.parts:
             part.step()
         return loss
 
     def train(self) -> None:
-        """Switch the parts that have modes to their training weights."""
+        """Switch parts with modes to their training weights."""
         self._switch("train")
 
     def eval(self) -> None:
-        """Switch the parts that have modes to their evaluation weights."""
+        """Switch parts with modes to their evaluation weights."""
         self._switch("eval")
 
     def _switch(self, mode: str) -> None:
@@ -73,25 +76,25 @@ class Chain(Optimizer):
                 getattr(part, mode)()
 
     def state_dict(self) -> dict[str, Any]:
-        """The parts' state_dicts by position and name."""
+        """Return the state_dicts and names of the parts."""
         return {"parts": [part.state_dict() for part in self.parts], "names": self.names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load each part's state_dict.
+        """Load the state_dict of each part.
 
         Raises:
-            ValueError: the state comes from a chain of other parts.
+            ValueError: if the state comes from a chain of different optimizers.
         """
         if state_dict.get("names") != self.names:
             raise ValueError(
-                f"The saved optimizer is a chain of {state_dict.get('names')}, not {self.names}."
+                f"The saved state is of a chain of {state_dict.get('names')}, not {self.names}."
             )
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
 
 
 class _State(MutableMapping[Tensor, Any]):
-    """The parts' states as one mapping; writes go to the part that holds the key."""
+    """States of the parts as one mapping; writes go to the part that owns the key."""
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         self.parts = parts

@@ -1,4 +1,4 @@
-"""What is known of an optimizer before its library is imported."""
+"""Facts about an optimizer that need no import of its library."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NEEDS = {
-    "closure": "evaluates the loss several times a step",
-    "second-order": "needs the gradient's own graph (backward with create_graph)",
-    "matrices": "takes matrices only; a companion optimizer takes the other parameters",
-    "marked groups": "splits its parameters itself by a mark (use_muon and its like) on the groups",
-    "modes": "keeps other weights for evaluation than for training (train() and eval())",
-    "sparse": "takes sparse gradients only",
-    "model": "is built from the module, not from its parameters",
-    "steps": "needs the number of optimizer steps of the whole training",
+    "closure": "evaluates the loss several times per step",
+    "second-order": "needs the graph of the gradient (backward with create_graph)",
+    "matrices": "only accepts matrices; a companion optimizer trains the other parameters",
+    "marked groups": "splits its parameters itself, by a flag of each group such as use_muon",
+    "modes": "uses different weights for evaluation and training (train() and eval())",
+    "sparse": "only accepts sparse gradients",
+    "model": "is constructed from the module instead of its parameters",
+    "steps": "needs the number of optimizer steps of the whole run",
     "examples": "needs the number of training examples",
     "loss": "needs the loss of the step",
     "base": "wraps a base optimizer",
-    "one group": "takes all parameters in one group, without weight decay or layer-wise rates",
+    "one group": "accepts a single group, without weight decay or learning rates per group",
 }
 
 EXTRAS = ("bitsandbytes", "heavyball", "prodigyopt", "schedulefree", "torchao")
-"""Libraries that are installed as extras of gdlightning, each under its own name."""
+"""Optional libraries, each an extra of gdlightning with the same name."""
 
 CLAUSES = {
-    "learns": "lowers the loss within 200 steps at its defaults",
-    "schedule": "follows a schedule of the learning rate",
-    "groups": "gives parameter groups their own learning rate and weight decay",
-    "clipping": "steps on clipped gradients",
-    "accumulation": "makes of accumulated pieces the step of the whole batch",
-    "resume": "goes on from a checkpoint with the same bits",
-    "no-gradient": "leaves parameters without gradient alone",
-    "frozen": "leaves frozen parameters alone",
+    "learns": "reduces the loss within 200 steps with default settings",
+    "schedule": "follows a learning-rate schedule",
+    "groups": "supports a learning rate and weight decay per parameter group",
+    "clipping": "uses clipped gradients",
+    "accumulation": "makes the same step with gradient accumulation as with the whole batch",
+    "resume": "resumes from a checkpoint with bit-identical weights",
+    "no-gradient": "does not change parameters without a gradient",
+    "frozen": "does not change frozen parameters",
     "bf16": "trains parameters in bfloat16",
-    "ddp": "keeps several processes at the same weights",
+    "ddp": "keeps the weights of several processes identical",
 }
-"""What every optimizer is to do; ``gdlightning.contract`` tries each on each."""
+"""Requirements for every optimizer; ``gdlightning.contract`` tests each optimizer on each."""
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How good settings follow from those that are good for AdamW on the same task.
+    """Relation of good settings to those of AdamW on the same task.
 
     Args:
-        lr: factor of AdamW's learning rate.
-        source: where the factor comes from.
-        decoupled: decays weights as AdamW does, so that lr times weight decay is to stay the same.
-        options: that make its steps comparable to AdamW's.
+        lr: good learning rate as a multiple of AdamW's.
+        source: source of the multiple.
+        decoupled: whether weight decay is decoupled, so that lr × weight decay should stay
+            constant.
+        options: options that make the steps comparable to AdamW's.
     """
 
     lr: float
@@ -58,38 +59,40 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Entry:
-    """One optimizer by name: plain strings and numbers, so that listing imports no library.
+    """Description of an optimizer in plain values, so that listing optimizers imports no library.
 
     Args:
-        name: the short name, lower case with hyphens, e.g. ``schedule-free-adamw``.
-        target: where the class is, ``module:Class``, imported when the optimizer is chosen.
-        summary: what it does, in one line.
+        name: unique name in lower case with hyphens, such as ``schedule-free-adamw``.
+        target: import path of the class, ``module:Class``; imported when the optimizer is used.
+        summary: description in one line, without a final period.
         family: ``momentum``, ``adaptive``, ``sign``, ``matrix``, ``second-order``,
             ``sharpness-aware``, ``schedule-free``, ``lr-free``, ``low-memory`` or
             ``variance-reduced``.
-        use: when to choose it.
-        paper: the URL of its paper, empty where it has none.
-        rule: the update in symbols: θ weights, g gradient, η lr, λ weight decay, m, v averages.
-        deviation: where the class departs from its paper, as a test against the paper found.
-        licence: of the implementation and, where stricter, of the method's own code.
-        commercial: False where the licence forbids commercial use.
-        defaults: options whose default here differs from the class's own.
-        aliases: other names that people use.
-        needs: keys of ``NEEDS``.
-        sparse: takes sparse gradients too, beside dense ones.
-        hidden: options of the class that a config can't hold.
-        data_options: option of the class → what the framework fills in: ``steps``, ``examples``
-            or ``steps_per_epoch``.
-        matrix_options: options that its class reads from the groups of matrices, with defaults.
-        group_mark: for ``marked groups``: the key that marks a group for the main update.
-        device: ``cuda`` where it needs a GPU.
-        largest: rows or columns of the largest tensor that it can take, where it keeps a square
-            matrix for each dimension, whatever its size; 0 for any.
-        dimensions: the most that a tensor may have which it takes, where it takes matrices alone; 0
-            for any: the kernel of a convolution is a matrix, then, with a row for each output.
-        likeness: how its settings follow from AdamW's; None where nothing is known of that.
-        cannot: clause of the contract that it can't keep → why, in words for people.
-        refused: why it can't be trained with here; empty for all that can.
+        use: when to use the optimizer.
+        paper: URL of the paper; empty if there is none.
+        rule: update rule, with weights θ, gradient g, learning rate η, weight decay λ and averages
+            m, v.
+        deviation: difference between the class and its paper, found by a test against the paper.
+        licence: licence of the implementation and, if stricter, of the authors' code.
+        commercial: whether the licence allows commercial use.
+        defaults: options whose default differs from that of the class.
+        aliases: other names of the optimizer.
+        needs: requirements; keys of ``NEEDS``.
+        sparse: whether the optimizer accepts sparse gradients in addition to dense ones.
+        hidden: options of the class that a config cannot hold.
+        data_options: options that are set from the run, option → ``steps``, ``examples`` or
+            ``steps_per_epoch``.
+        matrix_options: options that the class reads from groups of matrices, with defaults.
+        group_mark: for ``marked groups``, the key that selects groups for the main update.
+        device: ``cuda`` if a GPU is required, otherwise empty.
+        largest: maximum size of a tensor dimension, for optimizers that keep a square matrix per
+            dimension of any size; 0 if unlimited.
+        dimensions: maximum number of tensor dimensions, for optimizers that only accept matrices; 0
+            if unlimited, in which case a convolution kernel counts as a matrix with one row per
+            output.
+        likeness: relation of its settings to those of AdamW; None if unknown.
+        cannot: violated requirements, key of ``CLAUSES`` → reason.
+        refused: reason why the optimizer is not supported; empty for supported ones.
     """
 
     name: str
@@ -119,15 +122,15 @@ class Entry:
 
     @property
     def package(self) -> str:
-        """The distribution that holds the class: ``torch``, ``pytorch_optimizer``, …"""
+        """Distribution that contains the class, such as ``torch`` or ``pytorch_optimizer``."""
         return self.target.split(":")[0].split(".")[0]
 
     @property
     def extra(self) -> str:
-        """The extra of gdlightning that installs its library; empty where it is there anyway."""
+        """Extra of gdlightning that installs the library; empty if it is always installed."""
         return self.package if self.package in EXTRAS else ""
 
     @property
     def lr_free(self) -> bool:
-        """Whether it estimates the learning rate itself; ``lr`` is then a factor, best at 1."""
+        """Whether the optimizer estimates the learning rate, so that ``lr`` is a multiplier."""
         return self.family == "lr-free"

@@ -1,4 +1,4 @@
-"""Parameter groups: each trainable parameter in exactly one, with its own lr and weight decay."""
+"""Parameter groups: each trainable parameter in exactly one group, with its lr and weight decay."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds for parameters whose name matches a shell pattern, e.g. ``net.blocks.*.bias``.
+    """Settings of the parameters whose name matches a shell-style pattern.
 
     Args:
-        pattern: matched against the parameter's full name; it must match at least one.
-        lr: their own peak learning rate.
-        weight_decay: their own weight decay.
-        freeze: they are not trained.
+        pattern: pattern of full parameter names, such as ``net.blocks.*.bias``; must match at least
+            one.
+        lr: peak learning rate of these parameters.
+        weight_decay: weight decay of these parameters.
+        freeze: whether to exclude these parameters from training.
     """
 
     pattern: str
@@ -40,15 +41,18 @@ class Rule:
 
 @dataclass(frozen=True)
 class Grouping:
-    """How parameters are grouped.
+    """Rules that assign parameters to groups.
 
     Args:
-        rules: patterns with their own settings; the first that matches a parameter counts.
-        freeze: patterns of parameters that are not trained.
-        layer_decay: the learning rate of a layer is this factor times that of the layer above it
-            (layer-wise decay, Howard and Ruder 2018); 1 turns it off.
-        decay: kinds of parameters that get the weight decay: ``matrix``, ``output``,
-            ``embedding``, ``vector``.
+        rules: patterns with settings; the first match applies to a parameter.
+        freeze: patterns of parameters to exclude from training.
+        layer_decay: learning rate of a layer relative to the layer above (layer-wise decay, Howard
+            and Ruder 2018, arXiv:1801.06146); 1 disables it.
+        decay: kinds of parameters with weight decay: ``matrix``, ``output``, ``embedding``,
+            ``vector``.
+
+    Raises:
+        UserError: if a value is out of range or a kind is unknown.
     """
 
     rules: Sequence[Rule] = ()
@@ -59,19 +63,21 @@ class Grouping:
     def __post_init__(self) -> None:
         if not 0 < self.layer_decay <= 1:
             raise UserError(
-                f"groups.layer_decay is {self.layer_decay}; write a number above 0, at most 1."
+                f"groups.layer_decay must be positive and at most 1 (got {self.layer_decay})."
             )
         for kind in self.decay:
             if kind not in KINDS:
                 raise UserError(
-                    f"groups.decay names {kind}; the kinds are {', '.join(KINDS)}."
+                    f"groups.decay must list kinds out of {', '.join(KINDS)} (got {kind})."
                     f"{did_you_mean(kind, KINDS)}"
                 )
         for rule in self.rules:
             for key in ("lr", "weight_decay"):
                 value = getattr(rule, key)
                 if value is not None and not value >= 0:
-                    raise UserError(f"groups.rules: {rule.pattern}: {key} is {value}; 0 or more.")
+                    raise UserError(
+                        f"groups.rules: {key} of {rule.pattern} must not be negative (got {value})."
+                    )
 
 
 KINDS = ("matrix", "output", "embedding", "vector")
@@ -79,7 +85,16 @@ KINDS = ("matrix", "output", "embedding", "vector")
 
 @dataclass
 class Group:
-    """Parameters that share kind and settings; ``lr_factor`` is of the optimizer's own lr."""
+    """Parameters with the same kind and settings.
+
+    Args:
+        kind: one of ``KINDS``.
+        lr: peak learning rate; None for that of the optimizer.
+        lr_factor: multiplier of the optimizer's learning rate.
+        weight_decay: weight decay; None if the optimizer has none.
+        names: full names of the parameters.
+        params: the parameters.
+    """
 
     kind: str
     lr: float | None
@@ -90,7 +105,7 @@ class Group:
 
     @property
     def label(self) -> str:
-        """A short name, for tables and logs."""
+        """Short name for tables and logs."""
         parts = [self.kind]
         if self.lr_factor != 1.0:
             parts.append(f"x{self.lr_factor:.3g}")
@@ -102,10 +117,11 @@ class Group:
 
 
 def kinds(module: nn.Module) -> dict[str, str]:
-    """Name → kind of every parameter, tied ones under their first name.
+    """Return the kind of each parameter by name; tied parameters have their first name.
 
-    ``embedding``: weights of an embedding; ``vector``: biases, gains of norms, all with fewer than
-    two dimensions; ``output``: the weight of the last linear layer; ``matrix``: all others.
+    The kinds are ``embedding`` for weights of embeddings, ``vector`` for biases, gains of norms and
+    other parameters with fewer than two dimensions, ``output`` for the weight of the last linear
+    layer, and ``matrix`` for all others.
     """
     owner_of: dict[int, nn.Module] = {}
     last_linear: Tensor | None = None
@@ -128,10 +144,10 @@ def kinds(module: nn.Module) -> dict[str, str]:
 
 
 def freeze(module: nn.Module, grouping: Grouping) -> None:
-    """Switch off ``requires_grad`` of the parameters that are to be frozen.
+    """Disable ``requires_grad`` of the parameters to freeze.
 
     Raises:
-        UserError: a pattern matches nothing, or nothing is left to train.
+        UserError: if a pattern matches nothing, or no trainable parameter remains.
     """
     names = [name for name, _ in module.named_parameters()]
     for pattern in grouping.freeze:
@@ -142,14 +158,19 @@ def freeze(module: nn.Module, grouping: Grouping) -> None:
         if _rule(name, grouping).freeze:
             parameter.requires_grad_(False)
     if not any(p.requires_grad for p in module.parameters()):
-        raise UserError("No parameter is left to train: freeze and groups.rules freeze them all.")
+        raise UserError("No trainable parameters: freeze and groups.rules freeze all of them.")
 
 
 def check_pattern(key: str, pattern: str, names: Sequence[str]) -> None:
-    """Make sure that a shell pattern matches any of the parameters' names.
+    """Check that a shell-style pattern matches at least one parameter name.
+
+    Args:
+        key: config key, for the error message.
+        pattern: shell-style pattern.
+        names: full names of all parameters.
 
     Raises:
-        UserError: it does not; the message has the nearest names.
+        UserError: if no name matches. The message suggests similar names.
     """
     if not any(fnmatch.fnmatchcase(n, pattern) for n in names):
         raise UserError(
@@ -165,16 +186,20 @@ def group(
     weight_decay: float | None,
     only: Collection[str] | None = None,
 ) -> list[Group]:
-    """Freeze what is to be frozen and put every other parameter into exactly one group.
+    """Freeze parameters as required, and assign every other parameter to exactly one group.
 
     Args:
-        module: whose parameters are grouped; ``requires_grad`` of frozen ones is switched off.
-        grouping: the rules.
-        weight_decay: of the kinds that ``grouping.decay`` names; None where the optimizer has none.
-        only: the names of the parameters that are meant; all if not given.
+        module: module whose parameters are grouped; frozen ones get ``requires_grad=False``.
+        grouping: rules of the groups.
+        weight_decay: weight decay of the kinds in ``grouping.decay``; None if the optimizer has
+            none.
+        only: names of the parameters to group; all if None.
+
+    Returns:
+        The groups, in the order of their first parameter.
 
     Raises:
-        UserError: a pattern matches nothing, or nothing is left to train.
+        UserError: if a pattern matches nothing, or no trainable parameter remains.
     """
     freeze(module, grouping)
     factors = layer_factors([name for name, _ in module.named_parameters()], grouping.layer_decay)
@@ -196,9 +221,13 @@ def group(
 
 
 def layer_factors(names: Iterable[str], decay: float) -> dict[str, float]:
-    """Factor of the learning rate by parameter name: 1 at the output, ``decay`` less a layer below.
+    """Return the learning-rate multiplier of each parameter: 1 in the last layer, then decaying.
 
-    A layer is a numbered part of the module (``net.blocks.3``), or a named part outside of any.
+    A layer is a numbered submodule (``net.blocks.3``), or a named submodule outside of any.
+
+    Args:
+        names: full names of the parameters, in order.
+        decay: learning rate of a layer relative to the layer above.
     """
     layer_of = {name: _layer(name) for name in names}
     order = list(dict.fromkeys(layer_of.values()))

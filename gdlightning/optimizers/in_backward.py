@@ -1,4 +1,4 @@
-"""Steps within the backward pass: no more than a gradient or two is ever held."""
+"""Optimizer steps within the backward pass, to save the memory of gradients."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from gdlightning.optimizers.chain import Chain
 
 
 class InBackward(Chain):
-    """Steps each parameter as soon as its gradient is whole, and frees the gradient at once.
+    """Chain that steps each parameter as soon as its gradient is complete, and frees the gradient.
 
-    A chain of one optimizer a parameter. The hooks are on the parameters only while ``step``
-    evaluates its closure: whoever calls ``backward`` elsewhere gets gradients as ever. What an
-    optimizer measures over all parameters (a global norm, its own learning rate) it can't have.
-    Lv et al. 2023 (arXiv:2306.09782) use it for SGD.
+    The chain has one optimizer per parameter. Hooks are only active while ``step`` evaluates its
+    closure; other calls of ``backward`` accumulate gradients as usual. Optimizers that need all
+    gradients at once, for a global norm or an estimate of the learning rate, are not supported. The
+    method follows LOMO (Lv et al. 2023, arXiv:2306.09782), which uses it with SGD.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Evaluate the closure, whose backward pass makes the steps.
+        """Evaluate the closure; its backward pass performs the steps.
 
         Raises:
-            RuntimeError: no closure is given.
+            RuntimeError: if no closure is given.
         """
         if closure is None:
-            raise RuntimeError("Steps in the backward pass need a closure that runs it.")
+            raise RuntimeError("InBackward needs a closure that runs the backward pass.")
         with self._hooks():
             return closure()
 

@@ -1,4 +1,4 @@
-"""Torch's L-BFGS, made to go with schedules that end at a learning rate of 0."""
+"""``torch.optim.LBFGS`` for schedules that end with a learning rate of 0."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 
 
 class LBFGS(torch.optim.LBFGS):
-    """Limited-memory BFGS; a step of length 0 evaluates the loss and moves nothing.
+    """Limited-memory BFGS; a step with learning rate 0 only evaluates the loss.
 
-    Torch's line search divides by the first step's length, which is the learning rate.
+    The line search of torch divides by the length of the first step, which is the learning rate.
     """
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
-        """One quasi-Newton step of up to ``max_iter`` iterations."""
+        """Perform a quasi-Newton step of up to ``max_iter`` iterations."""
         if self.param_groups[0]["lr"] == 0:
             with torch.enable_grad():
                 return closure()
-        torchs: Any = super()
-        return torchs.step(closure)
+        base: Any = super()
+        return base.step(closure)

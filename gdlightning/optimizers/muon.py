@@ -1,4 +1,4 @@
-"""Torch's Muon, for convolutions too."""
+"""``torch.optim.Muon`` with support for convolutions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 
 
 class Muon(torch.optim.Muon):
-    """Orthogonalised momentum for hidden matrices; a convolution's kernel is one, [out, the rest].
+    """Orthogonalised momentum for matrices; convolution kernels are matrices [outputs, the rest].
 
-    That is how the method's author has it (kellerjordan.github.io/posts/muon); torch's class, whose
-    step this is, refuses tensors of more than two dimensions.
+    The method's author treats kernels in the same way (kellerjordan.github.io/posts/muon).
+    ``torch.optim.Muon``, which computes the step, rejects tensors of more than two dimensions.
 
     Args:
-        params: parameters or groups, each of two dimensions or more.
+        params: parameters or groups; all with at least two dimensions.
         lr: peak learning rate.
         weight_decay: decoupled weight decay.
-        momentum: of the running mean of gradients.
-        nesterov: look ahead along the momentum.
-        ns_coefficients: of the Newton-Schulz iteration.
-        eps: added to the norm that a matrix is divided by.
-        ns_steps: iterations.
-        adjust_lr_fn: original, or match_rms_adamw for steps of the size of AdamW's.
+        momentum: coefficient of the running average of gradients.
+        nesterov: whether to use Nesterov momentum.
+        ns_coefficients: coefficients of the Newton-Schulz iteration.
+        eps: value added to the norm in the denominator.
+        ns_steps: number of Newton-Schulz iterations.
+        adjust_lr_fn: ``original``, or ``match_rms_adamw`` for steps of the same size as AdamW's.
     """
 
     def __init__(
@@ -46,8 +46,17 @@ class Muon(torch.optim.Muon):
             {**group, "params": [_matrix(p.detach(), p) for p in own]}
             for group, own in zip(groups, owned, strict=True)
         ]
-        super().__init__(matrices, lr, weight_decay, momentum, nesterov, ns_coefficients, eps,
-                         ns_steps, adjust_lr_fn)  # fmt: skip
+        super().__init__(
+            matrices,
+            lr,
+            weight_decay,
+            momentum,
+            nesterov,
+            ns_coefficients,
+            eps,
+            ns_steps,
+            adjust_lr_fn,
+        )
         for group, own in zip(self.param_groups, owned, strict=True):
             group["params"] = own
 
@@ -62,9 +71,9 @@ class Muon(torch.optim.Muon):
 
 
 def _matrix(tensor: Tensor, kernel: Tensor) -> Tensor:
-    """A tensor of a kernel's shape as a matrix with a row for each output, in the same memory.
+    """Return a view of a tensor of a kernel's shape as a matrix with one row per output.
 
-    The order of the columns, which is that of the kernel's memory, makes no difference to a step.
+    The columns are in the memory order of the kernel, which does not affect a step.
     """
     if tensor.ndim <= 2:
         return tensor

@@ -1,4 +1,4 @@
-"""The options of an optimizer, and the values of them that make sense."""
+"""Options of an optimizer and their valid ranges."""
 
 from __future__ import annotations
 
@@ -13,62 +13,75 @@ from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.registry import load
 from gdlightning.signature import Option, options_of
 
-NOT_OPTIONS = ("params", "model", "optimizer", "base", "defaults", "maximize", "capturable",
-               "differentiable")  # fmt: skip
+NOT_OPTIONS = (
+    "params",
+    "model",
+    "optimizer",
+    "base",
+    "defaults",
+    "maximize",
+    "capturable",
+    "differentiable",
+)
 
-# Names that mean one thing everywhere: lowest value, value that it stays below, in words.
+# Options with the same meaning in all optimizers: lower bound, excluded upper bound, in words.
 LIMITS: dict[str, tuple[float, float, str]] = {
-    "lr": (0.0, math.inf, "a number of 0 or more"),
-    "weight_decay": (0.0, math.inf, "a number of 0 or more"),
-    "momentum": (0.0, 1.0, "a number from 0 to below 1"),
-    "betas": (0.0, 1.0, "numbers from 0 to below 1, such as 0.9,0.999"),
-    "eps": (0.0, math.inf, "a number of 0 or more"),
-    "rho": (0.0, math.inf, "a number of 0 or more"),
+    "lr": (0.0, math.inf, "must not be negative"),
+    "weight_decay": (0.0, math.inf, "must not be negative"),
+    "momentum": (0.0, 1.0, "must be in [0, 1)"),
+    "betas": (0.0, 1.0, "must be in [0, 1), such as 0.9,0.999"),
+    "eps": (0.0, math.inf, "must not be negative"),
+    "rho": (0.0, math.inf, "must not be negative"),
 }
 
 HELP = {
     "lr": "peak learning rate",
-    "weight_decay": "weight decay of the parameter groups that have any",
+    "weight_decay": "weight decay of the parameter groups that have one",
     "momentum": "momentum factor",
-    "nesterov": "Nesterov's momentum",
+    "nesterov": "whether to use Nesterov momentum",
     "betas": "decay rates of the running averages",
-    "eps": "added to a denominator for stability",
-    "rank": "of the space that gradients of matrices are projected to",
-    "update_proj_gap": "steps between two choices of that space",
-    "scale": "factor of the projected step",
+    "eps": "term added to the denominator for numerical stability",
+    "rank": "rank of the projection of matrix gradients",
+    "update_proj_gap": "steps between updates of the projection",
+    "scale": "multiplier of the projected step",
     "projection_type": "std, reverse_std, right, left, full or random",
-    "foreach": "one kernel call over all parameters; chosen by itself if not given",
-    "fused": "one kernel for the whole step; chosen by itself if not given",
-    "amsgrad": "keep the maximum of the second moment",
+    "foreach": "whether to use multi-tensor kernels; selected automatically if None",
+    "fused": "whether to use a fused kernel; selected automatically if None",
+    "amsgrad": "whether to use the maximum of the second moment",
 }
 
 
 def options(entry: Entry) -> dict[str, Option]:
-    """The options of an entry by name; imports its class.
+    """Return the options of an entry by name; imports its class.
 
     Raises:
-        UserError: the class can't be imported.
+        UserError: if the class cannot be imported.
     """
     skip = {*NOT_OPTIONS, *entry.hidden, *entry.data_options}
     found = {}
     for name, option in options_of(load(entry), skip).items():
         default = entry.defaults.get(name, option.default)
-        if isinstance(default, Enum):  # a config holds plain values
+        if isinstance(default, Enum):  # configs only hold plain values
             default = default.value
-        if option.type is int and name in LIMITS:  # weight_decay=0 without annotation is a float
+        if option.type is int and name in LIMITS:  # weight_decay=0 without an annotation
             option, default = replace(option, type=float), float(default)
         help_text = HELP.get(name) or option.help.split(". ")[0]
         found[name] = replace(option, default=default, help=help_text)
     for name, default in entry.matrix_options.items():
-        found[name] = Option(name, type(default), default, HELP.get(name, "of matrices"))
+        found[name] = Option(name, type(default), default, HELP.get(name, "option of matrices"))
     return found
 
 
 def check(entry: Entry, given: Mapping[str, Any], where: str = "optimizer") -> None:
-    """Refuse options that the optimizer does not have, and values that can't be meant.
+    """Raise an error for unknown options and values out of range.
+
+    Args:
+        entry: entry of the optimizer.
+        given: options by name.
+        where: config key, for error messages.
 
     Raises:
-        UserError: with key, value, and what to write instead.
+        UserError: with key, value and valid range.
     """
     known = options(entry)
     for name, value in given.items():
@@ -76,18 +89,18 @@ def check(entry: Entry, given: Mapping[str, Any], where: str = "optimizer") -> N
             raise UserError(
                 f"The optimizer {entry.name} has no option {name} ({where}.{name})."
                 f"{did_you_mean(name, known)}\n"
-                f"Its options: {', '.join(known)}."
+                f"Available options: {', '.join(known)}."
             )
         usual = known[name].default
         pair = isinstance(usual, tuple) and isinstance(value, list | tuple)
         if pair and len(value) != len(usual):
             raise UserError(
-                f"{where}.{name} is {list(value)}; {entry.name} takes {len(usual)} numbers, e.g. "
-                f"{list(usual)}."
+                f"{where}.{name} must be {len(usual)} numbers for {entry.name}, such as "
+                f"{list(usual)} (got {list(value)})."
             )
-        low, high, hint = LIMITS.get(name, (-math.inf, math.inf, "a finite number"))
+        low, high, wanted = LIMITS.get(name, (-math.inf, math.inf, "must be finite"))
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             if not (math.isfinite(number) and low <= number < high):
-                raise UserError(f"{where}.{name} is {value}; write {hint}.")
+                raise UserError(f"{where}.{name} {wanted} (got {value}).")

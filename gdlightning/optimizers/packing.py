@@ -1,9 +1,8 @@
-"""States of optimizers as plain values, so that checkpoints are read without running code.
+"""Optimizer states as plain values, for checkpoints that load without running code.
 
-Some classes keep a queue, an object or a kind of tensor of their own in their state, which
-``torch.load`` with ``weights_only`` refuses, or reads only where their library is imported. They
-are written as marked dictionaries, and made again on loading: only the classes that are named
-here, by their attributes.
+Some classes keep a queue, an object or a tensor subclass in their state. ``torch.load`` with
+``weights_only`` rejects these, or can only load them if their library is imported. They are saved
+as marked dictionaries and rebuilt on loading, for a fixed list of classes.
 """
 
 from __future__ import annotations
@@ -27,45 +26,48 @@ else:
 
 MARK = "gdlightning.packed"
 QUEUE = 0
-"""What marks a queue; a word would not survive torch's own loading."""
+"""Mark of a queue. A string would not survive ``Optimizer.load_state_dict``."""
 PACKED = frozenset(
     {"AdaShift", "APOLLO", "Conda", "Fira", "GaLore", "SCION", "SCIONLight", "ScalableShampoo"}
 )
 """Classes of pytorch-optimizer with such states."""
 UTILS = "pytorch_optimizer.optimizer.utils"
 OBJECTS = frozenset(
-    {f"{UTILS}.galore:GaLoreProjector", f"{UTILS}.preconditioner:PreConditioner",
-     f"{UTILS}.partition:BlockPartitioner"}
+    {
+        f"{UTILS}.galore:GaLoreProjector",
+        f"{UTILS}.preconditioner:PreConditioner",
+        f"{UTILS}.partition:BlockPartitioner",
+    }
     | {f"{UTILS}.graft:{kind}Graft" for kind in ("", "SGD", "AdaGrad", "RMSProp", "SQRTN")}
-)  # fmt: skip
+)
 
 TENSORS = frozenset(
     f"torchao.optim.subclass_{file}:OptimState{kind}"
     for file, kind in (("4bit", "4bit"), ("8bit", "8bit"), ("fp8", "Fp8"))
 )
-"""Kinds of tensors, which say themselves of which parts they are made."""
+"""Tensor subclasses, which define their inner tensors themselves."""
 
 
 class Packed(Base):
-    """An optimizer whose ``state_dict`` holds plain values alone, and is loaded from them."""
+    """Optimizer whose state_dict only contains plain values."""
 
     _loaded = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Its state, with queues and objects as marked dictionaries."""
+        """Return the state with queues and objects as marked dictionaries."""
         return _each(super().state_dict(), _plain)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, with queues and objects made again.
+        """Load a state and rebuild queues and objects.
 
         Raises:
-            ValueError: it holds an object of a class that is not known.
+            ValueError: if the state contains an object of an unknown class.
         """
         super().load_state_dict(_each(state_dict, _object))
         self._loaded = True
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """A step, before the first of which what was loaded is put in its place."""
+        """Step; before the first step after loading, finish rebuilding the state."""
         if self._loaded:
             _place(self)
             self._loaded = False
@@ -73,9 +75,10 @@ class Packed(Base):
 
 
 def _place(optimizer: Optimizer) -> None:
-    """Make queues again and move objects' tensors; before the first step.
+    """Rebuild queues and move the tensors of objects to their device, before the first step.
 
-    Not sooner: Lightning moves states to their device after loading, and queues lose their length.
+    This cannot be done on loading: Lightning later moves states to their device, and queues would
+    lose their maximum length.
     """
     for parameter, state in optimizer.state.items():
         for key, value in list(state.items()):
@@ -113,7 +116,7 @@ def _object(value: Any) -> Any:
     if kind == QUEUE:
         return value
     if kind not in OBJECTS | TENSORS:
-        raise ValueError(f"The saved optimizer holds an object that is not known: {kind}.")
+        raise ValueError(f"The saved optimizer state contains an unknown object: {kind}.")
     module, _, name = kind.partition(":")
     cls = getattr(importlib.import_module(module), name)
     if kind in TENSORS:

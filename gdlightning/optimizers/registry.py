@@ -1,4 +1,4 @@
-"""From a name, in any spelling, to an optimizer's entry and class."""
+"""Lookup of optimizers by name, and import of their classes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Class = TypeVar("Class", bound=type[Optimizer])
 
 ENTRY_POINTS = "gdlightning.optimizers"
+"""Entry point group through which other distributions provide optimizers."""
 
 _registered: dict[str, tuple[Entry, type | None]] = {}
 
@@ -27,26 +28,27 @@ _registered: dict[str, tuple[Entry, type | None]] = {}
 def register(
     name: str, *, summary: str = "", family: str = "own", **fields: Any
 ) -> Callable[[Class], Class]:
-    """Make an optimizer of one's own known by name; a class decorator.
-
-    >>> @register("halving", summary="SGD that halves its step")  # doctest: +SKIP
-    ... class Halving(torch.optim.SGD): ...
+    """Register a custom optimizer under a name; a class decorator.
 
     Args:
-        name: how configs and the command line name it.
-        summary: one line for listings.
-        family: a family of ``Entry``.
-        fields: any other field of ``Entry``, e.g. ``needs=("closure",)``.
+        name: name for configs and the command line.
+        summary: one-line description for listings; the first line of the docstring if empty.
+        family: family as in ``Entry``.
+        fields: other fields of ``Entry``, such as ``needs=("closure",)``.
 
     Raises:
-        UserError: the name is taken.
+        UserError: if the name is taken by a different class.
+
+    Example:
+        >>> @register("halving", summary="SGD that halves its step")  # doctest: +SKIP
+        ... class Halving(torch.optim.SGD): ...
     """
 
     def decorate(cls: Class) -> Class:
         known = _table().get(fold(name))
         target = f"{cls.__module__}:{cls.__qualname__}"
         if known is not None and known.target != target:
-            raise UserError(f"An optimizer named {name} exists already ({known.target}).")
+            raise UserError(f"An optimizer named {name} already exists ({known.target}).")
         text = summary or (cls.__doc__ or "").strip().split("\n")[0]
         entry = Entry(name=name, target=target, summary=text, family=family, **fields)
         _registered[fold(name)] = (entry, cls)
@@ -56,7 +58,7 @@ def register(
 
 
 def entries(pattern: str = "*") -> list[Entry]:
-    """All entries whose name or alias matches a shell pattern, in alphabetical order."""
+    """Return the entries whose name or an alias matches a shell-style pattern, sorted by name."""
     wanted = pattern.lower()
     found = {
         entry.name: entry
@@ -67,10 +69,13 @@ def entries(pattern: str = "*") -> list[Entry]:
 
 
 def find(name: str) -> Entry:
-    """The entry of a name, an alias, or a dotted class path.
+    """Return the entry with the given name.
+
+    Args:
+        name: name in any spelling, alias, or dotted import path of a class.
 
     Raises:
-        UserError: nothing is known by that name; the message has the nearest ones.
+        UserError: if there is no such optimizer. The message suggests similar names.
     """
     entry = _table().get(fold(name))
     if entry is not None:
@@ -87,10 +92,10 @@ def find(name: str) -> Entry:
 
 
 def load(entry: Entry) -> type[Optimizer]:
-    """Import the class of an entry.
+    """Import and return the class of an entry.
 
     Raises:
-        UserError: the module or the class does not exist, or is no torch Optimizer.
+        UserError: if the module or class does not exist, or is not a ``torch.optim.Optimizer``.
     """
     own = _registered.get(fold(entry.name))
     if own is not None and own[1] is not None:
@@ -101,14 +106,15 @@ def load(entry: Entry) -> type[Optimizer]:
     except ModuleNotFoundError as error:
         if entry.extra and (error.name or "").split(".")[0] == entry.package:
             raise UserError(
-                f"The optimizer {entry.name} is in {entry.package}, which is not installed. "
+                f"The optimizer {entry.name} needs {entry.package}, which is not installed. "
                 f"Install it with: pip install 'gdlightning[{entry.extra}]'"
             ) from error
         raise UserError(
             f"The optimizer {entry.name} needs the module {error.name}, which is not installed."
         ) from error
-    except (ImportError, TypeError, ValueError) as error:  # the last two of no module's name
-        raise UserError(f"The optimizer {entry.name} can't be imported: {error}.") from error
+    except (Exception, SystemExit) as error:  # raised by the code of the module
+        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"The optimizer {entry.name} can't be imported: {why}.") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UserError(
@@ -121,14 +127,14 @@ def load(entry: Entry) -> type[Optimizer]:
     from gdlightning.optimizers.adapters import adapted
 
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
-        raise UserError(f"{entry.target} is no torch.optim.Optimizer.")
+        raise UserError(f"optimizer {entry.name} is not a torch.optim.Optimizer.")
     return adapted(found)
 
 
 def installed(entry: Entry) -> bool:
-    """Whether the library of an entry is there; nothing is imported."""
-    here = sys.modules.get(entry.package) is not None  # a script's own has no spec to find
-    return here or importlib.util.find_spec(entry.package) is not None
+    """Return whether the library of an entry is installed, without importing it."""
+    imported = sys.modules.get(entry.package) is not None  # __main__ of a script has no spec
+    return imported or importlib.util.find_spec(entry.package) is not None
 
 
 def _table() -> dict[str, Entry]:
@@ -140,7 +146,7 @@ def _table() -> dict[str, Entry]:
 
 
 def _installed() -> list[Entry]:
-    """Optimizers that other distributions offer as entry points."""
+    """Return the optimizers that other distributions provide as entry points."""
     return [
         Entry(
             name=point.name,

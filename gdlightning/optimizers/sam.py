@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation around any base optimizer."""
+"""Sharpness-aware minimisation with any base optimizer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from torch.optim import SGD, Optimizer
 
 
 class SAM(Optimizer):
-    """Steps with the gradient taken at the worst point near the weights.
+    """Optimizer that uses the gradient at the worst point near the weights.
 
-    Each step evaluates the closure twice: at w, giving g, and at w + ρ g / |g|, whose gradient the
-    base optimizer applies at w. Foret et al. 2021 (arXiv:2010.01412); adaptive: Kwon et al. 2021
-    (arXiv:2102.11600).
+    Each step evaluates the closure twice: at w for the gradient g, and at w + ρ g / |g| for the
+    gradient that the base optimizer applies at w. The method is from Foret et al. 2021
+    (arXiv:2010.01412), the adaptive variant from Kwon et al. 2021 (arXiv:2102.11600).
 
     Args:
         params: parameters or groups.
-        base: makes the base optimizer from groups; called as ``base(groups, lr=lr)``.
+        base: factory of the base optimizer, called as ``base(groups, lr=lr)``.
         lr: peak learning rate of the base optimizer.
         rho: radius of the neighbourhood, in units of the weights.
-        adaptive: measure the radius relative to each weight's size (ASAM).
-        weight_decay: of the base optimizer.
+        adaptive: whether the radius is relative to the size of each weight (ASAM).
+        weight_decay: weight decay of the base optimizer.
+
+    Raises:
+        ValueError: if ``rho`` is negative.
     """
 
     def __init__(
@@ -36,22 +39,22 @@ class SAM(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         if not rho >= 0:
-            raise ValueError(f"rho must be 0 or more, not {rho}")
+            raise ValueError(f"rho must not be negative (got {rho})")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
         self.rho, self.adaptive = rho, adaptive
         self.base = base(self.param_groups, lr=lr)
         self._share()
 
     def _share(self) -> None:
-        # One set of groups and one state: what a schedule writes reaches the base optimizer.
+        # Share groups and state, so that schedules reach the base optimizer.
         self.param_groups, self.state = self.base.param_groups, self.base.state
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Climb to the worst point, take its gradient, come back, step.
+        """Evaluate the gradient at the worst point, return to the weights, and step.
 
         Raises:
-            RuntimeError: no closure is given.
+            RuntimeError: if no closure is given.
         """
         if closure is None:
             raise RuntimeError("SAM needs a closure that evaluates loss and gradient.")
@@ -77,10 +80,10 @@ class SAM(Optimizer):
         return [g * (self.rho / norm) for g in gradients]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load the base optimizer's state and share it again."""
+        """Load the state of the base optimizer."""
         self.base.load_state_dict(state_dict)
         self._share()
 
     def state_dict(self) -> dict[str, Any]:
-        """The base optimizer's state: SAM itself has none."""
+        """Return the state of the base optimizer; SAM itself has none."""
         return self.base.state_dict()

@@ -1,4 +1,4 @@
-"""Which optimizer takes which parameters."""
+"""Assignment of parameters to the optimizers of a choice."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import EMBEDDINGS, check_pattern, kinds
 
 TAKES = {"sparse": "sparse gradients", "matrices": "matrices (hidden weights)"}
+"""Descriptions of the parameters that optimizers with a need accept."""
 
 
 def share(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
-    """The optimizers of a choice, each with the names of the parameters that it takes.
+    """Return the optimizers of a choice, each with the names of its parameters.
 
-    Parts come first to choose, then the optimizer itself; its companion has the rest. Embeddings
-    whose optimizer takes no sparse gradients get dense ones.
+    Parts select parameters first, then the main optimizer; its companion gets the rest. Embeddings
+    are switched to dense gradients if their optimizer does not accept sparse ones.
+
+    Args:
+        choice: choice of optimizers.
+        module: module whose parameters are assigned.
 
     Raises:
-        UserError: a pattern matches nothing, or an optimizer can't take what is left for it.
+        UserError: if a pattern matches nothing, or an optimizer cannot train its parameters.
     """
     found = _by_pattern(choice, module)
     taken = {name for _, names in found for name in names}
@@ -37,7 +42,7 @@ def share(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[str]]]:
 
 
 def sparse_parameters(module: nn.Module) -> set[Tensor]:
-    """The weights of embeddings whose gradients are sparse."""
+    """Return the weights of embeddings with sparse gradients."""
     return {m.weight for m in module.modules() if isinstance(m, EMBEDDINGS) and m.sparse}
 
 
@@ -54,8 +59,8 @@ def _by_pattern(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[st
             parameter = parameters[name]
             if not _can_take(own.choice.entry, "matrix", parameter, sparse):
                 raise UserError(
-                    f"optimizer.parts: {own.choice.entry.name} takes only "
-                    f"{_takes(own.choice.entry)}, and {name} ({own.pattern}) is none."
+                    f"optimizer.parts: {own.choice.entry.name} only accepts "
+                    f"{_takes(own.choice.entry)}, which {name} ({own.pattern}) is not."
                 )
         taken |= set(names)
         found.append((own.choice, names))
@@ -71,18 +76,18 @@ def _of_main(choice: Choice, module: nn.Module, rest: list[str]) -> list[str]:
         mine = [n for n in rest if _can_take(choice.entry, kind_of[n], parameters[n], sparse)]
     if not mine:
         has = "the model has none" if not choice.shares else "optimizer.parts leaves none"
-        what = f"takes only {_takes(choice.entry)}" if choice.companion else "takes the rest"
+        what = f"only accepts {_takes(choice.entry)}" if choice.companion else "trains the rest"
         raise UserError(
-            f"The optimizer {choice.entry.name} {what}, and {has}.\n{_instead(choice, module)}"
+            f"The optimizer {choice.entry.name} {what}, but {has}.\n{_alternative(choice, module)}"
         )
     return mine
 
 
-def _instead(choice: Choice, module: nn.Module) -> str:
+def _alternative(choice: Choice, module: nn.Module) -> str:
     most = choice.entry.dimensions
     if most and any(p.ndim > most for p in module.parameters()):
-        return "muon takes convolutions, as matrices; adamw takes anything."
-    return "Choose another, e.g. adamw: gdl optimizers"
+        return "Use muon, which treats convolutions as matrices, or adamw."
+    return "Use another optimizer, such as adamw (gdl optimizers)."
 
 
 def _can_take(entry: Entry, kind: str, parameter: nn.Parameter, sparse: set[Tensor]) -> bool:
@@ -97,7 +102,7 @@ def _takes(entry: Entry) -> str:
 
 
 def _check_largest(module: nn.Module, shares: list[tuple[Choice, list[str]]]) -> None:
-    """Refuse what would ask for gigabytes at the first step."""
+    """Raise an error for tensors that would need gigabytes of optimizer state."""
     parameters = dict(module.named_parameters())
     for own, names in shares:
         limit = own.entry.largest
@@ -105,21 +110,21 @@ def _check_largest(module: nn.Module, shares: list[tuple[Choice, list[str]]]) ->
             size = max(parameters[name].shape, default=1)
             if size > limit:
                 raise UserError(
-                    f"The optimizer {own.entry.name} keeps a square matrix for each dimension of "
-                    f"a tensor, and {name} has one of {size:,} (at most {limit:,}).\n"
-                    "Take soap, which leaves large dimensions alone, or give that parameter to "
-                    "another: optimizer.parts."
+                    f"The optimizer {own.entry.name} keeps a square matrix per tensor dimension, "
+                    f"and supports dimensions of up to {limit:,} (got {size:,} in {name}).\n"
+                    "Use soap, which skips large dimensions, or train that parameter with another "
+                    "optimizer (optimizer.parts)."
                 )
 
 
 def _check_second_order(module: nn.Module, choice: Choice) -> None:
-    """Refuse what torch can't differentiate twice."""
+    """Raise an error for layers that torch cannot differentiate twice."""
     bag = next((n for n, m in module.named_modules() if isinstance(m, nn.EmbeddingBag)), None)
     for entry in choice.entries:
         if bag is not None and "second-order" in entry.needs:
             raise UserError(
-                f"The optimizer {entry.name} needs second derivatives, which torch does not have "
-                f"of {bag} (nn.EmbeddingBag).\nTake adagrad or adamw."
+                f"The optimizer {entry.name} needs second derivatives, which torch does not "
+                f"support for {bag} (nn.EmbeddingBag).\nUse adagrad or adamw."
             )
 
 

@@ -1,4 +1,4 @@
-"""One method in several libraries: which of them has the plain name, and why."""
+"""Default implementations of methods that several libraries provide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.registry import entries, find
 
-METHODS = {  # prefixed names whose method is not called what follows the colon
+METHODS = {  # entries whose method differs from the part of the name after the colon
     "heavyball:sgd": "momentum",
     "bitsandbytes:sgd": "momentum",
     "heavyball:psgd-kron": "kron",
@@ -19,52 +19,57 @@ METHODS = {  # prefixed names whose method is not called what follows the colon
     "schedulefree:sgd-closure": "schedule-free-sgd",
 }
 
-TORCH = "torch's own, which is always there"
-OURS = "comes with gdlightning"
+TORCH = "included in torch"
+OURS = "installed with gdlightning"
 SAME = f"{OURS}; the others make the same steps"
-UNDER_ROOT = "it adds 1e-15 to the second moment, under the root"
+AUTHORS = f"{OURS}; makes the same steps as the authors' code"
+UNDER_ROOT = "adds 1e-15 to the second moment under the root"
+DECOUPLED = "the other uses decoupled weight decay"
 
 WHY = {  # what scripts/bench/sources.py and the libraries' code show; its table: docs/sources.md
-    "adadelta": f"{TORCH}; the same steps, but the other decays weights outside of the gradient",
-    "adafactor": f"{TORCH}; the other is BigVision's variant, with momentum",
+    "adadelta": f"{TORCH}; the steps are the same, but {DECOUPLED}",
+    "adafactor": f"{TORCH}; the other is BigVision's variant with momentum",
     "adagrad": f"{TORCH}; the others make the same steps",
-    "adam": f"{TORCH}; the other decays weights outside of the gradient, as AdamW",
-    "adam-8bit": "weight decay is in the gradient, as Adam's; the other's is AdamW's",
-    "adamax": f"{TORCH}; the same steps, but the other decays weights outside of the gradient",
+    "adam": f"{TORCH}; {DECOUPLED}, as AdamW",
+    "adam-8bit": "adds weight decay to the gradient, as Adam; the other does as AdamW",
+    "adamax": f"{TORCH}; the steps are the same, but {DECOUPLED}",
     "adamc": f"{OURS}; {UNDER_ROOT}",
     "adamw": f"{TORCH}, with a fused step; the others make the same steps",
-    "adamw-8bit": "as near to adamw as torchao's, and faster on a CPU; not compared on a GPU",
+    "adamw-8bit": "as close to adamw as torchao's and faster on a CPU; not compared on a GPU",
     "ademamix": SAME,
-    "adopt": f"{OURS}, and clips as the paper's later version; heavyball's leaps without that",
-    "asgd": f"{TORCH}; the other, of adaptive rates by smoothness, shares but its abbreviation",
-    "kron": f"{OURS}, and takes float64; both fit the preconditioner on random vectors",
-    "lamb": f"{OURS}, and has the paper's trust ratio; the other only bounds the step",
-    "laprop": f"{OURS}, and corrects for a changing learning rate; {UNDER_ROOT}",
-    "lars": f"{OURS}, and has the paper's trust ratio; the other only bounds the step",
+    "adopt": f"{OURS}; clips as the paper's later version, without which heavyball's steps explode",
+    "asgd": f"{TORCH}; the other is a different method (adaptive rates by smoothness)",
+    "kron": f"{OURS}; supports float64; both fit the preconditioner on random vectors",
+    "lamb": f"{OURS}; uses the paper's trust ratio, the other only limits the step",
+    "laprop": f"{OURS}; corrects for a changing learning rate; {UNDER_ROOT}",
+    "lars": f"{OURS}; uses the paper's trust ratio, the other only limits the step",
     "lion": SAME,
-    "momentum": f"{TORCH}; heavyball's decays weights outside of the gradient",
-    "muon": f"{TORCH}, with the author's coefficients; other coefficients or types elsewhere",
+    "momentum": f"{TORCH}; heavyball's uses decoupled weight decay",
+    "muon": (
+        "torch's class with the author's coefficients, extended to convolutions; the others use "
+        "other coefficients or types"
+    ),
     "nadam": f"{TORCH}; the other makes the same steps",
-    "prodigy": f"{OURS}, and makes the same steps as its authors' code",
-    "radam": f"{TORCH}; the other makes no steps before its estimate is good",
+    "prodigy": AUTHORS,
+    "radam": f"{TORCH}; the other makes no steps until its variance estimate is reliable",
     "rmsprop": f"{TORCH}; bitsandbytes' makes the same steps, heavyball's corrects the bias",
-    "sam": "wraps any optimizer, and schedules reach it",
-    "schedule-free-adamw": f"{OURS}, and makes its authors' steps but for this: {UNDER_ROOT}",
-    "schedule-free-radam": f"{OURS}, and makes the same steps as its authors' code",
-    "schedule-free-sgd": f"{OURS}, and makes the same steps as its authors' code",
-    "scion": f"{OURS}; the other replaces the weights at its first step",
-    "soap": f"{OURS}, and takes float64; heavyball's fails on that",
+    "sam": "wraps any optimizer and follows schedules",
+    "schedule-free-adamw": f"{AUTHORS}, except that it {UNDER_ROOT}",
+    "schedule-free-radam": AUTHORS,
+    "schedule-free-sgd": AUTHORS,
+    "scion": f"{OURS}; the other replaces the weights in its first step",
+    "soap": f"{OURS}; supports float64, which heavyball's does not",
 }
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a method comes from.
+    """Implementations of a method.
 
     Args:
-        default: the entry that has the method's own name.
-        others: the same method of other libraries.
-        why: the reason for the default: it is correct, needs no extra, is fast, in this order.
+        default: name of the default entry, which has the plain name of the method.
+        others: names of the entries of other libraries.
+        why: reason for the default, by correctness, then missing dependencies, then speed.
     """
 
     default: str
@@ -73,12 +78,12 @@ class Source:
 
 
 def method(entry: Entry) -> str:
-    """The method's plain name, whatever library the entry is of."""
+    """Return the plain name of the method, regardless of the library."""
     return METHODS.get(entry.name) or entry.name.rpartition(":")[2]
 
 
 def sources() -> dict[str, Source]:
-    """Each method that several libraries have, by its plain name."""
+    """Return the methods that several libraries provide, by plain name."""
     found: dict[str, list[str]] = {}
     for entry in entries():
         found.setdefault(method(entry), []).append(entry.name)

@@ -1,4 +1,4 @@
-"""What went where: parameter groups as a table for the terminal and for TensorBoard."""
+"""Parameter groups as a table for the terminal and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEADINGS = ("optimizer", "kind", "tensors", "parameters", "lr", "weight decay", 
 
 
 def rows(parts: Sequence[Part]) -> list[tuple[str, ...]]:
-    """One row a group, as text."""
+    """Return one row per group, as text."""
     found: list[tuple[str, ...]] = []
     for part in parts:
         for g in part.groups:
@@ -18,14 +18,21 @@ def rows(parts: Sequence[Part]) -> list[tuple[str, ...]]:
             count = sum(p.numel() for p in g.params)
             decay = "-" if g.weight_decay is None else f"{g.weight_decay:g}"
             found.append(
-                (part.optimizer, g.kind, str(len(g.params)), f"{count:,}", f"{lr:.4g}", decay,
-                 g.names[0])
-            )  # fmt: skip
+                (
+                    part.optimizer,
+                    g.kind,
+                    str(len(g.params)),
+                    f"{count:,}",
+                    f"{lr:.4g}",
+                    decay,
+                    g.names[0],
+                )
+            )
     return found
 
 
 def table(parts: Sequence[Part], markdown: bool = False) -> str:
-    """The table, aligned, or as Markdown."""
+    """Return the table as aligned text or Markdown."""
     lines = [HEADINGS, *rows(parts)]
     if markdown:
         text = ["| " + " | ".join(line) + " |" for line in lines]

@@ -1,4 +1,4 @@
-"""From settings that are good for one optimizer to a sensible place for another to start."""
+"""Transfer of tuned settings from one optimizer to another."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 from gdlightning.optimizers.entry import Entry
 
 PASSED_ON = ("lr", "weight_decay")
+"""Options that are passed on to the companion unchanged."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Settings for an optimizer that were derived from another's.
+    """Settings of an optimizer that were derived from those of another.
 
     Args:
-        options: of the optimizer.
-        companion: of the one that takes the parameters which it can't, where there is one.
-        words: what was done, for people.
+        options: options of the optimizer.
+        companion: options of its companion; empty if it has none.
+        words: description of the transfer for the user.
     """
 
     options: Mapping[str, Any]
@@ -27,19 +28,20 @@ class Transfer:
 
 
 def transfer(former: Entry, given: Mapping[str, Any], entry: Entry) -> Transfer | None:
-    """What ``entry`` should start from where ``former`` was tuned to ``given``.
+    """Derive initial settings of ``entry`` from settings tuned for ``former``.
 
-    Learning rates scale by what papers and libraries say of both beside AdamW; weight decay by the
-    inverse where both are decoupled, so that lr × weight decay, the part of the weights that a step
-    takes away, stays the same.
+    Learning rates are scaled by the ratios to AdamW's that papers and libraries recommend. Weight
+    decay is scaled inversely if both optimizers decouple it, so that lr × weight decay, the
+    relative shrinkage per step, is unchanged.
 
     Args:
-        former: the optimizer that the settings were for.
-        given: its ``lr`` and ``weight_decay``, as far as they were set.
-        entry: the optimizer that is to be used instead.
+        former: optimizer that the settings were tuned for.
+        given: ``lr`` and ``weight_decay``, if set.
+        entry: optimizer to use instead.
 
     Returns:
-        None where nothing is known of how the two compare, or no learning rate was set.
+        The settings; None if the ratio is unknown for either optimizer, or no learning rate was
+        set.
     """
     mine, theirs = entry.likeness, former.likeness
     lr = given.get("lr")
@@ -55,7 +57,7 @@ def transfer(former: Entry, given: Mapping[str, Any], entry: Entry) -> Transfer 
     shown = ", ".join(f"{k} {v}" for k, v in options.items())
     words = (
         f"{entry.name} starts from {former.name}'s settings: {shown} "
-        f"({factor:g} times its lr; {mine.source if mine.lr != 1 else theirs.source})."
+        f"({factor:g} times the lr; {mine.source if mine.lr != 1 else theirs.source})."
     )
     if mine.lr == theirs.lr:
         words = f"{entry.name} starts from {former.name}'s settings: {shown} ({mine.source})."

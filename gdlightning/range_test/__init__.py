@@ -1,1 +1,1 @@
-"""The learning-rate range test: a short training over growing learning rates, and its reading."""
+"""The learning-rate range test: short training with growing learning rates."""

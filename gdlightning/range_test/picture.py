@@ -12,14 +12,20 @@ from gdlightning.drawing.text import draw
 from gdlightning.range_test.reading import LrRange, smooth
 
 HEADROOM = 0.35
-"""What is shown above the first loss, as a part of the fall."""
+"""Space above the initial loss, relative to the total decrease."""
 
 
 def in_text(found: LrRange, width: int = 64, height: int = 8) -> str:
-    """Loss against learning rate in Braille dots, with decades and the range below."""
+    """Draw loss against learning rate in Braille characters, with decades and range below.
+
+    Args:
+        found: result of a range test.
+        width: width of the curve in characters.
+        height: height of the curve in lines.
+    """
     curve = found.curve
     bottom, top = _limits(found)
-    heights = [(_cut(v, top) - bottom) / (top - bottom) for v in curve.loss]
+    heights = [(_clamped(v, top) - bottom) / (top - bottom) for v in curve.loss]
     marks = {0: f"{top:.3g}", height - 1: f"{bottom:.3g}"}
     margin = max(map(len, marks.values())) + 1
     lines = [
@@ -47,33 +53,52 @@ def in_text(found: LrRange, width: int = 64, height: int = 8) -> str:
 
 
 def figure(found: LrRange, title: str, theme: Theme = LIGHT) -> Any:
-    """Loss against learning rate, with the range and the point.
+    """Draw loss against learning rate, with the suggested range and point.
+
+    Args:
+        found: result of a range test.
+        title: title of the figure.
+        theme: colours.
+
+    Returns:
+        The matplotlib figure.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     made, (panel,) = style.figure(size=(6.6, 3.9), theme=theme, what="Drawing the range test")
     curve = found.curve
     bottom, top = _limits(found)
-    seen = [_cut(v, 2 * top - bottom) for v in curve.loss]
-    even = smooth(curve)
+    seen = [_clamped(v, 2 * top - bottom) for v in curve.loss]
+    smoothed = smooth(curve)
     panel.axvspan(found.low, found.high, color=style.GOOD, alpha=0.14, linewidth=0)
     panel.plot(curve.lr, seen, color=style.SERIES[0], alpha=0.35, linewidth=1)
-    panel.plot(curve.lr[: len(even)], even, color=style.SERIES[0], linewidth=1.8)
+    panel.plot(curve.lr[: len(smoothed)], smoothed, color=style.SERIES[0], linewidth=1.8)
     panel.axvline(found.point, color=style.GOOD, linewidth=1.4)
     edge = 0.03 * (top - bottom)
     panel.set(xscale="log", xlabel="learning rate", ylim=(bottom - edge, top))
     panel.set_xlim(curve.lr[0], curve.lr[-1])
-    panel.set_ylabel("loss of the same batches after each step")
+    panel.set_ylabel("loss on fixed batches after each step")
     panel.annotate(
-        f"{found.point:g}", (found.point, 0.96), xytext=(5, 0), va="top", fontsize=10,
-        xycoords=panel.get_xaxis_transform(), textcoords="offset points", color=theme.ink,
-    )  # fmt: skip
+        f"{found.point:g}",
+        (found.point, 0.96),
+        xytext=(5, 0),
+        va="top",
+        fontsize=10,
+        xycoords=panel.get_xaxis_transform(),
+        textcoords="offset points",
+        color=theme.ink,
+    )
     panel.annotate(
-        f"{found.low:g} to {found.high:g}", (found.high, 0.88), xytext=(5, 0), va="top",
-        xycoords=panel.get_xaxis_transform(), textcoords="offset points", fontsize=8.5,
+        f"{found.low:g} to {found.high:g}",
+        (found.high, 0.88),
+        xytext=(5, 0),
+        va="top",
+        xycoords=panel.get_xaxis_transform(),
+        textcoords="offset points",
+        fontsize=8.5,
         color=theme.muted,
-    )  # fmt: skip
+    )
     style.title(panel, title, theme)
     return made
 
@@ -83,16 +108,16 @@ def _limits(found: LrRange) -> tuple[float, float]:
     return lowest, start + HEADROOM * (start - lowest)
 
 
-def _cut(loss: float, top: float) -> float:
+def _clamped(loss: float, top: float) -> float:
     return min(loss, top) if math.isfinite(loss) else top
 
 
 def _columns(lrs: Sequence[float], width: int) -> Any:
-    """Learning rate → column of the drawing."""
-    begin, end = math.log10(lrs[0]), math.log10(lrs[-1])
+    """Return a function from a learning rate to its column in the drawing."""
+    start, end = math.log10(lrs[0]), math.log10(lrs[-1])
 
     def column(lr: float) -> int:
-        way = (math.log10(lr) - begin) / (end - begin)
-        return min(width - 1, max(0, round(way * (width - 1))))
+        position = (math.log10(lr) - start) / (end - start)
+        return min(width - 1, max(0, round(position * (width - 1))))
 
     return column

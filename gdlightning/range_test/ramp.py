@@ -1,4 +1,4 @@
-"""The learning rate grows from step to step, and the loss of the same few batches is followed."""
+"""A callback that increases the learning rate per step and tracks the loss on fixed batches."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from gdlightning.tasks.random import random_state, restored
 from gdlightning.tasks.task import examples
 
 BATCHES, EXAMPLES = 4, 256
-"""Batches that are followed; fewer where they hold so many examples."""
-WORSE, LEAST = 2.0, 0.1
-"""The test ends where the loss has risen above the first one by so many times its whole fall, which
-counts as this part of the first loss at least."""
+"""Number of tracked batches; fewer once they contain this many examples."""
+DIVERGENCE, MIN_DECREASE = 2.0, 0.1
+"""The test stops once the loss exceeds the initial loss by DIVERGENCE times its total decrease,
+which is taken to be at least MIN_DECREASE times the initial loss."""
 
 
 class Ramp(L.Callback):
-    """Lets the learning rate grow by the same factor each step, and follows the loss.
+    """Increases the learning rate by a constant factor per step and tracks the loss.
 
-    The followed batches are the first ones: they are seen at learning rates too small to learn from
-    them. Their loss is evaluated after each step with the same random state, dropout included, so
-    that nothing but the weights makes it change.
+    The tracked batches are the first ones, at which the learning rate is too small to learn from
+    them. Their loss is evaluated after each step with the same random state, including dropout, so
+    it only depends on the weights.
 
     Args:
-        lrs: of each optimizer step.
-        scales: of each parameter group's learning rate; None for one that keeps its own.
-        bar: is moved on each step.
+        lrs: learning rate of each optimizer step.
+        scales: multiplier of each parameter group's learning rate; None for groups with a fixed
+            one.
+        bar: progress bar; updated after each step.
     """
 
     def __init__(
@@ -47,19 +48,19 @@ class Ramp(L.Callback):
         self.step = 0
 
     def curve(self) -> Curve:
-        """What was measured."""
+        """Return the measured curve."""
         return Curve(
             tuple(lr for lr, _ in self.points), tuple(loss for _, loss in self.points), self.start
         )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The random state of all evaluations."""
+        """Store the random state of all evaluations."""
         self.random = random_state()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set the learning rate of the step; keep the batch, if it is one of the first."""
+        """Set the learning rate of the step, and store the batch if it is tracked."""
         lr = self.lrs[min(trainer.global_step, len(self.lrs) - 1)]
         groups = trainer.optimizers[0].param_groups
         for group, scale in zip(groups, self.scales, strict=True):
@@ -74,7 +75,7 @@ class Ramp(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, idx: int
     ) -> None:
-        """The loss after a step; the end, where it is out of hand."""
+        """Evaluate the loss after a step, and stop training if it diverges."""
         if trainer.global_step == self.step:
             return
         self.step = trainer.global_step
@@ -86,8 +87,8 @@ class Ramp(L.Callback):
             self.start = loss
         self.points.append((self.lrs[self.step - 1], loss))
         self.best = min(self.best, loss)
-        fall = max(self.start - self.best, LEAST * abs(self.start))
-        if not loss <= self.start + WORSE * fall:
+        decrease = max(self.start - self.best, MIN_DECREASE * abs(self.start))
+        if not loss <= self.start + DIVERGENCE * decrease:
             trainer.should_stop = True
 
     def _loss(self, trainer: L.Trainer, module: L.LightningModule) -> float:

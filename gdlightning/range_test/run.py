@@ -1,4 +1,4 @@
-"""The range test itself: some steps of a training while its learning rate grows."""
+"""The range test: a few training steps with a growing learning rate."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from gdlightning.range_test.untouched import untouched
 from gdlightning.tasks.task import Task
 
 STEPS, LR_MIN, LR_MAX = 210, 1e-6, 10.0
-LEAST = 40
-"""Steps below which there is nothing to read."""
+MIN_STEPS = 40
+"""Minimum number of steps for a usable curve."""
 MARKS = (0.0123, 0.0234)
-"""Learning rates that nobody sets: the groups in which they turn up follow the optimizer's."""
+"""Two unusual learning rates, to detect the groups that follow the optimizer's learning rate."""
 
 
 def range_test(
@@ -42,42 +42,48 @@ def range_test(
     trainer: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> LrRange:
-    """Find the learning rates that are worth training with.
+    """Find good learning rates by a range test (Smith 2017, arXiv:1506.01186).
 
-    The module is trained for some steps, by the optimizer itself with its groups and clipping,
-    while the learning rate grows by the same factor each step (Smith 2017, arXiv:1506.01186). Then
-    module, data and random states are put back, bit by bit.
+    The module is trained for some steps with the optimizer, its groups and clipping, while the
+    learning rate grows by a constant factor per step. Afterwards module, data and random states are
+    restored bitwise.
 
     Args:
-        module: any, under automatic optimization.
-        data: a data module or loaders, as ``Trainer.fit`` takes them; None if the module has its
-            own.
-        optimizer: a name, or a mapping with ``name`` and options; its ``lr`` does not count.
-        clip: a maximal global norm, a name, or a mapping with ``name`` and options.
-        groups: rules for the parameter groups.
-        steps: optimizer steps from ``lr_min`` to ``lr_max``.
+        module: any LightningModule with automatic optimization.
+        data: data module or loaders, as for ``Trainer.fit``; None if the module provides them.
+        optimizer: name, or mapping with ``name`` and options; its ``lr`` is ignored.
+        clip: maximum global norm, name, or mapping with ``name`` and options.
+        groups: rules of the parameter groups.
+        steps: number of optimizer steps from ``lr_min`` to ``lr_max``.
         lr_min: learning rate of the first step; too small to learn anything.
-        lr_max: of the last one; large enough that the loss gets out of hand before.
+        lr_max: learning rate of the last step; large enough for the loss to diverge before.
         trainer: arguments of Lightning's Trainer, such as accelerator, precision and
-            accumulate_grad_batches; one device is used.
-        progress: show a bar.
+            accumulate_grad_batches; always uses one device.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The suggested learning rates.
 
     Raises:
-        UserError: the optimizer has no learning rate to test, an argument can't be meant, or no
-            learning rate lowers the loss.
+        UserError: if the optimizer has no learning rate to find, an argument is invalid, or the
+            loss does not fall at any learning rate.
+
+    Example:
+        >>> range_test(module, datamodule, "adamw").point  # doctest: +SKIP
+        0.001
     """
     choice = Choice.of(optimizer)
     check(choice, steps, lr_min, lr_max)
     if not module.automatic_optimization:
         raise UserError(
-            f"{type(module).__name__} steps its optimizers itself (automatic_optimization is "
-            "False): its steps can't be given growing learning rates."
+            f"{type(module).__name__} uses manual optimization (automatic_optimization is False), "
+            "which the range test does not support."
         )
     grouping = groups or Grouping()
     lrs = [lr_min * (lr_max / lr_min) ** (k / (steps - 1)) for k in range(steps)]
     bar = tqdm(total=steps, disable=not progress, desc="range test", leave=False)
     with untouched(module, data), bar, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")  # none is wanted
+        warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")  # validation is disabled
         ramp = Ramp(lrs, _scales(choice, optimizer, module, grouping), bar)
         how = Optimization(_at(choice, optimizer, MARKS[0]), clip=clip, grouping=grouping)
         how.attach(module)
@@ -86,45 +92,49 @@ def range_test(
         try:
             _trainer(data, steps, ramp, trainer or {}).fit(module, data)
         except MisconfigurationException as error:
-            raise UserError(f"The range test: {str(error).strip().splitlines()[0]}") from error
+            first = str(error).strip().splitlines()[0]
+            raise UserError(f"The range test failed: {first}") from error
     return read(ramp.curve(), signs=(choice.base or choice).entry.family == "sign")
 
 
 def check(choice: Choice, steps: int, lr_min: float, lr_max: float) -> None:
-    """Refuse what can't be tested, before anything is built.
+    """Raise an error for optimizers and arguments that cannot be tested.
 
     Raises:
-        UserError: the optimizer has no learning rate to find, or there are too few steps.
+        UserError: if the optimizer has no learning rate to find, or a number is out of range.
     """
     name = choice.entry.name
     if choice.entry.lr_free:
         raise UserError(
-            f"The optimizer {name} estimates its learning rate itself: there is none to find.\n"
-            "Its lr, if it has one, is a factor of that estimate; leave it as it is."
+            f"The optimizer {name} estimates its learning rate, so there is none to find.\n"
+            "If it has an lr, it is a multiplier of the estimate. Keep its default."
         )
     if choice.value("lr") is None:
         raise UserError(f"The optimizer {name} has no learning rate to find.")
     if choice.value("line_search_fn"):
         raise UserError(
-            f"The optimizer {name} searches each step's length along a line: lr is only where that "
-            "search begins.\nLeave it at 1."
+            f"The optimizer {name} uses a line search, and lr is only its initial step size.\n"
+            "Set it to 1."
         )
-    if steps < LEAST:
-        raise UserError(f"steps is {steps}; a range test needs {LEAST} or more, better {STEPS}.")
+    if steps < MIN_STEPS:
+        raise UserError(
+            f"steps must be at least {MIN_STEPS}, better {STEPS}, for a range test (got {steps})."
+        )
     if not 0 < lr_min < lr_max < float("inf"):
         raise UserError(
-            f"lr_min is {lr_min:g} and lr_max {lr_max:g}; both are above 0, the second is larger."
+            "lr_min must be positive and smaller than lr_max "
+            f"(got lr_min {lr_min:g}, lr_max {lr_max:g})."
         )
 
 
 def lr_key(choice: Choice) -> tuple[str, ...]:
-    """Where a choice's learning rate stands: its own, or its base's."""
+    """Return the key path of a choice's learning rate: its own, or that of its base."""
     own = "lr" in options(choice.entry)
     return ("lr",) if own else ("base", "lr")
 
 
 def _at(choice: Choice, optimizer: str | Mapping[str, Any], lr: float) -> dict[str, Any]:
-    """The optimizer as it was given, with another learning rate."""
+    """Return the optimizer as given, with a different learning rate."""
     given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
     if lr_key(choice) == ("lr",) or choice.base is None:
         return {**given, "lr": lr}
@@ -134,10 +144,11 @@ def _at(choice: Choice, optimizer: str | Mapping[str, Any], lr: float) -> dict[s
 def _scales(
     choice: Choice, optimizer: str | Mapping[str, Any], module: L.LightningModule, groups: Grouping
 ) -> list[float | None]:
-    """The factor of each parameter group's learning rate; None where it is the group's own.
+    """Return the multiplier of each group's learning rate, or None for groups with a fixed one.
 
     Raises:
-        UserError: the optimizer can't take this module, or all groups have rates of their own.
+        UserError: if the optimizer does not support the module, or all groups have fixed learning
+            rates.
     """
     first, second = (
         build(Choice.of(_at(choice, optimizer, lr)), module, groups, Context())[0].param_groups
@@ -149,8 +160,8 @@ def _scales(
     ]
     if not any(scales):
         raise UserError(
-            f"No parameter is trained at the learning rate of {choice.entry.name}: all groups have "
-            "one of their own."
+            f"No parameter group uses the learning rate of {choice.entry.name}: all groups have "
+            "their own."
         )
     return scales
 
@@ -162,7 +173,14 @@ def _trainer(data: Any, steps: int, ramp: Ramp, given: Mapping[str, Any]) -> L.T
         if data.pieces > 1:
             arguments["accumulate_grad_batches"] = data.pieces
     return L.Trainer(
-        **arguments, max_steps=steps, max_epochs=-1, callbacks=[ramp], logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, limit_val_batches=0,
-    )  # fmt: skip
+        **arguments,
+        max_steps=steps,
+        max_epochs=-1,
+        callbacks=[ramp],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+    )

@@ -1,4 +1,4 @@
-"""Putting a module, its data and all random generators back as they were, bit by bit."""
+"""Bitwise restoration of a module, its data and all random generators."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
-from gdlightning.callbacks.exact import random_state, set_random_state
 from gdlightning.data.loader import BatchLoader
+from gdlightning.random_state import random_state, set_random_state
 
 Undo = Callable[[], Any]
 OWNERS = (L.LightningDataModule, DataLoader, Sampler, BatchSampler, BatchLoader)
-"""Beside modules, what is put back with all that it holds."""
+"""Classes other than modules whose attributes are restored."""
 CONTAINERS = (dict, list, set, deque)
 PLAIN = (str, int, float, type(None))
 
 
 @contextlib.contextmanager
 def untouched(*owners: Any) -> Iterator[None]:
-    """Put everything back at the end of the block, however it ends.
+    """Restore everything at the end of the block, even after an error.
 
-    Of modules: weights, gradients, buffers, other tensors, plain attributes and containers, which
-    parameters are trained, training or evaluation mode, hooks and replaced methods, the trainer. Of
-    loaders and data modules: their attributes, with samplers and generators. Of the process: the
-    random states of Python, NumPy and torch. Objects of other classes that these hold, such as data
-    sets, are not looked into.
+    In modules: weights, gradients, buffers, other tensors, plain attributes and containers,
+    ``requires_grad``, mode, hooks, replaced methods and the trainer. In loaders and data modules:
+    attributes, including samplers and generators. In the process: the random states of Python,
+    NumPy and torch. Objects of other classes, such as datasets, are not restored.
 
     Args:
         owners: modules, data modules, loaders, or containers of them.
@@ -47,18 +46,18 @@ def untouched(*owners: Any) -> Iterator[None]:
 
 
 class Kept:
-    """How to put back what was added."""
+    """Snapshot of objects that can be restored."""
 
     def __init__(self) -> None:
         self._undo: list[Undo] = []
-        self._held: dict[int, Any] = {}  # keeps them alive, so that an id stays one object's
+        self._held: dict[int, Any] = {}  # keeps objects alive, so that ids stay unique
 
     def add(self, value: Any, tensors: bool = False) -> None:
-        """Remember a value and what it holds.
+        """Add a value and everything that it contains.
 
         Args:
-            value: anything; what is not known here is left alone.
-            tensors: keep the tensors too. Those of modules are, those of data are not.
+            value: any object; objects of unknown classes are ignored.
+            tensors: whether to copy tensors, as for modules but not for data.
         """
         if isinstance(value, PLAIN) or id(value) in self._held:
             return
@@ -81,7 +80,7 @@ class Kept:
                 self.add(inner, tensors or isinstance(value, nn.Module))
 
     def put_back(self) -> None:
-        """Undo, the last first."""
+        """Restore all values in reverse order."""
         for undo in reversed(self._undo):
             undo()
 
@@ -99,7 +98,7 @@ def _tensor(value: Tensor, kept: Kept) -> Undo:
         with torch.no_grad():
             if value.device == content.device:
                 value.detach().copy_(content)
-            else:  # a trainer leaves it on the CPU
+            else:  # the trainer moved it to the CPU
                 value.data = content
 
     return undo

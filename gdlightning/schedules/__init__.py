@@ -1,4 +1,4 @@
-"""Schedules: factors of the peak learning rate by optimizer step, one decay a file."""
+"""Learning-rate schedules as multipliers of the peak learning rate, one decay per module."""
 
 from gdlightning.schedules.schedule import (
     Schedule,

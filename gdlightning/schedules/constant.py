@@ -1,10 +1,10 @@
-"""The peak learning rate all along."""
+"""Constant learning rate."""
 
 from __future__ import annotations
 
 
 def constant(step: int, total: int) -> float:
-    """1 at every step.
+    """Return 1 at every step.
 
     >>> constant(5, 10)
     1.0

@@ -1,4 +1,4 @@
-"""Half cosines down, each begun again at the peak."""
+"""Cosine decay with warm restarts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ ALIASES = ("cosine-warm-restarts", "sgdr")
 def cosine_restarts(
     step: int, total: int, *, cycles: int = 3, growth: float = 1.0, final: float = 0.0
 ) -> float:
-    """A cosine decay in each of several cycles.
+    """Repeat a cosine decay from 1 to ``final`` for several cycles.
 
-    Loshchilov and Hutter 2017, SGDR (arXiv:1608.03983).
+    The method is SGDR (Loshchilov and Hutter 2017, arXiv:1608.03983).
 
     Args:
-        cycles: their number.
-        growth: length of a cycle over that of the one before.
-        final: factor at the end of each cycle.
+        step: current step, counted from 0.
+        total: number of steps of all cycles.
+        cycles: number of cycles.
+        growth: length of a cycle relative to the previous one.
+        final: multiplier at the end of each cycle.
 
     >>> cosine_restarts(0, 9), cosine_restarts(3, 9), cosine_restarts(8, 9)
     (1.0, 1.0, 0.0)

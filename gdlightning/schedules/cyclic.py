@@ -1,4 +1,4 @@
-"""Triangles between a low and the peak."""
+"""Triangular cycles between a low and the peak learning rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ ALIASES = ("triangular", "cyclical")
 def cyclic(
     step: int, total: int, *, cycles: int = 4, low: float = 0.1, gamma: float = 1.0
 ) -> float:
-    """Up from ``low`` to the peak and down again, several times.
-
-    Smith 2017 (arXiv:1506.01186): triangular; with ``gamma`` below 1 each peak is lower.
+    """Alternate linearly between ``low`` and the peak (Smith 2017, arXiv:1506.01186).
 
     Args:
-        cycles: their number.
-        low: factor between the triangles.
-        gamma: height of a triangle over that of the one before.
+        step: current step, counted from 0.
+        total: number of steps of all cycles.
+        cycles: number of cycles.
+        low: multiplier at the start and end of each cycle.
+        gamma: height of a cycle relative to the previous one.
 
     >>> cyclic(0, 9, cycles=1), cyclic(4, 9, cycles=1), cyclic(8, 9, cycles=1)
     (0.1, 1.0, 0.1)

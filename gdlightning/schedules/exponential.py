@@ -1,4 +1,4 @@
-"""Down by the same factor each step."""
+"""Exponential decay."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ ALIASES = ("exp",)
 
 
 def exponential(step: int, total: int, *, final: float = 0.01) -> float:
-    """final^t, with t the part of training that is done.
+    """Decay from 1 to ``final`` exponentially: final^t at the fraction t of the decay.
 
     Args:
-        final: factor at the end, above 0.
+        step: current step, counted from 0.
+        total: number of steps of the decay.
+        final: multiplier at the last step; positive.
 
     >>> exponential(0, 11), round(exponential(5, 11), 6), exponential(10, 11)
     (1.0, 0.1, 0.01)

@@ -1,4 +1,4 @@
-"""One over the square root of the step."""
+"""Inverse square root decay."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ ALIASES = ("inverse-square-root", "noam", "rsqrt")
 
 
 def inverse_sqrt(step: int, total: int, *, timescale: int = 1000) -> float:
-    """sqrt(timescale / (timescale + step)): it needs no end.
+    """Decay as sqrt(timescale / (timescale + step)), independently of ``total``.
 
-    Vaswani et al. 2017 (arXiv:1706.03762), here counted from the end of the warm-up.
+    The schedule is from Vaswani et al. 2017 (arXiv:1706.03762), with steps counted from the end of
+    the warm-up.
 
     Args:
-        timescale: steps after which the factor is 1/√2.
+        step: current step, counted from 0.
+        total: number of steps; unused.
+        timescale: number of steps after which the multiplier is 1/√2.
 
     >>> inverse_sqrt(0, 10), inverse_sqrt(3000, 10)
     (1.0, 0.5)

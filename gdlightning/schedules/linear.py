@@ -1,4 +1,4 @@
-"""A straight line down."""
+"""Linear decay."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ ALIASES = ("linear-decay",)
 
 
 def linear(step: int, total: int, *, final: float = 0.0) -> float:
-    """1 - (1 - final) t, with t the part of training that is done.
+    """Decay from 1 to ``final`` linearly.
 
     Args:
-        final: factor at the end.
+        step: current step, counted from 0.
+        total: number of steps of the decay.
+        final: multiplier at the last step.
 
     >>> linear(0, 11), linear(5, 11), linear(10, 11)
     (1.0, 0.5, 0.0)

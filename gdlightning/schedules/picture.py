@@ -1,4 +1,4 @@
-"""Schedules drawn in the terminal and as PNG."""
+"""Drawings of schedules in the terminal and as PNG."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ from gdlightning.drawing.text import draw
 from gdlightning.schedules.schedule import Schedule
 
 STEPS = 400
+"""Number of steps over which a schedule is drawn."""
 
 
 def curve(schedule: Schedule, steps: int = STEPS) -> list[float]:
-    """The factor at each step; a plateau is shown a metric that stops improving half-way."""
-    schedule = copy.deepcopy(schedule)  # drawing must not change what a plateau remembers
+    """Return the multiplier at each step.
+
+    ``reduce_on_plateau`` is drawn for a metric that stops improving halfway.
+
+    Args:
+        schedule: schedule to evaluate; not modified.
+        steps: number of steps.
+    """
+    schedule = copy.deepcopy(schedule)  # observing metrics changes the state of a plateau
     factors = []
     epoch = max(1, steps // 40)
     for step in range(steps):
@@ -27,7 +35,13 @@ def curve(schedule: Schedule, steps: int = STEPS) -> list[float]:
 
 
 def draw_text(factors: Sequence[float], width: int = 60, height: int = 6) -> str:
-    """A curve in Braille dots, ``width`` by ``height`` characters, factor 1 at the top."""
+    """Draw a curve in Braille characters, with multiplier 1 at the top.
+
+    Args:
+        factors: multiplier at each step.
+        width: width in characters.
+        height: height in lines.
+    """
     marks = {0: "1", height - 1: "0"}
     return "\n".join(
         f"{marks.get(k, ''):>3} │{line}" for k, line in enumerate(draw(factors, width, height))
@@ -35,23 +49,27 @@ def draw_text(factors: Sequence[float], width: int = 60, height: int = 6) -> str
 
 
 def draw_png(schedules: dict[str, Schedule], path: Path) -> None:
-    """Small multiples of all schedules, one panel each, written whole or not at all.
+    """Draw each schedule in its own panel of a PNG, written atomically.
+
+    Args:
+        schedules: schedules by name.
+        path: file to write.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     columns = min(4, len(schedules))
     lines = math.ceil(len(schedules) / columns)
     made, panels = style.figure(lines, columns, size=(3.1, 2.1), what="Drawing a PNG")
     for panel, (name, schedule) in zip(panels, schedules.items(), strict=False):
         factors = curve(schedule)
-        share = [100 * k / len(factors) for k in range(len(factors))]
-        panel.fill_between(share, factors, color=style.SERIES[0], alpha=0.12, linewidth=0)
-        panel.plot(share, factors, color=style.SERIES[0], linewidth=1.8)
+        percent = [100 * k / len(factors) for k in range(len(factors))]
+        panel.fill_between(percent, factors, color=style.SERIES[0], alpha=0.12, linewidth=0)
+        panel.plot(percent, factors, color=style.SERIES[0], linewidth=1.8)
         style.title(panel, name)
         panel.set(xlim=(0, 100), ylim=(0, 1.08), xticks=(0, 50, 100), yticks=(0, 1))
     for panel in panels[len(schedules) :]:
         panel.set_visible(False)
     made.supxlabel("% of training", fontsize=9, color=style.LIGHT.muted)
-    made.supylabel("factor of lr", fontsize=9, color=style.LIGHT.muted)
+    made.supylabel("multiplier of lr", fontsize=9, color=style.LIGHT.muted)
     style.save(made, path)

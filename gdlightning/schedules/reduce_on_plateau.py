@@ -1,4 +1,4 @@
-"""Down when a metric has stopped improving."""
+"""Reduction when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ ALIASES = ("plateau", "reduce-lr-on-plateau")
 
 
 class ReduceOnPlateau:
-    """A factor that is cut whenever the monitored metric has not improved for a while.
+    """Multiplier that is reduced when the monitored metric stops improving.
 
-    The rule is that of torch's ReduceLROnPlateau; it needs no end.
+    The rule is that of ``torch.optim.lr_scheduler.ReduceLROnPlateau``. It does not depend on the
+    length of training.
 
     Args:
-        factor: of each cut.
-        patience: validations without improvement that are waited for.
-        threshold: relative improvement that counts.
-        cooldown: validations after a cut before waiting starts again.
-        min_factor: below which it is not cut.
-        mode: whether the metric is to fall (min) or rise (max).
-        monitor: the metric, as it is logged.
+        factor: factor of each reduction.
+        patience: number of validations without improvement before a reduction.
+        threshold: smallest relative change that counts as an improvement.
+        cooldown: number of validations to skip after a reduction.
+        min_factor: lower bound of the multiplier.
+        mode: ``min`` if lower values of the metric are better, ``max`` if higher ones are.
+        monitor: name of the logged metric.
     """
 
     def __init__(
@@ -35,15 +36,19 @@ class ReduceOnPlateau:
     ) -> None:
         self.factor, self.patience, self.threshold = factor, patience, threshold
         self.cooldown, self.min_factor, self.mode, self.monitor = (
-            cooldown, min_factor, mode, monitor)  # fmt: skip
+            cooldown,
+            min_factor,
+            mode,
+            monitor,
+        )
         self.current, self.bad, self.cooling = 1.0, 0, 0
         self.best: float | None = None
 
     def observe(self, value: float) -> None:
-        """The metric of one validation."""
+        """Update the multiplier with the metric of one validation."""
         sign = 1.0 if self.mode == "min" else -1.0
-        bar = None if self.best is None else self.best - sign * abs(self.best) * self.threshold
-        if not math.isnan(value) and (bar is None or sign * value < sign * bar):
+        target = None if self.best is None else self.best - sign * abs(self.best) * self.threshold
+        if not math.isnan(value) and (target is None or sign * value < sign * target):
             self.best, self.bad = value, 0
         else:
             self.bad += 1
@@ -54,5 +59,5 @@ class ReduceOnPlateau:
             self.bad, self.cooling = 0, self.cooldown
 
     def __call__(self, step: int, total: int) -> float:
-        """The factor now."""
+        """Return the current multiplier."""
         return self.current

@@ -1,4 +1,4 @@
-"""A decay with a warm-up in front: the factor of the peak learning rate by optimizer step."""
+"""A learning-rate schedule: a decay preceded by a linear warm-up."""
 
 from __future__ import annotations
 
@@ -20,26 +20,38 @@ if TYPE_CHECKING:
 PACKAGE = "gdlightning.schedules"
 NOT_SCHEDULES = {"schedule", "scheduler", "picture"}
 ENDLESS = {"constant", "inverse_sqrt", "reduce_on_plateau"}
+"""Decays that do not depend on the length of training."""
 
 _registered: dict[str, Callable[..., Any]] = {}
 
 
 def register_schedule(decay: Callable[..., float]) -> Callable[..., float]:
-    """Make a function (step, total, options) → factor known by its name; a decorator."""
+    """Register a function ``(step, total, **options)`` as a schedule under its name.
+
+    Use as a decorator. The function returns the multiplier of the peak learning rate.
+
+    Example:
+        >>> @register_schedule
+        ... def halved(step: int, total: int) -> float:
+        ...     return 1.0 if step < total / 2 else 0.5
+    """
     _registered[decay.__name__] = decay
     return decay
 
 
 def names() -> list[str]:
-    """All names, sorted."""
+    """Return the sorted names of all schedules."""
     return sorted({*modules(PACKAGE), *_registered} - NOT_SCHEDULES)
 
 
 def find(name: str) -> Callable[..., Any]:
-    """The decay of a name in any spelling, or of a dotted path.
+    """Return the decay with the given name.
+
+    Args:
+        name: name in any spelling, alias, or dotted import path.
 
     Raises:
-        UserError: there is none; the message has the nearest.
+        UserError: if there is no such decay. The message suggests similar names.
     """
     for own, decay in _registered.items():
         if fold(own) == fold(name):
@@ -56,35 +68,56 @@ def find(name: str) -> Callable[..., Any]:
         home = importlib.import_module(f"{PACKAGE}.{known}")
         return getattr(home, known, None) or home.ReduceOnPlateau  # type: ignore[no-any-return]
     if "." in name:
-        found: Callable[..., Any] = import_path(name, "schedule")
-        if not callable(found) or not hasattr(found, "__name__"):
-            raise UserError(f"schedule {name} is no function of step and total.")
-        return found
+        return _checked(import_path(name, "schedule"), name)
     raise UserError(
         f"There is no schedule named {name}.{did_you_mean(name, [*names(), *aliases.values()])}\n"
-        f"There are {', '.join(names())}."
+        f"Available schedules: {', '.join(names())}."
+    )
+
+
+def _checked(found: Any, path: str) -> Callable[..., Any]:
+    """Return an imported object if it is a schedule, without calling it.
+
+    Raises:
+        UserError: if it is neither a Python function whose first parameters are ``step`` and
+            ``total``, nor a class with such a ``__call__`` and a method ``observe``.
+    """
+    monitors = inspect.isclass(found) and inspect.isfunction(getattr(found, "observe", None))
+    function = found.__call__ if monitors else found
+    if inspect.isfunction(function):
+        names = [n for n in inspect.signature(function).parameters if n != "self"]
+        if names[:2] == ["step", "total"]:
+            return found  # type: ignore[no-any-return]
+    raise UserError(
+        f"schedule {path} is not a function whose first parameters are step and total, such as\n"
+        "def my_decay(step: int, total: int, *, final: float = 0.0) -> float"
     )
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
-    """The options of a decay by name."""
+    """Return the options of a decay by name, without ``step`` and ``total``."""
     decay = find(name)
     parameters = list(inspect.signature(decay).parameters.items())
     return dict(parameters if inspect.isclass(decay) else parameters[2:])  # step and total first
 
 
 class Schedule:
-    """A named decay with a linear warm-up in front.
+    """Named decay preceded by a linear warm-up.
 
     Args:
-        name: of the decay.
-        warmup: length of the warm-up: steps (500), a fraction of all steps (0.1, or 10%), or
+        name: name of the decay; see ``gdl schedules``.
+        warmup: length of the warm-up in steps (500), as a fraction of all steps (0.1 or 10%), or in
             epochs (2 epochs).
-        warmup_start: factor that the warm-up starts from.
-        options: of the decay.
+        warmup_start: multiplier at the start of the warm-up.
+        options: options of the decay.
 
     Raises:
-        UserError: name, option or value is not known or can't be meant.
+        UserError: if the name or an option is unknown, or a value is out of range.
+
+    Example:
+        >>> schedule = Schedule("cosine", warmup=0.1)
+        >>> schedule.factor(99, total=100)
+        0.0
     """
 
     def __init__(
@@ -100,92 +133,112 @@ class Schedule:
         self.name = "reduce_on_plateau" if plateau else decay.__name__
         self.warmup, self.warmup_start = warmup, warmup_start
         _check_options(name, self.name, options)
-        _fraction("warmup_start", warmup_start)
+        _check_fraction("warmup_start", warmup_start)
         self._amount, self._unit = parse_warmup(warmup)
         self.decay: Any = decay(**options) if plateau else decay
         self.options = {} if plateau else options
 
     @property
     def needs_metric(self) -> str | None:
-        """The metric that it waits for, if any."""
+        """Name of the metric that the decay monitors, or None."""
         return getattr(self.decay, "monitor", None)
 
     @property
     def endless(self) -> bool:
-        """Whether it needs no end of training."""
+        """Whether the schedule does not depend on the length of training."""
         return self.name in ENDLESS and self._unit != "fraction"
 
     def warmup_steps(self, total: int, steps_per_epoch: int = 1) -> int:
-        """Optimizer steps of the warm-up.
+        """Return the length of the warm-up in optimizer steps.
+
+        Args:
+            total: optimizer steps of the whole run.
+            steps_per_epoch: optimizer steps per epoch.
 
         Raises:
-            UserError: it is longer than training.
+            UserError: if the warm-up is not shorter than the run.
         """
         per_unit = {"steps": 1, "fraction": total, "epochs": steps_per_epoch}[self._unit]
         steps = round(self._amount * per_unit)
-        if self._unit == "fraction":  # less than all of training, however it is rounded
+        if self._unit == "fraction":  # rounding must not make it the whole run
             steps = min(steps, max(0, total - 1))
         if steps >= total > 1:
             raise UserError(
-                f"schedule.warmup is {self.warmup}, {steps} steps; training has {total}.\n"
-                "Write a shorter one, such as 0.1 for a tenth of training."
+                f"schedule.warmup must be shorter than the run of {total} steps "
+                f"(got {self.warmup}, which is {steps} steps).\n"
+                "Set a shorter one, such as 0.1 for a tenth of the run."
             )
         return steps
 
     def factor(self, step: int, total: int, steps_per_epoch: int = 1) -> float:
-        """Factor of the peak learning rate at a step, counted from 0.
+        """Return the multiplier of the peak learning rate at a step.
 
-        Step s of a warm-up of w has the part (s + 1) / (w + 1) of the way up to where the decay
-        begins, so that no step is lost on a learning rate of 0. Steps past the end keep
-        the last factor, unless the decay needs no end.
+        In a warm-up of w steps, step s is (s + 1) / (w + 1) of the way up, so that no step has
+        learning rate 0. Steps after ``total`` keep the last multiplier, unless the schedule is
+        endless.
+
+        Args:
+            step: optimizer step, counted from 0.
+            total: optimizer steps of the whole run.
+            steps_per_epoch: optimizer steps per epoch.
         """
         warmup = self.warmup_steps(total, steps_per_epoch)
-        rest = max(1, total - warmup)
-        since = max(0, step - warmup)
-        since = since if self.name in ENDLESS else min(since, rest - 1)
-        factor = float(self.decay(since, rest, **self.options))
-        if step < warmup:  # on the way up to where the decay begins
+        decay_steps = max(1, total - warmup)
+        decay_step = max(0, step - warmup)
+        decay_step = decay_step if self.name in ENDLESS else min(decay_step, decay_steps - 1)
+        factor = float(self.decay(decay_step, decay_steps, **self.options))
+        if step < warmup:
             factor *= self.warmup_start + (1 - self.warmup_start) * (step + 1) / (warmup + 1)
         return factor
 
     def scheduler(self, optimizer: Optimizer, total: int, steps_per_epoch: int = 1) -> Scheduler:
-        """Torch's scheduler, to be stepped after each optimizer step."""
+        """Return a torch scheduler; call its ``step`` after each optimizer step.
+
+        Args:
+            optimizer: optimizer whose learning rates are scheduled.
+            total: optimizer steps of the whole run.
+            steps_per_epoch: optimizer steps per epoch.
+
+        Raises:
+            UserError: if the warm-up is not shorter than the run.
+        """
         from gdlightning.schedules.scheduler import Scheduler
 
         self.warmup_steps(total, steps_per_epoch)
         return Scheduler(optimizer, self, total, steps_per_epoch)
 
     def observe(self, metrics: Mapping[str, Any]) -> None:
-        """Show the metrics of a validation to a decay that waits for one.
+        """Pass the metrics of a validation to a decay that monitors one.
 
         Raises:
-            UserError: the metric is not among them.
+            UserError: if the monitored metric is not logged.
         """
         wanted, decay = self.needs_metric, self.decay
         if wanted is None:
             return
         if wanted not in metrics:
             raise UserError(
-                f"schedule.monitor is {wanted}, which is not logged.{did_you_mean(wanted, metrics)}"
-                f"\nLogged are {', '.join(sorted(metrics)) or 'no metrics'}."
+                f"schedule.monitor must be a logged metric (got {wanted})."
+                f"{did_you_mean(wanted, metrics)}"
+                f"\nLogged metrics: {', '.join(sorted(metrics)) or 'none'}."
             )
         decay.observe(float(metrics[wanted]))
 
 
 def parse_warmup(given: int | float | str) -> tuple[float, str]:
-    """Amount and unit (steps, fraction, epochs) of a warm-up.
+    """Return the amount and unit (``steps``, ``fraction`` or ``epochs``) of a warm-up.
 
     Raises:
-        UserError: it is negative or can't be read.
+        UserError: if the value is negative or cannot be parsed.
     """
-    hint = "write steps (500), a fraction (0.1 or 10%), or epochs (2 epochs)"
+    wanted = "must be steps (500), a fraction below 1 (0.1 or 10%), or epochs (2 epochs)"
     match = re.fullmatch(r"\s*([-+.\deE]+)\s*(%|epochs?|ep|steps?)?\s*", str(given))
     try:
         amount = float(match[1]) if match else math.nan
     except ValueError:
         amount = math.nan
     if not match or not math.isfinite(amount) or amount < 0:
-        raise UserError(f"schedule.warmup is {given}; {hint}.")
+        raise UserError(f"schedule.warmup {wanted} (got {given}).")
     unit = match[2] or ""
     if unit == "%":
         amount, unit = amount / 100, "fraction"
@@ -193,31 +246,33 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
         return amount, "epochs"
     if unit == "fraction" or (not unit and 0 < amount < 1):
         if amount >= 1:
-            raise UserError(f"schedule.warmup is {given}, all of training; {hint}.")
+            raise UserError(f"schedule.warmup {wanted} (got {given}).")
         return amount, "fraction"
     if amount != int(amount):
-        raise UserError(f"schedule.warmup is {given}; {hint}.")
+        raise UserError(f"schedule.warmup {wanted} (got {given}).")
     return amount, "steps"
 
 
-def _check_options(name: str, known_as: str, given: Mapping[str, Any]) -> None:
+def _check_options(name: str, canonical: str, given: Mapping[str, Any]) -> None:
     known = options(name)
     for key, value in given.items():
         if key not in known:
             raise UserError(
                 f"The schedule {name} has no option {key} (schedule.{key})."
-                f"{did_you_mean(key, known)}\nIts options: {', '.join(known) or 'none'}."
+                f"{did_you_mean(key, known)}\nAvailable options: {', '.join(known) or 'none'}."
             )
         if key in ("final", "initial", "low", "rise", "decay", "min_factor", "gamma", "factor"):
-            _fraction(key, value)
-        if key == "final" and known_as == "exponential" and value == 0:
-            raise UserError("schedule.final is 0; an exponential never gets there, write 0.01.")
+            _check_fraction(key, value)
+        if key == "final" and canonical == "exponential" and value == 0:
+            raise UserError(
+                "schedule.final must be positive for an exponential decay (got 0), such as 0.01."
+            )
         if key in ("cycles", "drops", "timescale", "growth", "power") and not value > 0:
-            raise UserError(f"schedule.{key} is {value}; write a number above 0.")
+            raise UserError(f"schedule.{key} must be positive (got {value}).")
         if key in ("patience", "cooldown", "threshold") and not value >= 0:
-            raise UserError(f"schedule.{key} is {value}; write 0 or more.")
+            raise UserError(f"schedule.{key} must not be negative (got {value}).")
 
 
-def _fraction(key: str, value: Any) -> None:
+def _check_fraction(key: str, value: Any) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"schedule.{key} is {value}; write a number from 0 to 1.")
+        raise UserError(f"schedule.{key} must be between 0 and 1 (got {value}).")

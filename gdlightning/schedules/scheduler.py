@@ -1,4 +1,4 @@
-"""Torch's LambdaLR over a schedule, with the memory of a schedule that has one."""
+"""A torch ``LambdaLR`` for schedules, including schedules with state."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 
 class Scheduler(LambdaLR):
-    """Sets each group's lr to its peak times the schedule's factor; step it after the optimizer.
+    """Scheduler that sets each group's lr to its peak times the schedule's multiplier.
+
+    Call ``step`` after each optimizer step.
 
     Args:
-        optimizer: whose groups' lr is scheduled.
-        schedule: gives the factor.
-        total: optimizer steps of the whole training.
-        steps_per_epoch: optimizer steps an epoch.
+        optimizer: optimizer whose learning rates are scheduled.
+        schedule: schedule that returns the multiplier.
+        total: optimizer steps of the whole run.
+        steps_per_epoch: optimizer steps per epoch.
     """
 
     def __init__(
@@ -27,7 +29,7 @@ class Scheduler(LambdaLR):
     ) -> None:
         self.schedule = schedule
         self.scale = 1.0
-        self._flat = schedule.name == "constant" and not schedule.warmup
+        self._constant = schedule.name == "constant" and not schedule.warmup
 
         def factor(step: int) -> float:
             return self.scale * schedule.factor(step, total, steps_per_epoch)
@@ -35,30 +37,31 @@ class Scheduler(LambdaLR):
         super().__init__(optimizer, factor)
 
     def rescale(self, scale: float) -> None:
-        """Multiply the learning rates of this and all later steps by a factor."""
+        """Multiply the learning rates of the current and all later steps by ``scale``."""
         self.scale = scale
         self.refresh()
 
     def observe(self, metrics: Mapping[str, Any]) -> None:
-        """Show a validation's metrics to the schedule; a cut holds from the very next step.
+        """Pass the metrics of a validation to the schedule and apply a reduction immediately.
 
         Raises:
-            UserError: the metric that it waits for is not among them.
+            UserError: if the monitored metric is not logged.
         """
         self.schedule.observe(metrics)
         self.refresh()
 
     def step(self, epoch: int | None = None) -> None:
-        """Go on to the next optimizer step.
+        """Advance to the next optimizer step.
 
-        What torch's own does besides, for schedulers that are chained, takes longer than this.
+        The generic bookkeeping of ``LambdaLR.step`` for chained schedulers costs more time than the
+        update itself, so it only runs for the initial step and for an explicit ``epoch``.
         """
-        if epoch is not None or self._step_count < 1:  # torch's own first step, and its old way
+        if epoch is not None or self._step_count < 1:
             super().step(epoch)
             return
         self._step_count += 1
         self.last_epoch += 1
-        if self._flat:
+        if self._constant:
             return
         factor = self.lr_lambdas[0](self.last_epoch)
         for group, peak in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
@@ -66,21 +69,23 @@ class Scheduler(LambdaLR):
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def refresh(self) -> None:
-        """Set the learning rates to what the schedule says now."""
+        """Set the learning rates to the current value of the schedule."""
         for group, peak, factor in zip(
             self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
         ):
             group["lr"] = peak * factor(self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Position, and what a plateau's decay remembers; plain numbers alone."""
-        state = {k: v for k, v in super().state_dict().items() if k not in ("schedule", "_flat")}
+        """Return the position and the state of the decay as plain numbers."""
+        state = {
+            k: v for k, v in super().state_dict().items() if k not in ("schedule", "_constant")
+        }
         if self.schedule.needs_metric:
             state["memory"] = dict(vars(self.schedule.decay))
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state."""
+        """Restore the position and the state of the decay."""
         state = dict(state_dict)
         vars(self.schedule.decay).update(state.pop("memory", {}))
         super().load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Down by a factor at equal intervals."""
+"""Step decay at equal intervals."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ ALIASES = ("step-decay", "multistep", "step-lr")
 
 
 def step(step: int, total: int, *, drops: int = 3, gamma: float = 0.1) -> float:
-    """gamma^k after the k-th of ``drops`` equally spaced drops.
+    """Multiply by ``gamma`` after each of ``drops`` equally spaced drops.
 
     Args:
-        drops: their number; training is cut into one part more.
+        step: current step, counted from 0.
+        total: number of steps, split into ``drops`` + 1 intervals of equal length.
+        drops: number of drops.
         gamma: factor of each drop.
 
     >>> step(0, 8), step(2, 8), round(step(7, 8), 6)

@@ -1,4 +1,4 @@
-"""Warm-up, stable, decay: constant, then down in the last part."""
+"""Warmup-stable-decay: constant, then a decay in the last part."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ def wsd(
     final: float = 0.0,
     shape: Literal["linear", "sqrt"] = "linear",
 ) -> float:
-    """1, then in the last part of training down to ``final``.
+    """Stay at 1, then decay to ``final`` in the last part of the run.
 
-    Hu et al. 2024, MiniCPM (arXiv:2404.06395); sqrt: Hägele et al. 2024 (arXiv:2405.18392).
+    The schedule is from Hu et al. 2024 (MiniCPM, arXiv:2404.06395); the ``sqrt`` shape is from
+    Hägele et al. 2024 (arXiv:2405.18392).
 
     Args:
-        decay: part of training on the way down.
-        final: factor at the end.
-        shape: of the way down: ``linear``, or ``sqrt`` for 1 - √t.
+        step: current step, counted from 0.
+        total: number of steps.
+        decay: fraction of the steps spent decaying.
+        final: multiplier at the last step.
+        shape: ``linear``, or ``sqrt`` for 1 - √t at the fraction t of the decay.
 
     >>> wsd(0, 11), wsd(7, 11), wsd(10, 11)
     (1.0, 1.0, 0.0)
@@ -30,5 +33,5 @@ def wsd(
     start = (1 - decay) * (total - 1)
     if step <= start:
         return 1.0
-    part = (step - start) / max(1e-9, total - 1 - start)
-    return 1 - (1 - final) * (part if shape == "linear" else part**0.5)
+    progress = (step - start) / max(1e-9, total - 1 - start)
+    return 1 - (1 - final) * (progress if shape == "linear" else progress**0.5)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import pickle
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +17,10 @@ from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
-from gdlightning.errors import UserError
+from gdlightning.errors import StorageError, UserError
+from gdlightning.storage.plain_values import NotPlain, decode, describe, encode, kind
 from gdlightning.storage.write import whole
 
 KEY = "gdlightning"
@@ -58,12 +63,19 @@ def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lamb
     """Write a checkpoint whole or not at all.
 
     The file is torch's own zip archive, readable by ``torch.load`` anywhere. The digest of all its
-    bytes is the archive's comment: torch does not check the sums inside.
+    bytes is the archive's comment: torch does not check the sums inside. The file is read back
+    before it takes its place.
 
     Raises:
         StorageError: it can't be written; a former file of that name is as it was.
+        UserError: it could not be read again, since it holds more than tensors and plain values.
     """
-    with whole(path, before=before) as stream:
+
+    def ready(temporary: Path) -> None:
+        _read_back(temporary, path)
+        before()
+
+    with whole(path, before=ready) as stream:
         hashing = Hashing(stream)
         try:
             torch.save(content, cast(IO[bytes], hashing))
@@ -75,41 +87,90 @@ def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lamb
         stream.write(struct.pack("<H", COMMENT) + MARK + hashing.digest.hexdigest().encode())
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A checkpoint's content; only tensors and plain values are read, no code is run.
+def _read_back(temporary: Path, path: Path) -> None:
+    """Load a file that was just written, its tensors by memory map.
 
     Raises:
-        UserError: it is damaged, or holds more than weights and plain values.
+        UserError: It cannot be loaded.
     """
+    try:
+        torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        lines = [line for line in str(error).splitlines() if "Unsupported" in line] or [str(error)]
+        raise UserError(
+            f"The checkpoint {path} is not written: it could not be read again.\n{lines[0].strip()}"
+        ) from error
+
+
+class DamagedCheckpointError(UserError):
+    """The file is not a usable checkpoint and never will be: an older one can take its place."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; only tensors and plain values are loaded, no code is run.
+
+    Raises:
+        DamagedCheckpointError: the file is damaged, or holds more than weights and plain values.
+        StorageError: the file system does not deliver the file.
+        UserError: the file has another format, or there is not enough memory to read it.
+    """
+    digested = False
     try:
         digested = verify(path)
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        if first.startswith("Weights only load failed"):  # what follows speaks of torch alone
-            first = "it is no checkpoint, or holds more than weights and plain values."
-        raise UserError(f"The checkpoint {path} can't be read: {first}") from error
+        raise _unreadable(path, error, digested) from error
     if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
-        raise UserError(f"{path} is no checkpoint of a training: it has no state_dict.")
+        raise DamagedCheckpointError(f"{path} is not a checkpoint of a run: it has no state_dict.")
     if not all(isinstance(name, str) for name in found["state_dict"]):
-        raise UserError(f"{path} is no checkpoint of a training: its weights have no names.")
+        raise DamagedCheckpointError(
+            f"{path} is not a checkpoint of a run: its weights have no names."
+        )
     if KEY in found and not digested:
-        raise UserError(f"The checkpoint {path} is damaged: its digest is missing.")
+        raise DamagedCheckpointError(f"The checkpoint {path} is damaged: its digest is missing.")
     own = found.get(KEY)
     if isinstance(own, dict) and own.get("format", FORMAT) != FORMAT:
         raise UserError(
-            f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}."
+            f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}.\n"
+            "Use the gdlightning that wrote it, or a newer one."
         )
-    return found
+    try:
+        plain: dict[str, Any] = decode(found)
+    except RecursionError as error:
+        raise DamagedCheckpointError(f"{path} is nested too deeply for a checkpoint.") from error
+    return plain
+
+
+def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
+    """Tell a damaged file from one that is good as far as anyone can tell.
+
+    A digest that matches proves that the file is as it was written; what prevents reading it then,
+    such as a lack of memory, may pass.
+    """
+    first = (str(error).strip() or type(error).__name__).split("\n")[0]
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: offsets in the file
+        return StorageError(f"The checkpoint {path} cannot be read: {error.strerror or first}.")
+    if isinstance(error, MemoryError) or (digested and "allocate memory" in first):
+        return UserError(f"There is not enough memory to read the checkpoint {path}.")
+    if first.startswith("PytorchStreamReader failed") and not digested:
+        return DamagedCheckpointError(
+            f"The checkpoint {path} is damaged: it is not a whole archive of torch's."
+        )
+    message = f"The checkpoint {path} cannot be read: "
+    if first.startswith("Weights only load failed"):  # the rest of the message is about torch alone
+        return DamagedCheckpointError(
+            f"{message}it is not a checkpoint, or holds more than weights and plain values."
+        )
+    return (UserError if digested else DamagedCheckpointError)(message + first)
 
 
 def verify(path: Path) -> bool:
-    """Whether the file carries a digest; one that does not match is an error.
+    """Return whether the file carries a digest; one that does not match is an error.
 
     Raises:
-        UserError: the file is damaged.
+        DamagedCheckpointError: the digest does not match.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -124,8 +185,90 @@ def verify(path: Path) -> bool:
             left -= len(chunk)
         digest.update(b"\0\0")  # the archive had no comment when its digest was taken
     if digest.hexdigest().encode() != comment[len(MARK) :]:
-        raise UserError(f"The checkpoint {path} is damaged: its digest does not match.")
+        raise DamagedCheckpointError(
+            f"The checkpoint {path} is damaged: its digest does not match."
+        )
     return True
+
+
+HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")
+"""Keys that are not read on resume: what cannot be stored is left out of them."""
+
+
+def plain_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return a checkpoint with plain values alone.
+
+    Returns:
+        The content; a line for each part that is left out and not needed on resume; and one for
+        each part without which a run cannot be resumed.
+    """
+    plain: dict[str, Any] = {}
+    optional: list[str] = []
+    needed: list[str] = []
+    for key, value in content.items():
+        try:
+            plain[key] = encode(value, (key,))
+        except NotPlain as error:
+            whole = isinstance(value, dict) and (key in (*HYPER_PARAMETERS, "callbacks"))
+            plain |= {key: _without(key, value, optional)} if whole else {}
+            if not whole and key not in HYPER_PARAMETERS:
+                needed.append(f"{describe(error.path)} is {kind(error.value)}")
+    return plain, optional, needed
+
+
+def _without(key: str, parts: dict[Any, Any], left_out: list[str]) -> dict[Any, Any]:
+    """Return the parts that can be stored, and note the others."""
+    kept = {}
+    for name, part in parts.items():
+        try:
+            kept[name] = encode(part, (key, name))
+        except NotPlain as error:
+            what = f"{describe(error.path)} is {kind(error.value)}, which a checkpoint cannot hold"
+            after = (
+                f"the state of {name} is not saved: after a resume it starts afresh."
+                if key == "callbacks"
+                else "it is left out: pass it to load_from_checkpoint yourself."
+            )
+            left_out.append(f"{what}; {after}")
+    return kept
+
+
+class PlainCheckpoints(AsyncCheckpointIO):
+    """Lightning's asynchronous saving, of checkpoints whose values have been made plain."""
+
+    def __init__(self) -> None:
+        super().__init__(WholeCheckpoints())
+        self._told: set[str] = set()
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint in the background; say once what is left out of it."""
+        plain, optional, needed = plain_content(checkpoint)
+        self.tell(optional + [f"{n}, which a checkpoint cannot hold; it is left out, and a resume "
+                              "may fail without it." for n in needed])  # fmt: skip
+        super().save_checkpoint(plain, *args, **kwargs)
+
+    def tell(self, notes: list[str]) -> None:
+        """Print each note once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                print(f"Note: {note}", file=sys.stderr)
+
+    def check(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse, before training, a checkpoint without parts that a resume needs.
+
+        Raises:
+            UserError: A part can't be stored.
+        """
+        _, optional, needed = plain_content(checkpoint)
+        if needed:
+            raise UserError(
+                f"checkpoint: {needed[0]}, which a checkpoint cannot hold, and no run could be "
+                "resumed without it.\nGive it as tensors, numbers, texts, or values of standard "
+                "types (in on_save_checkpoint, state_dict or get_extra_state),\nor train without "
+                "checkpoints: --trainer.enable_checkpointing false."
+            )
+        self.tell(optional)
 
 
 class WholeCheckpoints(CheckpointIO):
@@ -142,10 +285,12 @@ class WholeCheckpoints(CheckpointIO):
         """Write a checkpoint; called on the first rank alone.
 
         Raises:
+            OSError: the folder of the run is gone.
             StorageError: it can't be written.
         """
         options, target = storage_options or {}, Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # In a run's folder, that folder must not come back once somebody has removed it.
+        target.parent.mkdir(parents=storage_options is None, exist_ok=True)
         keep = options.get("keep", 1)
         write(checkpoint, target, before=lambda: keep_former(target, keep))
         former = options.get("replaces")
@@ -188,7 +333,22 @@ def keep_former(target: Path, keep: int) -> None:
 
 
 def candidates(folder: Path) -> list[Path]:
-    """The checkpoints of a run that training can go on from, newest first."""
-    former = sorted(folder.glob("previous-*.ckpt"), key=lambda p: (len(p.name), p.name))
-    best = sorted(folder.glob("best-*.ckpt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    return [p for p in [folder / "last.ckpt", *former, *best] if p.is_file()]
+    """List a run's checkpoints, newest first: last, the former ones, then any other by its age.
+
+    Raises:
+        StorageError: the folder is there but cannot be listed.
+    """
+    try:
+        names = {name for name in os.listdir(folder) if name.endswith(".ckpt")}
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not folder.is_symlink():
+            return []
+        raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
+    former = sorted((n for n in names if n.startswith("previous-")), key=lambda n: (len(n), n))
+    known = [n for n in ("last.ckpt", *former) if n in names]
+    others = sorted(
+        (folder / n for n in names.difference(known)),
+        key=lambda p: p.lstat().st_mtime,
+        reverse=True,
+    )
+    return [*(folder / n for n in known), *others]

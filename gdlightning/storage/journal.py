@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gdlightning.storage.typed import WHOLE
 from gdlightning.storage.write import whole
 
 JOURNAL = "instruments.jsonl"
@@ -29,22 +29,55 @@ def append(file: Path, row: dict[str, Any]) -> None:
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file; nothing where there is none."""
-    if not file.is_file():
-        return
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        for line in stream:
-            with contextlib.suppress(ValueError):
-                row = json.loads(line)
-                if isinstance(row, dict):
-                    yield row
+    """Return the rows of a file, without damaged lines; nothing where there is no file."""
+    return (row for _, row in numbered(file) if row is not None)
 
 
-def trim_journal(file: Path, step: int) -> None:
-    """Keep the lines of steps 0 to ``step`` - 1."""
-    if step > 0 and file.is_file():
-        kept = [row for row in rows(file) if int(row.get("step", 0)) < step]
-        with whole(file, "w") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in kept)
-    else:
+def numbered(file: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Return number and row of each line, None for a damaged one.
+
+    A last line without an end is left out: it is being written, or its writer was killed.
+    """
+    for number, line in enumerate(_lines(file), 1):
+        row = _row(line)
+        if row is not None or line.endswith("\n"):
+            yield number, row
+
+
+def trim_journal(file: Path, step: int) -> int:
+    """Keep the lines of steps 0 to ``step`` - 1, byte by byte; damaged lines are removed.
+
+    Returns:
+        The number of damaged lines.
+
+    Raises:
+        StorageError: the file can't be written.
+    """
+    if step <= 0 or not file.is_file():
         file.unlink(missing_ok=True)
+        return 0
+    damaged = 0
+    with whole(file, "w") as stream:
+        for line in _lines(file):
+            row = _row(line)
+            if row is None:
+                damaged += line.endswith("\n")
+            elif row["step"] < step:
+                stream.write(line if line.endswith("\n") else f"{line}\n")
+    return damaged
+
+
+def _lines(file: Path) -> Iterator[str]:
+    if file.is_file():
+        with file.open(encoding="utf-8", errors="replace", newline="\n") as stream:
+            yield from stream
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """Return the row of a line; None if it is no JSON, or does not name a step."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = row.get("step") if isinstance(row, dict) else None
+    return row if type(step) is int and 0 <= step < WHOLE else None

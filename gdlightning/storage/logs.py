@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from gdlightning.storage.journal import JOURNAL, trim_journal
+from gdlightning.storage.journal import JOURNAL
 from gdlightning.storage.write import whole
 
 METRICS = "metrics.csv"
+EVENTS = "events.out.tfevents.*"
 WAIT = 2.0
 """Seconds that a line of the table may wait before it is written."""
 
@@ -24,11 +27,22 @@ WAIT = 2.0
 class KeptWriter(ExperimentWriter):
     """Lightning's writer of ``metrics.csv``, which goes on with a file that is there."""
 
+    rows = 0
+    """Rows in the file."""
+
     def _check_log_dir_exists(self) -> None:
         file = Path(self.log_dir) / METRICS
         if file.is_file():
             with file.open(newline="", encoding="utf-8") as stream:
-                self.metrics_keys = next(csv.reader(stream), [])
+                reader = csv.reader(stream)
+                self.metrics_keys = next(reader, [])
+                self.rows = sum(1 for _ in reader)
+
+    def save(self) -> None:
+        """Append what was logged since the last save."""
+        pending = len(self.metrics)
+        super().save()
+        self.rows += pending
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         file = Path(self.metrics_file_path)
@@ -65,6 +79,18 @@ class KeptCSVLogger(Patient, CSVLogger):
             self._experiment = KeptWriter(log_dir=self.log_dir)
         return self._experiment  # type: ignore[return-value]
 
+    @property
+    def rows(self) -> int:
+        """Rows in the file, by the last flush."""
+        rows: int = self.experiment.rows
+        return rows
+
+    def reopen(self) -> None:
+        """Read the header again of a file that was changed; what is not yet written is kept."""
+        if self._experiment is not None:
+            pending, self._experiment = self.experiment.metrics, None
+            self.experiment.metrics = pending
+
     def finalize(self, status: str) -> None:
         """Write what is left."""
         if self._experiment is not None:
@@ -82,31 +108,58 @@ def flush(loggers: Iterable[Logger]) -> None:
         write()
 
 
-def trim(folder: Path, step: int) -> None:
-    """Take out of a run's logs all that comes after ``step`` optimizer steps.
+def log_ends(folder: Path, loggers: Iterable[Logger]) -> dict[str, int]:
+    """Return where each log of a run ends now: rows of its table, bytes of its other files.
 
-    Rows and events of steps 0 to ``step`` - 1 stay; half-written ones at the end go.
+    Loggers must have been flushed.
     """
-    table = folder / METRICS
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8", errors="replace") as stream:
+    ends = {
+        file.name: file.stat().st_size
+        for file in [folder / JOURNAL, *folder.glob(EVENTS)]
+        if file.is_file()
+    }
+    for logger in loggers:
+        if isinstance(logger, KeptCSVLogger):
+            ends[METRICS] = logger.rows
+    return ends
+
+
+def trim(folder: Path, ends: Mapping[str, int], among: Container[Path] | None = None) -> None:
+    """Cut a run's logs to where they ended at a checkpoint, and remove those begun since.
+
+    Args:
+        folder: Folder of the run.
+        ends: What ``log_ends`` returned; empty to remove all logs.
+        among: Files that may be changed; all if not given.
+    """
+    for file in [folder / METRICS, folder / JOURNAL, *folder.glob(EVENTS)]:
+        if not file.is_file() or (among is not None and file not in among):
+            continue
+        if file.name not in ends:
+            file.unlink()
+        elif file.name == METRICS:
+            _trim_table(file, ends[METRICS])
+        elif file.stat().st_size > ends[file.name]:
+            os.truncate(file, ends[file.name])
+
+
+def _trim_table(table: Path, rows: int) -> None:
+    """Keep the first rows of a table; one that cannot be read is put aside."""
+    try:
+        with table.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             names = list(reader.fieldnames or [])
-            kept = [row for row in reader if _whole_row(row) and int(row["step"]) < step]
-        if step > 0 and names:
-            _write_rows(table, names, kept)
-        else:
-            table.unlink()
-    trim_journal(folder / JOURNAL, step)
-    for events in sorted(folder.glob("events.out.tfevents.*")):
-        if step > 0:
-            _trim_events(events, step)
-        else:
-            events.unlink()
-
-
-def _whole_row(row: dict[str, Any]) -> bool:
-    return None not in row and None not in row.values() and str(row.get("step", "")).isdigit()
+            kept = list(itertools.islice(reader, rows))
+    except (ValueError, csv.Error):
+        names, kept = [], []
+    damaged = len(set(names)) < max(1, len(names)) or "step" not in names
+    if damaged or any(None in row or None in row.values() for row in kept):
+        aside = table.with_name(f"{METRICS}.damaged")
+        table.replace(aside)
+        print(f"Note: {table} is damaged and was renamed to {aside.name}; a new one is begun.",
+              file=sys.stderr)  # fmt: skip
+        return
+    _write_rows(table, names, kept)
 
 
 def _write_rows(file: Path, names: list[str], rows: list[dict[str, Any]]) -> None:
@@ -114,23 +167,3 @@ def _write_rows(file: Path, names: list[str], rows: list[dict[str, Any]]) -> Non
         writer = csv.DictWriter(stream, names, lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _trim_events(file: Path, step: int) -> None:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    records = list(_records(file))
-    kept = [raw for raw in records if Event.FromString(raw).step < step]
-    with whole(file) as stream:
-        writer = RecordWriter(stream)
-        for raw in kept:
-            writer.write(raw)
-        writer.flush()
-
-
-def _records(file: Path) -> Iterator[bytes]:
-    """The whole records of an event file; one that was cut off ends them."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-
-    yield from RawEventFileLoader(str(file)).Load()

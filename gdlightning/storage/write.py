@@ -15,12 +15,12 @@ from gdlightning.errors import StorageError
 
 @contextlib.contextmanager
 def whole(
-    path: Path, mode: str = "wb", before: Callable[[], None] = lambda: None
+    path: Path, mode: str = "wb", before: Callable[[Path], None] = lambda temporary: None
 ) -> Iterator[IO[Any]]:
     """A stream to a temporary file beside ``path``, which takes its place once it is on the disk.
 
-    Whatever interrupts the block leaves the former file as it was. ``before`` is called when all is
-    written and nothing replaced yet.
+    Whatever interrupts the block leaves the former file as it was. ``before`` is called with
+    the temporary file when all is written and nothing replaced yet.
 
     Raises:
         StorageError: the disk is full, the folder is read-only, or the like.
@@ -32,7 +32,7 @@ def whole(
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        before()
+        before(temporary)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Many trainings, compared."""
+"""Comparison of optimizers over many runs."""

@@ -1,4 +1,4 @@
-"""Settings and results of a comparison in TensorBoard's HParams."""
+"""Settings and results of a comparison for TensorBoard's HParams plugin."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gdlightning.study.trial import Outcome, Trial
 
 
 def board(folder: Path, comparison: Comparison) -> None:
-    """Write a run for each training that has a result; those that stand there stay.
+    """Write a TensorBoard run for each completed run; existing ones are kept.
 
     Args:
-        folder: for ``tensorboard --logdir``.
-        comparison: whose trials they are.
+        folder: folder for ``tensorboard --logdir``.
+        comparison: comparison with the trials.
     """
     for course in comparison.courses.values():
         for trial, outcome in course.trials:
@@ -28,9 +28,13 @@ def board(folder: Path, comparison: Comparison) -> None:
 def _write(place: Path, trial: Trial, outcome: Outcome) -> None:
     numbers = {k: v if isinstance(v, float | int) else str(v) for k, v in trial.settings.items()}
     given = {
-        "workload": trial.workload, "optimizer": trial.contender, "purpose": trial.purpose,
-        "steps": trial.steps, "seed": trial.seed, **numbers,
-    }  # fmt: skip
+        "workload": trial.workload,
+        "optimizer": trial.contender,
+        "purpose": trial.purpose,
+        "steps": trial.steps,
+        "seed": trial.seed,
+        **numbers,
+    }
     with SummaryWriter(str(place)) as writer:
         for summary in hparams(given, dict.fromkeys(outcome.metrics, 0.0)):
             writer._get_file_writer().add_summary(summary)

@@ -1,4 +1,4 @@
-"""From a time to the numbers of trials and steps that fit into it."""
+"""Number of trials and steps that fit into a time budget."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from gdlightning.study.trial import Trial
 from gdlightning.study.workload import Workload
 
 TRIALS = (32, 24, 16, 12, 8, 6, 4)
-SHORTEST = 30
-"""Steps of the shortest training that is worth comparing."""
+MIN_STEPS = 30
+"""Minimum steps of a run that is worth comparing."""
 PROBES = (10, 40)
-"""Steps of the two trainings whose difference tells what a step costs."""
+"""Steps of two runs whose difference gives the time per step."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one optimizer on one workload, in seconds.
+    """Time of one optimizer on one workload, in seconds.
 
     Args:
-        training: of a training beside its steps.
-        step: of a step.
+        training: time of a run in addition to its steps.
+        step: time per step.
     """
 
     training: float
@@ -33,20 +33,20 @@ class Cost:
 
 
 def measure(workload: Workload, contender: Contender) -> Cost:
-    """Train twice for a moment.
+    """Measure the cost with two short runs.
 
     Raises:
-        UserError: it can't be trained.
+        UserError: if a run fails.
     """
     import time
 
     seconds = []
-    for steps in (PROBES[0], *PROBES):  # the first warms up
+    for steps in (PROBES[0], *PROBES):  # the first run is a warm-up
         began = time.perf_counter()
         trial = Trial(workload.name, contender.label, contender.untuned, steps, purpose="baseline")
         (outcome,) = run([trial], {workload.name: workload}, {contender.label: contender})
         if outcome.failed:
-            raise UserError(f"{contender.label} can't be trained: {outcome.failed}")
+            raise UserError(f"{contender.label} cannot be trained: {outcome.failed}")
         seconds.append(time.perf_counter() - began)
     step = max(0.0, seconds[2] - seconds[1]) / (PROBES[1] - PROBES[0])
     return Cost(max(0.0, seconds[1] - step * PROBES[0]), step)
@@ -55,33 +55,34 @@ def measure(workload: Workload, contender: Contender) -> Cost:
 def fit(
     plan: Plan, steps: Sequence[int], costs: Sequence[Sequence[Cost]], seconds: float
 ) -> tuple[Plan, float]:
-    """The plan with as many trials as fit, and the factor of the steps, 1 unless none would.
+    """Return the plan with the most trials that fit, and a factor of the steps, 1 if possible.
 
     Args:
-        plan: whose seeds and the like stay.
-        steps: of a whole training on each workload.
-        costs: of each workload, those of its optimizers.
-        seconds: of all work, which workers share.
+        plan: plan whose other settings are kept.
+        steps: steps of a full-length run on each workload.
+        costs: costs of all optimizers on each workload.
+        seconds: total time of all workers.
 
     Raises:
-        UserError: not even the shortest study fits.
+        UserError: if even the shortest study does not fit.
     """
     factor = 1.0
-    while min(steps) * factor >= SHORTEST:
+    while min(steps) * factor >= MIN_STEPS:
         for trials in TRIALS:
             tried = replace(plan, trials=trials)
             if needed(tried, [int(s * factor) for s in steps], costs) <= seconds:
                 return tried, factor
         factor /= 1.25
-    least = needed(replace(plan, trials=TRIALS[-1]), [SHORTEST] * len(steps), costs)
+    least = needed(replace(plan, trials=TRIALS[-1]), [MIN_STEPS] * len(steps), costs)
     raise UserError(
-        f"--budget: {seconds:.0f} seconds are too few: {TRIALS[-1]} trials of {SHORTEST} steps and "
-        f"{plan.seeds} seeds take about {least:.0f}.\nGive more time, or fewer optimizers or seeds."
+        f"--budget of {seconds:.0f} seconds is too short: {TRIALS[-1]} trials of {MIN_STEPS} steps "
+        f"and {plan.seeds} seeds take about {least:.0f}.\n"
+        "Increase it, or use fewer optimizers or seeds."
     )
 
 
 def needed(plan: Plan, steps: Sequence[int], costs: Sequence[Sequence[Cost]]) -> float:
-    """Seconds of a study, stacked runs not counted."""
+    """Return the time of a study in seconds, without the speedup of stacked runs."""
     total = 0.0
     for length, row in zip(steps, costs, strict=True):
         trainings = sum(n for n, _ in plan.rungs(length)) + 1 + plan.seeds

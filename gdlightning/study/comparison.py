@@ -1,4 +1,4 @@
-"""A fair comparison: the same tuning budget for each optimizer, fresh seeds for the verdict."""
+"""Fair comparison: equal tuning budget for each optimizer, and new seeds for the verdict."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Program = Generator[list[Trial], list[Outcome], Any]
 
 @dataclass
 class Course:
-    """What is known of one optimizer on one workload.
+    """Results of one optimizer on one workload.
 
     Attributes:
-        tuned: what the search found; None while it goes on.
-        sweep: (trial, outcome) at other learning rates.
-        verdict: (trial, outcome) from fresh seeds.
-        trials: (trial, outcome) of all that was asked for, in that order.
+        tuned: result of the search; None until it completes.
+        sweep: (trial, outcome) at different learning rates.
+        verdict: (trial, outcome) with new seeds.
+        trials: (trial, outcome) of all trials in order.
     """
 
     tuned: Tuned | None = None
@@ -35,15 +35,15 @@ class Course:
 
 @dataclass
 class Comparison:
-    """A study, whole or under way.
+    """Study, complete or in progress.
 
     Attributes:
-        plan: what is spent on each.
-        workloads: by name.
-        contenders: by label.
-        courses: (workload, label) → what is known.
-        untrained: workload → score before training.
-        done: whether all is known.
+        plan: budget per optimizer.
+        workloads: workloads by name.
+        contenders: optimizers by label.
+        courses: results by (workload, label).
+        untrained: score before training by workload.
+        done: whether the study is complete.
     """
 
     plan: Plan
@@ -54,13 +54,13 @@ class Comparison:
     done: bool = False
 
     def score(self, trial: Trial, outcome: Outcome) -> float:
-        """Of the validation split, less is better; infinite for what failed."""
+        """Return the validation score, lower is better; infinite for failed runs."""
         workload = self.workloads[trial.workload]
         return math.inf if outcome.failed else workload.score(outcome.metrics)
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the whole study, at most."""
+        """Maximum optimizer steps of the whole study."""
         return sum(
             self.plan.cost(w.steps, "lr" in c.space)
             for w in self.workloads.values()
@@ -77,15 +77,18 @@ def compare(
 ) -> Comparison:
     """Compare optimizers on workloads.
 
-    It asks ``evaluate`` for the trials of all of them together, round by round, and each question
-    follows from the answers before: whoever keeps the answers can be stopped and started again.
+    ``evaluate`` is called with the trials of all optimizers, round by round. Trials depend only on
+    earlier outcomes, so a study can be resumed if the outcomes are stored.
 
     Args:
-        workloads: what they are compared on.
-        contenders: the optimizers.
-        plan: what is spent on each.
-        evaluate: gives the outcomes of trials, in their order.
-        show: is called after each round.
+        workloads: workloads of the comparison.
+        contenders: optimizers to compare.
+        plan: budget per optimizer.
+        evaluate: function from trials to their outcomes, in order.
+        show: callback after each round.
+
+    Returns:
+        The complete comparison.
     """
     found = Comparison(plan, {w.name: w for w in workloads}, {c.label: c for c in contenders})
     starts = [Trial(w.name, "", {}, 0, purpose="start") for w in workloads]
@@ -107,15 +110,20 @@ def together(
     evaluate: Evaluate,
     after: Callable[[], None] = lambda: None,
 ) -> list[Any]:
-    """Run programs that ask for trials, all their questions of a round at once.
+    """Run several generators of trials, evaluating their trials of a round together.
+
+    Args:
+        programs: generators that yield trials and receive their outcomes.
+        evaluate: function from trials to their outcomes, in order.
+        after: callback after each round.
 
     Returns:
-        What each returns.
+        The return value of each generator.
     """
     results: list[Any] = [None] * len(programs)
     asked: dict[int, list[Trial]] = {}
 
-    def go_on(k: int, answer: list[Outcome] | None) -> None:
+    def advance(k: int, answer: list[Outcome] | None) -> None:
         try:
             asked[k] = next(programs[k]) if answer is None else programs[k].send(answer)
         except StopIteration as end:
@@ -123,20 +131,20 @@ def together(
             asked.pop(k, None)
 
     for k in range(len(programs)):
-        go_on(k, None)
+        advance(k, None)
     while asked:
         wanted = dict(asked)
         answers = evaluate([t for trials in wanted.values() for t in trials])
         for k, trials in wanted.items():
             own, answers = answers[: len(trials)], answers[len(trials) :]
-            go_on(k, own)
+            advance(k, own)
         after()
     return results
 
 
 def _program(workload: Workload, contender: Contender, plan: Plan, course: Course) -> Program:
-    """Tune, then show how much depends on the learning rate, then the verdict."""
-    course.tuned = yield from _kept(tune(workload, contender, plan), course)
+    """Tune, measure the sensitivity to the learning rate, and run the verdict."""
+    course.tuned = yield from _recorded(tune(workload, contender, plan), course)
     chosen = course.tuned.settings
     swept = sweep(workload, contender, chosen, plan)
     seeds = verdict(workload, contender, chosen, plan)
@@ -146,8 +154,8 @@ def _program(workload: Workload, contender: Contender, plan: Plan, course: Cours
     course.verdict = list(zip(seeds, answers[len(swept) :], strict=True))
 
 
-def _kept(program: Generator[list[Trial], list[Outcome], Tuned], course: Course) -> Program:
-    """A program whose trials are noted."""
+def _recorded(program: Generator[list[Trial], list[Outcome], Tuned], course: Course) -> Program:
+    """Run a search and record its trials."""
     answer: list[Outcome] | None = None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a recommendation looks at: task, net, sizes, budget, memory."""
+"""Facts that a recommendation is based on: task, net, sizes, budget, memory."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Net = Literal["transformer", "convolution", "recurrent", "bag", "dense"]
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one training.
+    """Facts about a run.
 
     Args:
-        net: what the net is mostly made of.
-        language: whether a language model is trained.
+        net: main type of layer.
+        language: whether the task is language modelling.
         sparse: whether gradients are sparse.
-        finetuning: whether it starts from trained weights.
-        parameters: that are trained.
-        examples: in the training split; 0 where that is not known.
-        batch: examples of an optimizer step; 0 where that is not known.
-        steps: optimizer steps.
-        memory: bytes of the GPU; 0 without one.
+        finetuning: whether training starts from pretrained weights.
+        parameters: number of trainable parameters.
+        examples: number of training examples; 0 if unknown.
+        batch: number of examples per optimizer step; 0 if unknown.
+        steps: number of optimizer steps.
+        memory: GPU memory in bytes; 0 without a GPU.
     """
 
     net: Net
@@ -43,11 +43,11 @@ class Facts:
 
     @property
     def epochs(self) -> float:
-        """Times that the data is seen; 0 where that is not known."""
+        """Number of passes over the data; 0 if unknown."""
         return self.steps * self.batch / self.examples if self.examples else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the facts as plain values."""
         return asdict(self)
 
 
@@ -59,14 +59,14 @@ def facts_of(
     finetuning: bool = False,
     accelerator: str = "auto",
 ) -> Facts:
-    """Look at a module and its data, which are loaded.
+    """Return the facts about a module and its loaded data.
 
     Args:
-        module: on the CPU.
-        data: of gdlightning's or another.
-        steps: optimizer steps of the training.
-        finetuning: whether it starts from trained weights.
-        accelerator: as the Trainer is told.
+        module: module on the CPU.
+        data: any data module.
+        steps: optimizer steps of the run.
+        finetuning: whether training starts from pretrained weights.
+        accelerator: ``accelerator`` argument of the Trainer.
     """
     ours = data if isinstance(data, DataModule) else None
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()

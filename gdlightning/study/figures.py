@@ -1,4 +1,4 @@
-"""The figures of a comparison."""
+"""Figures of a comparison."""
 
 from __future__ import annotations
 
@@ -13,21 +13,35 @@ WHAT = "The report's figures"
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """One for each optimizer, the same in all figures."""
+    """Return one colour per optimizer for all figures."""
     return {label: SERIES[k % len(SERIES)] for k, label in enumerate(labels)}
 
 
 def draw_ranking(ranking: Ranking, colour: Mapping[str, str], theme: Theme = LIGHT) -> Any:
-    """Each seed's result, the mean and its interval; the best at the top."""
+    """Plot the result of each seed, the mean and its interval, with the best at the top."""
     rows = ranking.rows
     made, (panel,) = figure(size=(7.6, 0.75 + 0.46 * len(rows)), theme=theme, what=WHAT)
     for height, row in enumerate(reversed(rows)):
         ink = colour[row.label]
-        panel.plot([row.value.low, row.value.high], [height, height], color=ink, lw=2.2, alpha=0.45,
-                   solid_capstyle="round")  # fmt: skip
+        panel.plot(
+            [row.value.low, row.value.high],
+            [height, height],
+            color=ink,
+            lw=2.2,
+            alpha=0.45,
+            solid_capstyle="round",
+        )
         panel.scatter(row.values, [height] * len(row.values), s=18, color=ink, alpha=0.7, lw=0)
-        panel.scatter([row.value.mean], [height], s=60, marker="D", color=ink, zorder=3,
-                      edgecolor=theme.paper, lw=1.2)  # fmt: skip
+        panel.scatter(
+            [row.value.mean],
+            [height],
+            s=60,
+            marker="D",
+            color=ink,
+            zorder=3,
+            edgecolor=theme.paper,
+            lw=1.2,
+        )
     panel.set_yticks(range(len(rows)), [r.label for r in reversed(rows)], fontsize=9.5)
     for text in panel.get_yticklabels():
         text.set_color(theme.ink)
@@ -35,13 +49,13 @@ def draw_ranking(ranking: Ranking, colour: Mapping[str, str], theme: Theme = LIG
     _zoom(panel, [v for r in rows for v in (*r.values, r.value.mean)])
     panel.grid(axis="x", color=theme.rule, lw=0.6, alpha=0.6)
     panel.set_axisbelow(True)
-    better = "more" if ranking.higher else "less"
+    better = "higher" if ranking.higher else "lower"
     panel.set_xlabel(f"{ranking.metric} ({better} is better)")
     return made
 
 
 def draw_curves(ranking: Ranking, colour: Mapping[str, str], theme: Theme = LIGHT) -> Any:
-    """Validation under way, the mean over seeds in a band from the least to the largest."""
+    """Plot the validation metric during training, as mean over seeds with a min–max band."""
     made, panels = figure(1, 2, size=(5.4, 3.6), theme=theme, what=WHAT)
     values = [v for r in ranking.rows for c in r.curves for _, _, v in c]
     logged = bool(values) and min(values) > 0 and not ranking.higher
@@ -57,7 +71,7 @@ def draw_curves(ranking: Ranking, colour: Mapping[str, str], theme: Theme = LIGH
         panel.set_xlabel(name)
         panel.set_xlim(left=0)
     title(panels[0], ranking.tuned_for, theme)
-    title(panels[1], "over the time of training", theme)
+    title(panels[1], "by training time", theme)
     legend(panels[1], theme, loc="upper right")
     return made
 
@@ -75,7 +89,7 @@ def _band(panel: Any, row: Row, axis: int, ink: str) -> None:
 
 
 def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme = LIGHT) -> Any:
-    """The result over the learning rate, each optimizer's good range below."""
+    """Plot the result over the learning rate, with the good range of each optimizer below."""
     rows = [r for r in ranking.rows if r.sensitivity]
     made, (panel,) = figure(size=(8.2, 3.9), theme=theme, what=WHAT)
     sign = -1.0 if ranking.higher else 1.0
@@ -85,8 +99,15 @@ def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme =
         if found is None:
             continue
         lrs, scores = zip(*found.points, strict=True)
-        panel.plot(lrs, [sign * s for s in scores], color=ink, lw=1.6, marker="o", ms=4,
-                   label=f"{row.label} (×{found.width:.3g})")  # fmt: skip
+        panel.plot(
+            lrs,
+            [sign * s for s in scores],
+            color=ink,
+            lw=1.6,
+            marker="o",
+            ms=4,
+            label=f"{row.label} (×{found.width:.3g})",
+        )
     panel.set_xscale("log")
     if values and min(values) > 0:
         panel.set_yscale("log")
@@ -94,9 +115,15 @@ def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme =
     panel.margins(y=0.06 + 0.03 * len(rows))
     for place, row in enumerate(rows):
         if row.sensitivity:
-            panel.plot([row.sensitivity.low, row.sensitivity.high], [0.03 + 0.028 * place] * 2,
-                       lw=3.5, alpha=0.8, color=colour[row.label], solid_capstyle="round",
-                       transform=panel.get_xaxis_transform())  # fmt: skip
+            panel.plot(
+                [row.sensitivity.low, row.sensitivity.high],
+                [0.03 + 0.028 * place] * 2,
+                lw=3.5,
+                alpha=0.8,
+                color=colour[row.label],
+                solid_capstyle="round",
+                transform=panel.get_xaxis_transform(),
+            )
     panel.set_xlabel("learning rate")
     panel.set_ylabel(ranking.tuned_for)
     legend(panel, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -104,24 +131,30 @@ def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme =
 
 
 def draw_profiles(found: Findings, colour: Mapping[str, str], theme: Theme = LIGHT) -> Any:
-    """The share of workloads whose target is reached within τ times the fastest's steps."""
+    """Plot the fraction of workloads whose target is reached within τ times the fastest's steps."""
     made, (panel,) = figure(size=(8.2, 3.6), theme=theme, what=WHAT)
     order = sorted(found.profiles, key=lambda k: -found.scores[k])
     for place, label in enumerate(order):
         across, heights = zip(*found.profiles[label], strict=True)
-        shifted = [h - 0.006 * place for h in heights]  # lines on each other are all seen
-        panel.step(across, shifted, where="post", lw=2, color=colour[label],
-                   label=f"{label} ({found.scores[label]:.2f})")  # fmt: skip
+        shifted = [h - 0.006 * place for h in heights]  # keeps overlapping lines visible
+        panel.step(
+            across,
+            shifted,
+            where="post",
+            lw=2,
+            color=colour[label],
+            label=f"{label} ({found.scores[label]:.2f})",
+        )
     panel.set_ylim(-0.05, 1.05)
-    panel.set_xlabel("τ: steps to the target over the fastest optimizer's")
-    panel.set_ylabel("share of workloads")
-    title(panel, "Share of workloads whose target is reached in time", theme)
+    panel.set_xlabel("τ: steps to the target relative to the fastest optimizer")
+    panel.set_ylabel("fraction of workloads")
+    title(panel, "Fraction of workloads whose target is reached within τ", theme)
     legend(panel, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return made
 
 
 def _zoom(panel: Any, values: Sequence[float]) -> None:
-    """Limits about the values themselves: an interval of few seeds may reach far beyond."""
+    """Limit an axis to the values, because intervals of few seeds may be much wider."""
     known = [v for v in values if math.isfinite(v)]
     if known:
         low, high = min(known), max(known)
@@ -130,14 +163,14 @@ def _zoom(panel: Any, values: Sequence[float]) -> None:
 
 
 def _ceiling(panel: Any, ranking: Ranking, values: Sequence[float]) -> None:
-    """Leave out of sight what is far worse than the untrained model."""
+    """Clip an axis slightly above the untrained model."""
     if values and math.isfinite(ranking.untrained) and not ranking.higher:
         low, high = min(values), min(max(values), 1.3 * ranking.untrained)
         panel.set_ylim(low * 0.9 if low > 0 else None, high * 1.05 if high > 0 else None)
 
 
 def _plain_ticks(panel: Any) -> None:
-    """Numbers as people write them on a logarithmic axis."""
+    """Label a logarithmic axis with plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

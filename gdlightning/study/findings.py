@@ -1,4 +1,4 @@
-"""What a comparison found, in figures and in words."""
+"""Findings of a comparison, as numbers and text."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from gdlightning.study.statistics import Difference, Interval, compare, interval
 
 @dataclass(frozen=True)
 class Row:
-    """One optimizer on one workload.
+    """Results of one optimizer on one workload.
 
     Attributes:
-        label: of the optimizer.
-        settings: that were chosen.
-        value: the test metric over seeds.
-        values: of each seed; NaN where it failed.
-        untuned: the validation metric with the defaults, of the search's seed.
-        tuned: the same with the chosen settings.
-        to_target: (steps, seconds) to the target, the median over seeds; infinite if never.
-        seconds: of a whole training, the median.
-        state_bytes: of the optimizer's state.
-        memory: peak of allocated bytes on a GPU; 0 on a CPU.
-        sensitivity: to the learning rate.
-        tried: settings that were tried.
-        spent: steps of all its trainings.
-        failed: trainings that failed, of all.
-        notes: what a reader should know of its tuning.
-        curves: (step, seconds, validation metric) under way, a list for each seed.
+        label: label of the optimizer.
+        settings: chosen settings.
+        value: test metric over seeds.
+        values: test metric per seed; NaN for failed runs.
+        untuned: validation metric with default settings, with the seed of the search.
+        tuned: validation metric with the chosen settings, with the seed of the search.
+        to_target: median (steps, seconds) to the target; infinite if not reached.
+        seconds: median time of a full-length run, in seconds.
+        state_bytes: size of the optimizer's state, in bytes.
+        memory: peak of allocated GPU memory, in bytes; 0 on a CPU.
+        sensitivity: sensitivity to the learning rate.
+        tried: number of settings tried.
+        spent: optimizer steps of all runs.
+        failed: number of failed runs.
+        notes: remarks on the tuning.
+        curves: (step, seconds, validation metric) during training, per seed.
     """
 
     label: str
@@ -57,19 +57,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All optimizers on one workload, the best first.
+    """Results of all optimizers on one workload, best first.
 
     Attributes:
-        workload: its name.
-        metric: of the figures.
-        tuned_for: the metric of the search.
-        higher: whether more is better.
-        steps: of a whole training.
-        target: of the validation metric, for the steps to it.
-        untrained: the validation metric before training.
-        rows: of those that have a verdict.
-        differences: of all pairs.
-        words: the verdict.
+        workload: name of the workload.
+        metric: name of the test metric.
+        tuned_for: name of the validation metric.
+        higher: whether higher values are better.
+        steps: optimizer steps of a full-length run.
+        target: target of the validation metric.
+        untrained: validation metric before training.
+        rows: optimizers with a verdict.
+        differences: pairwise differences.
+        words: verdict as text.
     """
 
     workload: str
@@ -86,13 +86,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a report shows.
+    """Contents of a report.
 
     Attributes:
-        rankings: by workload.
-        profiles: label → corners of its performance profile, over several workloads.
-        scores: label → the area under it.
-        done: whether the study is whole.
+        rankings: rankings by workload.
+        profiles: corners of the performance profile by label, for several workloads.
+        scores: area under the performance profile by label.
+        done: whether the study is complete.
     """
 
     rankings: list[Ranking]
@@ -102,11 +102,12 @@ class Findings:
 
 
 def findings(comparison: Comparison, targets: Mapping[str, float] | None = None) -> Findings:
-    """Draw the conclusions.
+    """Evaluate a comparison.
 
     Args:
-        comparison: whole or under way.
-        targets: workload → validation metric to be reached; the best of the untuned if not given.
+        comparison: comparison, complete or in progress.
+        targets: target of the validation metric by workload; by default, the best result with
+            default settings.
     """
     rankings = [_ranking(comparison, name, targets or {}) for name in comparison.workloads]
     if len(rankings) < 2 or not comparison.done:
@@ -145,10 +146,17 @@ def _ranking(comparison: Comparison, name: str, targets: Mapping[str, float]) ->
     ordered = {r.label: scores[r.label] for r in rows}
     differences = compare(ordered, comparison.plan.level)
     return Ranking(
-        name, workload.test_metric, workload.metric, workload.higher, workload.steps,
-        sign * target, sign * comparison.untrained[name], rows, differences,
+        name,
+        workload.test_metric,
+        workload.metric,
+        workload.higher,
+        workload.steps,
+        sign * target,
+        sign * comparison.untrained[name],
+        rows,
+        differences,
         _verdict(rows, differences),
-    )  # fmt: skip
+    )
 
 
 def _row(
@@ -198,43 +206,45 @@ ENDS = {-1: "smallest", 1: "largest"}
 
 def _notes(tuned: Any) -> list[str]:
     notes = [
-        f"the range of {k} grew from {a.low:.3g}–{a.high:.3g} to {b.low:.3g}–{b.high:.3g}"
+        f"the range of {k} was extended from {a.low:.3g}–{a.high:.3g} to {b.low:.3g}–{b.high:.3g}"
         for k, (a, b) in tuned.grown.items()
     ]
     notes += [
-        f"the best {k}, {tuned.settings[k]:.3g}, is about the {ENDS[side]} that was tried: "
-        "a better one may lie beyond"
+        f"the best {k}, {tuned.settings[k]:.3g}, is close to the {ENDS[side]} value that was "
+        "tried, so a better value may lie beyond"
         for k, side in tuned.at_edge.items()
     ]
     if not math.isfinite(tuned.score):
-        notes.append("no setting that was tried could be trained")
+        notes.append("all settings failed")
     return notes
 
 
 def _verdict(rows: Sequence[Row], differences: Sequence[Difference]) -> list[str]:
-    """Who is best, as far as the tests show."""
+    """Return the verdict as text, within what the tests support."""
     if len(rows) < 2:
         return []
     leader = rows[0].label
     seeds = number(len(rows[0].values))
-    beside = [d for d in differences if leader in (d.first, d.second)]
-    behind = [d.second for d in beside if d.shown and d.first == leader]
+    pairs = [d for d in differences if leader in (d.first, d.second)]
+    behind = [d.second for d in pairs if d.shown and d.first == leader]
     level = [r.label for r in rows[1:] if r.label not in behind]
     if not level:
-        head = f"{leader} is best: better than {listed(behind)}."
+        head = f"{leader} is best: significantly better than {listed(behind)}."
     elif not behind:
-        head = f"No difference that {seeds} seeds can show between {listed([leader, *level])}."
-        same = [d for d in differences if d.shown]
-        if same:
-            head = f"{leader} leads; no difference to {listed(level)} that {seeds} seeds can show."
+        head = f"No significant difference between {listed([leader, *level])} with {seeds} seeds."
+        if any(d.shown for d in differences):
+            head = (
+                f"{leader} leads, but is not significantly better than {listed(level)} "
+                f"with {seeds} seeds."
+            )
     else:
         head = (
-            f"{leader} leads: better than {listed(behind)}; no difference to {listed(level)} "
-            f"that {seeds} seeds can show."
+            f"{leader} leads: significantly better than {listed(behind)}, but not than "
+            f"{listed(level)} with {seeds} seeds."
         )
     return [head, *(d.words for d in differences)]
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them."""
+    """Join names as in a sentence."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,4 +1,4 @@
-"""Where a study is kept: Optuna's journal file, which no kill can damage, or a database."""
+"""Storage of a study: Optuna's journal file, made safe against kills, or a database."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ JOURNAL = "journal.log"
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, whose end is mended where a writer was killed within a line.
+    """Journal file of Optuna that repairs its end if a writer was killed within a line.
 
-    Its lock is the system's, which lets go of it when the holder ends, however it ends; Optuna's
-    own would stay for half a minute.
+    It is locked with ``flock``, which the system releases when the process ends. Optuna's lock
+    would persist for half a minute.
     """
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines, to whole ones."""
+        """Append lines after removing an incomplete last line."""
         import fcntl
 
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
@@ -37,33 +37,33 @@ class Journal(JournalFileBackend):
 
 
 def opened(where: str | Path) -> BaseStorage:
-    """The storage at the URL of a database, or in a folder.
+    """Open the storage at a database URL or in a folder.
 
     Raises:
-        UserError: the database can't be opened.
+        UserError: if the database cannot be opened.
     """
     if "://" in str(where):
         try:
             return RDBStorage(str(where))
-        except Exception as error:  # of drivers and servers, whatever they raise
+        except Exception as error:  # drivers and servers may raise anything
             first = str(error).strip().splitlines()[0]
-            raise UserError(f"The database {where} can't be opened: {first}") from error
+            raise UserError(f"The database {where} cannot be opened: {first}") from error
     path = str(Path(where) / JOURNAL)
     try:
         import fcntl  # noqa: F401
-    except ImportError:  # not on this system
+    except ImportError:  # not available on Windows
         return JournalStorage(JournalFileBackend(path))
     return JournalStorage(Journal(path))
 
 
 def remove(folder: Path) -> None:
-    """Take the journal file and its lock away."""
+    """Delete the journal file and its lock."""
     for name in (JOURNAL, f"{JOURNAL}.lock"):
         (folder / name).unlink(missing_ok=True)
 
 
 def _whole(stream: Any) -> int:
-    """Where the last whole line of a file ends."""
+    """Return the position after the last complete line of a file."""
     end: int = stream.seek(0, os.SEEK_END)
     while end:
         begin = max(0, end - 65536)

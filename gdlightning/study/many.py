@@ -1,4 +1,4 @@
-"""Many trainings of one task at once, as one stacked model."""
+"""Many runs of one task at once, as one stacked model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gdlightning.tasks.task import Task, examples
 
 @dataclass(frozen=True)
 class Variation:
-    """What is one training's own; what is not given is that of the optimizer, and seed 0.
+    """Settings of one run; those that are None are taken from the optimizer.
 
     Args:
         lr: learning rate.
-        weight_decay: of the kinds of parameters that decay.
-        seed: of the initial weights and of the order of the data.
+        weight_decay: weight decay of the kinds of parameters that have one.
+        seed: seed of the initial weights and the batch order.
     """
 
     lr: float | None = None
@@ -40,13 +40,13 @@ class Variation:
 
 @dataclass
 class Trained:
-    """One of many trainings.
+    """Result of one run.
 
     Attributes:
-        variation: its own settings.
-        losses: of its batches, shape [steps].
-        val_loss: mean over the validation split after the last step; NaN where there is none.
-        state_dict: its weights and buffers.
+        variation: settings of the run.
+        losses: training loss per batch, [steps].
+        val_loss: mean loss on the validation split after the last step; NaN without a split.
+        state_dict: weights and buffers.
     """
 
     variation: Variation
@@ -68,28 +68,35 @@ def train_many(
     device: str | torch.device = "cpu",
     trace: bool | None = None,
 ) -> list[Trained]:
-    """Train a task once for each variation, all at once.
+    """Train a task once per variation, all at once.
 
-    Small models leave a machine idle: R of them, stacked, make R steps in little more than the time
-    of one. Each comes out as if it had been trained alone by ``optimize`` and a Trainer, but for
-    rounding. Dropout draws the same mask for all.
+    Small models leave hardware idle: R stacked models take R steps in little more than the time of
+    one. Each result equals that of ``optimize`` and a Trainer, except for rounding. All runs use
+    the same dropout masks.
 
     Args:
-        task: makes the task; called once a seed.
-        data: batched in the order of each variation's seed.
-        variations: what differs.
-        steps: optimizer steps.
-        optimizer: a name, or a mapping with ``name`` and options.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        clip: a maximal global norm, of each training by itself.
-        groups: rules for the parameter groups.
-        device: where to train.
-        trace: record the operations of a step once and repeat them, which saves a third of a small
-            net's time. Not for a net whose own Python does not do the same in each step; if not
-            given, where net and task are of torch and gdlightning alone.
+        task: factory of the task; called once per variation.
+        data: data module; each variation has the batch order of its seed.
+        variations: settings of each run.
+        steps: number of optimizer steps.
+        optimizer: name, or mapping with ``name`` and options.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        clip: maximum global gradient norm of each run.
+        groups: rules of the parameter groups.
+        device: device for training.
+        trace: whether to record the operations of a step once and replay them, which saves a third
+            of the time of a small net. Not suitable for nets whose Python code differs between
+            steps. By default, used if all modules are from torch and gdlightning.
+
+    Returns:
+        The result of each variation.
 
     Raises:
-        UserError: the optimizer, the net or the data can't be used so.
+        UserError: if the optimizer, the net or the data do not support stacking.
+
+    Example:
+        >>> variations = [Variation(lr=lr) for lr in (1e-4, 1e-3, 1e-2)]
+        >>> train_many(task, data, variations, steps=1000)  # doctest: +SKIP
     """
     choice = Choice.of(optimizer)
     kind = accepted(choice)
@@ -122,12 +129,12 @@ class Copies:
     """Stacked copies of one task.
 
     Args:
-        modules: with the same net, each with weights of its own.
-        trace: record the operations once, and repeat them.
+        modules: tasks with equal nets and their own weights.
+        trace: whether to record the operations once and replay them.
 
     Attributes:
-        weights: name → trained weights, shape [R, ...].
-        rest: name → buffers and frozen weights, shape [R, ...].
+        weights: trainable weights by name, [R, ...].
+        rest: buffers and frozen weights by name, [R, ...].
     """
 
     def __init__(self, modules: Sequence[Task], trace: bool = False) -> None:
@@ -139,21 +146,21 @@ class Copies:
         self.rest = {k: v.detach() for k, v in parameters.items() if k not in trained} | buffers
 
     def gradients(self, batch: Any, own: bool) -> tuple[Tensor, list[Tensor]]:
-        """Losses, shape [R], and gradients of the stacked weights.
+        """Return the losses, [R], and the gradients of the stacked weights.
 
         Args:
-            batch: of all copies, or stacked batches of each.
-            own: whether each has its own.
+            batch: shared batch, or stacked batches of each copy.
+            own: whether each copy has its own batch.
 
         Raises:
-            UserError: the net has an operation that can't be stacked.
+            UserError: if the net has an operation that cannot be stacked.
         """
         try:
             gradients, loss = self._step(batch, own)(self.weights, self.rest, batch)
         except (RuntimeError, NotImplementedError, ValueError) as error:
             first = str(error).strip().split("\n")[0]
             raise UserError(
-                f"The net can't be trained in many copies at once: {first}\nTrain them one by one."
+                f"The net cannot be trained as stacked copies: {first}\nTrain the runs one by one."
             ) from error
         return loss, [gradients[k] for k in self.weights]
 
@@ -163,7 +170,7 @@ class Copies:
             return step
         key = f"{_shapes(batch)}, {own}, {self.module.training}"
         if key not in self._recorded:
-            rest = {k: v.clone() for k, v in self.rest.items()}  # a trial step changes them
+            rest = {k: v.clone() for k, v in self.rest.items()}  # tracing changes buffers
             with torch.random.fork_rng():
                 self._recorded[key] = make_fx(lambda *given: step(*given))(
                     self.weights, rest, batch
@@ -175,18 +182,18 @@ class Copies:
         return found
 
     def mean_loss(self, data: DataModule, device: torch.device) -> Tensor:
-        """The mean loss of each copy over the validation split, shape [R]; NaN without one."""
+        """Return the mean loss of each copy on the validation split, [R]; NaN without a split."""
         total, count = torch.zeros(len(next(iter(self.weights.values()))), device=device), 0
         self.module.eval()
         for batch in data.val_dataloader():
             moved, size = _to(batch, device), examples(batch)
-            total += size * self.gradients(moved, own=False)[0]  # what has them, can be stacked
+            total += size * self.gradients(moved, own=False)[0]
             count += size
         self.module.train()
         return total / count if count else total.fill_(math.nan)
 
     def state_dict(self, copy: int) -> dict[str, Tensor]:
-        """Weights and buffers of one of them."""
+        """Return the weights and buffers of one copy."""
         whole = self.weights | self.rest
         return {k.removeprefix("task."): v[copy].clone() for k, v in whole.items()}
 
@@ -202,7 +209,7 @@ def _shapes(batch: Any) -> Any:
 
 
 class _Loss(nn.Module):
-    """A task whose forward pass is its loss."""
+    """Task whose forward pass returns the loss."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -220,15 +227,15 @@ def _made(task: Callable[[], Task], seed: int) -> Task:
 def _settings(
     choice: Choice, module: Task, variations: Sequence[Variation], grouping: Grouping | None
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, float]]:
-    """Learning rates [R]; weight decays by name, [R]; factors of the learning rate by name."""
+    """Return learning rates [R], weight decays by name [R], and lr factors by name."""
     rules = grouping or Grouping()
     if rules.rules:
-        raise UserError("groups.rules can't be used with many trainings at once.")
+        raise UserError("groups.rules is not supported for stacked runs.")
     lr, decay = choice.value("lr"), choice.value("weight_decay")
     lrs = torch.tensor([lr if v.lr is None else v.lr for v in variations], dtype=torch.float64)
     wanted = [(decay or 0.0) if v.weight_decay is None else v.weight_decay for v in variations]
     if decay is None and any(wanted):
-        raise UserError(f"The optimizer {choice.entry.name} has no weight_decay to vary.")
+        raise UserError(f"The optimizer {choice.entry.name} has no option weight_decay to vary.")
     decays, factors = {}, {}
     for one in group(module, rules, None if decay is None else 1.0):
         for name in one.names:
@@ -240,13 +247,13 @@ def _settings(
 def _batches(
     data: DataModule, seeds: Sequence[int], steps: int, device: torch.device
 ) -> Iterator[tuple[Any, bool]]:
-    """Batches, one for all where all have the same seed, else one of each, stacked.
+    """Yield batches, shared if all seeds are equal, otherwise stacked.
 
     Raises:
-        UserError: a batch does not fit in memory at once, or batches can't be stacked.
+        UserError: if batches are split into micro-batches or cannot be stacked.
     """
     if data.pieces > 1:
-        raise UserError("data.micro_batch_size can't be used with many trainings at once.")
+        raise UserError("data.micro_batch_size is not supported for stacked runs.")
     own = len(set(seeds)) > 1
     loaders = []
     for seed in seeds if own else seeds[:1]:
@@ -266,11 +273,13 @@ def _stacked(batches: Sequence[Any]) -> Any:
     first = batches[0]
     if isinstance(first, Tensor):
         if len({b.shape for b in batches}) > 1:
-            raise UserError("Batches of several seeds differ in shape; give all the same seed.")
+            raise UserError(
+                "Batches of different seeds differ in shape. Use one seed for all runs."
+            )
         return torch.stack(list(batches))
     if isinstance(first, tuple | list):
         return tuple(_stacked(parts) for parts in zip(*batches, strict=True))
-    raise UserError("Batches of several seeds can't be stacked; give all the same seed.")
+    raise UserError("Batches of different seeds cannot be stacked. Use one seed for all runs.")
 
 
 def _to(batch: Any, device: torch.device) -> Any:
@@ -285,13 +294,13 @@ def _curve(
     given = {"name": schedule} if isinstance(schedule, str) else dict(schedule)
     made = Schedule(**given)
     if made.needs_metric:
-        raise UserError(f"The schedule {made.name} can't be used with many trainings at once.")
+        raise UserError(f"The schedule {made.name} is not supported for stacked runs.")
     return lambda step: made.factor(step, steps, steps_per_epoch)
 
 
 @torch.no_grad()
 def _clip(gradients: list[Tensor], max_norm: float) -> None:
-    """Scale the gradients of each copy to a global norm of at most ``max_norm``, in place."""
+    """Clip the gradients of each copy by global norm, in place."""
     norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
     factor = torch.clamp(max_norm / (torch.linalg.vector_norm(norms, dim=0) + 1e-6), max=1.0)
     if factor.device.type == "cpu" and bool((factor == 1).all()):

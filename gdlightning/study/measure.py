@@ -1,4 +1,4 @@
-"""A few short trainings that choose between candidates and refine the learning rate."""
+"""Short runs that choose between candidates and refine the learning rate."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from gdlightning.study.together import jobs, run
 from gdlightning.study.trial import Outcome, Trial
 from gdlightning.study.workload import Workload
 
-PART, LEAST = 4, 240
-"""Short trainings have this part of the steps of a whole one, but no fewer than so many."""
+DIVISOR, MIN_STEPS = 4, 240
+"""Short runs have the steps of a full run divided by DIVISOR, but at least MIN_STEPS."""
 PLAN = Plan(trials=6, seeds=3, sweep=False)
 DECADES = 2.0
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What short trainings say.
+    """Result of short runs.
 
     Attributes:
-        optimizer: the section of a config.
-        words: what was spent, and how sure it is.
-        steps: optimizer steps that were spent.
+        optimizer: optimizer section of a config.
+        words: description of the cost and confidence.
+        steps: total optimizer steps.
     """
 
     optimizer: dict[str, Any]
@@ -42,14 +42,14 @@ def measure(
     candidates: Sequence[Mapping[str, Any]],
     schedule: Mapping[str, Any],
 ) -> Measured:
-    """Choose the learning rate of each candidate, then between them, on the validation split.
+    """Tune the learning rate of each candidate, then choose between them, on the validation split.
 
     Args:
-        workload: the task.
-        candidates: sections of a config, the recommended one first.
-        schedule: of the learning rate.
+        workload: task to measure on.
+        candidates: optimizer sections of a config, with the recommended one first.
+        schedule: learning-rate schedule.
     """
-    short = replace(workload, steps=min(workload.steps, max(LEAST, workload.steps // PART)))
+    short = replace(workload, steps=min(workload.steps, max(MIN_STEPS, workload.steps // DIVISOR)))
     rivals = [_contender(c, schedule) for c in candidates]
     named, labelled = {short.name: short}, {c.label: c for c in rivals}
     spent: list[Trial] = []
@@ -79,11 +79,11 @@ def measure(
     ((own, found),) = [(c, t) for c, t in best if c.label == label]
     optimizer, _ = own.configured(found.settings)
     steps = sum(t.steps for t in spent)
-    sure = " ".join(d.words for d in compare(scores))
+    confidence = " ".join(d.words for d in compare(scores))
     words = (
-        f"Measured with {len(spent)} trainings of up to {short.steps:,} steps, {steps:,} in all, "
-        f"{steps / workload.steps:.1f} times a whole training: {label}, lr "
-        f"{optimizer.get('lr', 0):.3g}. {sure}"
+        f"Measured with {len(spent)} runs of up to {short.steps:,} steps ({steps:,} steps in "
+        f"total, {steps / workload.steps:.1f} times a full run): {label}, lr "
+        f"{optimizer.get('lr', 0):.3g}. {confidence}"
     )
     return Measured(optimizer, words.strip(), steps)
 

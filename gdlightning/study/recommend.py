@@ -1,6 +1,6 @@
-"""A choice of optimizer and all that goes with it, from rules, each with its reason and source.
+"""Recommendation of an optimizer and its settings by rules, each with reason and source.
 
-The rules are a prior, not a law: what is good on a task is known when it is measured there.
+The rules are a starting point. Measure on the task to know what works best.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 from gdlightning.study.facts import Facts
 
-SMALL_LM, LM_LR, LM_SIZE = 3e-3, 6e-4, 124e6
-"""Highest learning rate of a language model, and that of one of 124 million parameters."""
-FEW, LARGE = 1000, 1024
-"""Steps of a short training; examples of a large batch."""
-STATE = 16
-"""Bytes a parameter that weights, gradients and AdamW's state take."""
+MAX_LM_LR, LM_LR, LM_SIZE = 3e-3, 6e-4, 124e6
+"""Maximum learning rate of language models, and that of a model with 124 million parameters."""
+SHORT_RUN_STEPS, LARGE_BATCH = 1000, 1024
+"""Steps below which a run is short, and examples above which a batch is large."""
+BYTES_PER_PARAMETER = 16
+"""Memory of weights, gradients and AdamW's state per parameter."""
 
 ADAMW = "Loshchilov and Hutter 2019, arxiv.org/abs/1711.05101"
 ADAGRAD = "Duchi, Hazan and Singer 2011, jmlr.org/papers/v12/duchi11a.html"
@@ -35,7 +35,7 @@ LAYERWISE = "Howard and Ruder 2018, arxiv.org/abs/1801.06146"
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something was chosen."""
+    """Reason for a choice."""
 
     what: str
     why: str
@@ -44,12 +44,12 @@ class Reason:
 
 @dataclass
 class Recommendation:
-    """Sections of a config, and why.
+    """Recommended sections of a config, with reasons.
 
     Attributes:
-        sections: ``optimizer``, ``schedule``, ``clip``, ``groups``.
-        reasons: in the order of the choices.
-        others: optimizers that may be as good, to be measured beside it.
+        sections: ``optimizer``, ``schedule``, ``clip`` and ``groups``.
+        reasons: reasons in the order of the choices.
+        others: alternative optimizers worth measuring.
     """
 
     sections: dict[str, dict[str, Any]]
@@ -57,12 +57,12 @@ class Recommendation:
     others: list[Mapping[str, Any]] = field(default_factory=list)
 
     def because(self, what: str, why: str, source: str) -> None:
-        """Note a reason."""
+        """Add a reason."""
         self.reasons.append(Reason(what, why, source))
 
 
 def recommend(facts: Facts) -> Recommendation:
-    """What to begin with."""
+    """Recommend an optimizer and its settings."""
     found = _optimizer(facts)
     optimizer = found.sections["optimizer"]
     if optimizer["name"] != "adagrad":
@@ -71,7 +71,7 @@ def recommend(facts: Facts) -> Recommendation:
         found.sections["clip"] = {"name": "norm", "max_norm": 1.0}
         found.because(
             "clip: norm 1.0",
-            f"gradients of {facts.net} nets have rare spikes",
+            f"gradients of {facts.net} networks occasionally spike",
             CLIPPING,
         )
     _adjust(facts, found)
@@ -83,29 +83,32 @@ def _optimizer(facts: Facts) -> Recommendation:
         found = Recommendation({"optimizer": {"name": "adagrad", "lr": 0.5}})
         found.because(
             "optimizer: adagrad, lr 0.5, no decay",
-            "rare inputs need larger steps than frequent ones, and its rate falls by itself",
+            "rare features need larger steps than frequent ones, and its learning rate decays "
+            "automatically",
             ADAGRAD,
         )
         found.others = [{"name": "adam", "lr": 1e-2}, {"name": "sgd", "lr": 1.0}]
         return found
     if facts.finetuning:
         lr = 5e-5 if facts.net == "transformer" else 3e-4
-        found = _adamw(lr, 0.01, "small steps keep what was learnt before", BERT)
+        found = _adamw(lr, 0.01, "small steps preserve the pretrained weights", BERT)
         found.sections["groups"] = {"layer_decay": 0.8}
-        found.because("groups.layer_decay: 0.8", "lower layers change less", LAYERWISE)
+        found.because("groups.layer_decay: 0.8", "lower layers should change less", LAYERWISE)
         found.others = [{"name": "sgd", "lr": 1e-2}]
         return found
     if facts.net == "transformer":
-        lr = SMALL_LM if not facts.parameters else LM_LR * (LM_SIZE / facts.parameters) ** 0.34
-        lr = float(f"{min(lr, SMALL_LM):.2g}")
-        why = f"the usual for transformers; the rate follows from {facts.parameters:,} parameters"
+        lr = MAX_LM_LR if not facts.parameters else LM_LR * (LM_SIZE / facts.parameters) ** 0.34
+        lr = float(f"{min(lr, MAX_LM_LR):.2g}")
+        why = f"standard for transformers, with lr scaled to {facts.parameters:,} parameters"
         found = _adamw(lr, 0.1, why, GPT3)
         found.sections["optimizer"]["betas"] = [0.9, 0.95]
-        found.others = [{"name": "muon", "lr": lr, "adjust_lr_fn": "match_rms_adamw"},
-                        {"name": "lion", "lr": lr / 5}]  # fmt: skip
+        found.others = [
+            {"name": "muon", "lr": lr, "adjust_lr_fn": "match_rms_adamw"},
+            {"name": "lion", "lr": lr / 5},
+        ]
         found.because(
-            "to be measured beside it: muon",
-            "matrix optimizers are a little faster on language models, the less the larger",
+            "alternative to measure: muon",
+            "matrix optimizers are slightly faster on language models, less so on large ones",
             FANTASTIC,
         )
         return found
@@ -115,14 +118,14 @@ def _optimizer(facts: Facts) -> Recommendation:
         )
         found.because(
             "optimizer: sgd, lr 0.1, momentum 0.9, weight decay 5e-4",
-            "convolutional nets from scratch, with many passes over the data",
+            "convolutional networks trained from scratch for many epochs",
             RESNET,
         )
         found.others = [{"name": "adamw", "lr": 3e-3, "weight_decay": 0.05}]
         return found
-    lr, why, source = 1e-3, "robust where little is known of a task", ADAMW
+    lr, why, source = 1e-3, "robust default", ADAMW
     if facts.net == "dense":
-        why, source = "the usual for tables", TABULAR
+        why, source = "standard for tabular data", TABULAR
     found = _adamw(lr, 0.01, why, source)
     found.others = [{"name": "sgd", "lr": 0.1}]
     return found
@@ -136,35 +139,40 @@ def _adamw(lr: float, decay: float, why: str, source: str) -> Recommendation:
 
 def _schedule(facts: Facts, found: Recommendation) -> None:
     name = "linear" if facts.finetuning else "cosine"
-    warmup = 0.1 if facts.finetuning or facts.steps < FEW else 0.05
+    warmup = 0.1 if facts.finetuning or facts.steps < SHORT_RUN_STEPS else 0.05
     found.sections["schedule"] = {"name": name, "warmup": warmup}
-    found.because(f"schedule: {name}", "a rate that falls to 0 by the end of training", COSINE)
+    found.because(f"schedule: {name}", "decays the learning rate to 0 by the end", COSINE)
     found.because(f"schedule.warmup: {warmup:g}", "the first steps are the least reliable", WARMUP)
 
 
 def _adjust(facts: Facts, found: Recommendation) -> None:
-    """What batch, length and memory change."""
+    """Adjust the settings for batch size, length and memory."""
     optimizer = found.sections["optimizer"]
     adaptive = optimizer["name"] == "adamw"
-    if adaptive and not facts.finetuning and facts.net != "transformer" and facts.steps < FEW:
+    if (
+        adaptive
+        and not facts.finetuning
+        and facts.net != "transformer"
+        and facts.steps < SHORT_RUN_STEPS
+    ):
         optimizer["lr"] = 3 * optimizer["lr"]
         found.because(
-            f"optimizer.lr: {optimizer['lr']:g}, three times as much",
-            f"{facts.steps:,} steps are few, and must be larger",
-            "a rule of thumb; --measure tells on your data",
+            f"optimizer.lr: {optimizer['lr']:g}, three times as large",
+            f"a short run of {facts.steps:,} steps needs larger steps",
+            "rule of thumb; use --measure to check on your data",
         )
-    if facts.batch > LARGE and not facts.finetuning:
-        factor = (facts.batch / LARGE) ** (0.5 if adaptive else 1.0)
+    if facts.batch > LARGE_BATCH and not facts.finetuning:
+        factor = (facts.batch / LARGE_BATCH) ** (0.5 if adaptive else 1.0)
         optimizer["lr"] = float(f"{optimizer['lr'] * factor:.2g}")
         found.because(
             f"optimizer.lr: {optimizer['lr']:g}",
-            f"batches of {facts.batch:,} have less noise",
+            f"gradients of batches of {facts.batch:,} examples have less noise",
             SQUARE_ROOT if adaptive else RESNET,
         )
-    if adaptive and facts.memory and facts.parameters * STATE > 0.6 * facts.memory:
+    if adaptive and facts.memory and facts.parameters * BYTES_PER_PARAMETER > 0.6 * facts.memory:
         optimizer["name"] = "torchao:adamw-8bit"
         found.because(
             "optimizer: torchao:adamw-8bit",
-            f"weights, gradients and state of {facts.parameters:,} parameters fill the GPU",
+            f"weights, gradients and state of {facts.parameters:,} parameters fill the GPU memory",
             EIGHT_BIT,
         )

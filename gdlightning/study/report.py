@@ -1,4 +1,4 @@
-"""The report of a comparison: one page that opens without a network, figures and JSON beside it."""
+"""Report of a comparison: a self-contained HTML page, with figures and JSON next to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdlightning.study.findings import Findings, Ranking, Row, listed
 from gdlightning.study.statistics import small
 from gdlightning.study.trial import Outcome, Trial
 
-LOOK = """<style>
+STYLE = """<style>
 p.verdict { font-size: 1.15rem; max-width: 52rem; }
 details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
 td.first { font-weight: 600; }
@@ -32,14 +32,14 @@ def write(
     command: str,
     versions: Mapping[str, str],
 ) -> None:
-    """Write ``report.html`` and ``report.json``, and the figures once the study is whole.
+    """Write ``report.html`` and ``report.json``, and figures once the study is complete.
 
     Args:
-        folder: where to.
-        comparison: whole or under way.
-        found: in it.
-        command: that makes it again.
-        versions: of what it was made with.
+        folder: output folder.
+        comparison: comparison, complete or in progress.
+        found: findings of the comparison.
+        command: command that reproduces the study.
+        versions: versions of Python and libraries.
     """
     write_json(folder / "report.json", record(comparison, found, command, versions))
     colour = figures.colours(list(comparison.contenders))
@@ -52,22 +52,33 @@ def write(
 def record(
     comparison: Comparison, found: Findings, command: str, versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """All figures and all trials as plain values."""
+    """Return all numbers and trials as plain values."""
     trials = [
         {**asdict(t), "key": t.key, **asdict(o)}
         for course in comparison.courses.values()
         for t, o in course.trials
     ]
     return {
-        "done": found.done, "command": command, "versions": dict(versions),
-        "plan": asdict(comparison.plan), **asdict(found), "trials": trials,
-    }  # fmt: skip
+        "done": found.done,
+        "command": command,
+        "versions": dict(versions),
+        "plan": asdict(comparison.plan),
+        **asdict(found),
+        "trials": trials,
+    }
 
 
 def table(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a ranking, as text."""
-    header = ["optimizer", ranking.metric, "good lr", "steps to target", "seconds", "state",
-              "chosen settings"]  # fmt: skip
+    """Return header and rows of a ranking as text."""
+    header = [
+        "optimizer",
+        ranking.metric,
+        "good lr",
+        "steps to target",
+        "seconds",
+        "state",
+        "chosen settings",
+    ]
     return header, [_cells(row) for row in ranking.rows]
 
 
@@ -86,7 +97,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A mean with half the width of its interval."""
+    """Format a mean with half the width of its interval."""
     if not math.isfinite(value.mean):
         return "failed"
     half = (value.high - value.low) / 2
@@ -94,14 +105,14 @@ def shown(value: Any) -> str:
 
 
 def settings(given: Mapping[str, Any]) -> str:
-    """Settings on a line."""
+    """Format settings in one line."""
     return ", ".join(
         f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in given.items()
     )
 
 
 def size(count: int) -> str:
-    """Bytes as people read them."""
+    """Format a number of bytes."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"
@@ -123,29 +134,29 @@ def _page(
     if found.profiles:
         parts += _profiles(found, colour)
     parts += _tried(comparison)
-    parts += ["<h2>How it was done</h2>", *map(html.paragraph, _method(comparison))]
-    parts += ["<h2>To do it again</h2>", html.code(command)]
+    parts += ["<h2>Method</h2>", *map(html.paragraph, _method(comparison))]
+    parts += ["<h2>Command</h2>", html.code(command)]
     parts.append(html.paragraph(", ".join(f"{k} {v}" for k, v in versions.items())))
     lead = (
-        f"{listed(names)} on {listed(list(comparison.workloads))}: {plan.trials} settings of each "
-        f"tried, {plan.seeds} fresh seeds for the verdict."
+        f"{listed(names)} on {listed(list(comparison.workloads))}: {plan.trials} settings per "
+        f"optimizer, {plan.seeds} new seeds for the verdict."
     )
-    return html.page("Optimizers compared", *parts, lead=lead, head=LOOK)
+    return html.page("Comparison of optimizers", *parts, lead=lead, head=STYLE)
 
 
 def _progress(comparison: Comparison) -> str:
     made = sum(t.steps for c in comparison.courses.values() for t, _ in c.trials)
     return (
-        f"This study is under way: {made:,} of at most {comparison.steps:,} optimizer steps. "
-        "Optimizers appear below once their verdict is there."
+        f"This study is in progress: {made:,} of at most {comparison.steps:,} optimizer steps. "
+        "Optimizers appear below once their verdict is available."
     )
 
 
 def _section(ranking: Ranking, comparison: Comparison, colour: Mapping[str, str]) -> list[str]:
     several = len(comparison.workloads) > 1
-    parts = [f"<h2>{html.escape(ranking.workload if several else 'The verdict')}</h2>"]
+    parts = [f"<h2>{html.escape(ranking.workload if several else 'Verdict')}</h2>"]
     if not ranking.rows:
-        return [*parts, html.paragraph("Nothing is known yet.")]
+        return [*parts, html.paragraph("No results yet.")]
     if ranking.words:
         parts.append(f'<p class="verdict">{html.escape(ranking.words[0])}</p>')
     parts.append(html.table(*table(ranking)))
@@ -153,8 +164,8 @@ def _section(ranking: Ranking, comparison: Comparison, colour: Mapping[str, str]
     parts.append(
         html.picture(
             partial(figures.draw_ranking, ranking, colour),
-            f"{ranking.metric} of each optimizer, with intervals",
-            "Dots are seeds, diamonds their means, lines the 95% intervals of the means.",
+            f"{ranking.metric} of each optimizer, with confidence intervals",
+            "Dots: seeds. Diamonds: means. Lines: 95% confidence intervals of the means.",
         )
     )
     notes = [f"{row.label}: {note}." for row in ranking.rows for note in row.notes]
@@ -163,27 +174,29 @@ def _section(ranking: Ranking, comparison: Comparison, colour: Mapping[str, str]
     if len(ranking.words) > 1:
         lines = "".join(f"<li>{html.escape(w)}</li>" for w in ranking.words[1:])
         count = len(ranking.differences)
-        parts.append(f"<details open><summary>All pairs, corrected for {count} comparisons"
-                     f"</summary><ul>{lines}</ul></details>")  # fmt: skip
+        parts.append(
+            f"<details open><summary>All pairs, corrected for {count} comparisons"
+            f"</summary><ul>{lines}</ul></details>"
+        )
     parts.append("<h3>Training</h3>")
     parts.append(
         html.picture(
             partial(figures.draw_curves, ranking, colour),
             f"{ranking.tuned_for} over steps and seconds",
-            "Means over seeds, in bands from the best to the worst; dashed: the target. Each "
-            "training goes through its whole schedule: only its end counts.",
+            "Means over seeds, with bands from the best to the worst seed. Dashed: target. Each "
+            "run completes its schedule, so only the end of a curve counts.",
         )
     )
     if any(row.sensitivity for row in ranking.rows):
         steps = comparison.plan.sweep_steps(ranking.steps)
-        parts.append("<h3>How much depends on the learning rate</h3>")
+        parts.append("<h3>Sensitivity to the learning rate</h3>")
         parts.append(
             html.picture(
                 partial(figures.draw_sensitivity, ranking, colour),
                 f"{ranking.tuned_for} over the learning rate",
-                f"The chosen settings at other learning rates, trainings of {steps:,} steps. Bars "
-                "at the bottom, and the factor in brackets: the range of rates that lose no more "
-                "than a twentieth of the way from the untrained model to the best.",
+                f"The chosen settings with other learning rates, in runs of {steps:,} steps. The "
+                "bars at the bottom, and the ratios in brackets, show the range of learning rates "
+                "that lose at most 5% of the improvement from the untrained model to the best.",
             )
         )
     return parts
@@ -192,29 +205,29 @@ def _section(ranking: Ranking, comparison: Comparison, colour: Mapping[str, str]
 def _legend(ranking: Ranking) -> str:
     target = f"{ranking.target:.4g}" if math.isfinite(ranking.target) else "none"
     return (
-        f"{ranking.metric} on the test split at the end of {ranking.steps:,} steps, with the 95% "
-        f"interval of the mean; target: {ranking.tuned_for} {target} on the validation split; "
-        "good lr: how many times its lower end the upper end of the good range is; seconds of a "
-        "whole training; memory of the optimizer's state."
+        f"{ranking.metric} on the test split after {ranking.steps:,} steps, with the 95% "
+        f"confidence interval of the mean. Target: {ranking.tuned_for} {target} on the validation "
+        "split. Good lr: ratio of the largest to the smallest good learning rate. Seconds: time "
+        "of a full-length run. State: memory of the optimizer's state."
     )
 
 
 def _profiles(found: Findings, colour: Mapping[str, str]) -> list[str]:
     rows = [[k, v] for k, v in sorted(found.scores.items(), key=lambda kv: -kv[1])]
     return [
-        "<h2>Over all workloads</h2>",
+        "<h2>All workloads</h2>",
         html.picture(
             partial(figures.draw_profiles, found, colour),
             "performance profiles",
-            "The share of workloads whose target an optimizer reaches in at most τ times the steps "
-            "of the fastest there (Dolan and Moré 2002).",
+            "Fraction of workloads on which an optimizer reaches the target in at most τ times the "
+            "steps of the fastest optimizer (Dolan and Moré 2002).",
         ),
         html.table(["optimizer", "area under the profile"], rows),
     ]
 
 
 def _tried(comparison: Comparison) -> list[str]:
-    parts, failed = ["<h2>What was tried</h2>"], []
+    parts, failed = ["<h2>Trials</h2>"], []
     for (workload, label), course in comparison.courses.items():
         rows = [_trial(comparison, t, o) for t, o in course.trials]
         failed += [
@@ -223,29 +236,35 @@ def _tried(comparison: Comparison) -> list[str]:
             if o.failed
         ]
         head = [
-            "for",
+            "purpose",
             "settings",
             "steps",
             "seed",
             comparison.workloads[workload].metric,
-            "at once",
+            "stacked",
         ]
         spent = sum(t.steps for t, _ in course.trials)
         parts.append(
             f"<details><summary>{html.escape(label)} on {html.escape(workload)}: {len(rows)} "
-            f"trainings, {spent:,} steps</summary>{html.table(head, rows)}</details>"
+            f"runs, {spent:,} steps</summary>{html.table(head, rows)}</details>"
         )
-    parts.append("<h2>What failed</h2>")
-    head = ["workload", "optimizer", "settings", "steps", "why"]
-    parts.append(html.table(head, failed) if failed else html.paragraph("Nothing."))
+    parts.append("<h2>Failed runs</h2>")
+    head = ["workload", "optimizer", "settings", "steps", "reason"]
+    parts.append(html.table(head, failed) if failed else html.paragraph("None."))
     return parts
 
 
 def _trial(comparison: Comparison, trial: Trial, outcome: Outcome) -> list[object]:
     metric = comparison.workloads[trial.workload].metric
     value = "failed" if outcome.failed else f"{outcome.metrics.get(metric, math.nan):.4g}"
-    return [trial.purpose, settings(trial.settings), f"{trial.steps:,}", str(trial.seed), value,
-            str(outcome.stacked)]  # fmt: skip
+    return [
+        trial.purpose,
+        settings(trial.settings),
+        f"{trial.steps:,}",
+        str(trial.seed),
+        value,
+        str(outcome.stacked),
+    ]
 
 
 def _method(comparison: Comparison) -> Sequence[str]:
@@ -256,15 +275,13 @@ def _method(comparison: Comparison) -> Sequence[str]:
     }
     same = "; ".join(f"{name}: {text}" for name, text in rungs.items())
     return [
-        "Each optimizer was tuned with the same budget, by the validation split: trainings "
-        f"{same}. The defaults are among the settings. The best at full length, or the "
-        "defaults where none was better, went into the verdict.",
-        f"The verdict is of {plan.seeds} seeds that tuning did not see, the same for all, on a "
-        "test split that tuning did not see. Differences are tested by Student's paired test "
-        "over seeds, corrected after Holm; one is claimed where p is below "
-        f"{small(plan.level)}.",
-        "It is one of the settings that were found, not of all that might have been: another "
-        "search may find others.",
+        "Each optimizer was tuned with the same budget on the validation split, with these runs: "
+        f"{same}. The default settings were among the trials. The best settings at full length "
+        "were used for the verdict.",
+        f"The verdict uses {plan.seeds} seeds and a test split that tuning did not use, the same "
+        "for all optimizers. Differences are tested by paired t-tests over seeds with Holm's "
+        f"correction, at a significance level of {small(plan.level)}.",
+        "The verdict only holds for the settings found: another search may find better ones.",
     ]
 
 

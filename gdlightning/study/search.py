@@ -1,10 +1,10 @@
-"""The search for an optimizer's good settings, within a number of trials that is the same for all.
+"""Search for good settings of an optimizer, with the same number of trials for all optimizers.
 
-Half of the trials are spread over the space; the others follow in two waves, about the best so far
-or, where that lies at the edge of its range, beyond it. Then successive halving (Jamieson and
-Talwalkar 2016; Li et al. 2018): of short trainings the best third goes on to longer ones. Each
-training goes through its whole schedule, since a loss on the way to the end of a longer one says
-little of where it ends. Last come a few whole trainings at learning rates beside the best.
+Half of the trials are spread over the search space. The others follow in two waves, around the best
+settings so far, or beyond them if they are at the edge of their range. Successive halving (Jamieson
+and Talwalkar 2016; Li et al. 2018) continues the best third of short runs with longer ones. Each
+run completes its schedule, because the loss halfway through a longer schedule says little about its
+end. Finally, a few full-length runs try learning rates next to the best.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from gdlightning.study.space import Contender, Range, Settings, Space, Values, g
 from gdlightning.study.trial import Outcome, Trial
 from gdlightning.study.workload import Workload
 
-FACTOR = 3
-"""Between the lengths of the rungs, and the numbers of trials on them."""
-SHORTEST = 100
-"""Steps of a training on a shorter rung: below that, the best rate is another than at the end."""
-PARTS = (0.5, 0.25)
-"""Of the width of ranges, in the second and the third wave."""
-APART = 1.3
-"""Factor by which learning rates differ that are not nearly the same."""
+REDUCTION = 3
+"""Ratio of the lengths of successive rungs, and of their numbers of trials."""
+MIN_RUNG_STEPS = 100
+"""Minimum steps of a run on a lower rung; the best learning rate of shorter runs differs."""
+WAVE_WIDTHS = (0.5, 0.25)
+"""Width of the search ranges in the second and third wave, relative to the full range."""
+DISTINCT = 1.3
+"""Ratio above which two learning rates count as different."""
 SWEEP = tuple(10 ** (k / 2) for k in range(-3, 4))
-"""Factors of the chosen learning rate that show how much depends on it."""
+"""Multiples of the chosen learning rate for measuring the sensitivity to it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is spent on each optimizer; the same for all.
+    """Budget per optimizer, equal for all.
 
     Args:
-        trials: settings that are tried.
-        seeds: fresh ones, for the verdict.
-        sampler: ``quasi-random`` (Sobol) or ``tpe`` (Bergstra et al. 2011, by Optuna), for the
-            waves after the first.
-        halving: only the best go on from short trainings to longer ones.
-        sweep: show how much depends on the learning rate.
-        seed: of the search.
-        level: of significance, and of the intervals (1 - level).
+        trials: number of settings to try.
+        seeds: number of new seeds for the verdict.
+        sampler: sampler of the waves after the first: ``quasi-random`` (Sobol), or ``tpe``
+            (Bergstra et al. 2011, from Optuna).
+        halving: whether to use successive halving.
+        sweep: whether to measure the sensitivity to the learning rate.
+        seed: seed of the search.
+        level: significance level; intervals have level 1 - ``level``.
     """
 
     trials: int = 8
@@ -56,46 +56,45 @@ class Plan:
     level: float = 0.05
 
     def rungs(self, steps: int) -> list[tuple[int, int]]:
-        """(trials, steps of each) from the first rung to the last."""
+        """Return (trials, steps per trial) of each rung, in order."""
         if not self.halving:
             return [(self.trials, steps)]
-        lengths = [s for s in (steps // FACTOR**2, steps // FACTOR) if s >= SHORTEST]
-        short = [(math.ceil(self.trials / FACTOR**k), s) for k, s in enumerate(lengths)]
+        lengths = [s for s in (steps // REDUCTION**2, steps // REDUCTION) if s >= MIN_RUNG_STEPS]
+        short = [(math.ceil(self.trials / REDUCTION**k), s) for k, s in enumerate(lengths)]
         return [*short, (1 if short else self.trials, steps)]
 
     def refinements(self, steps: int) -> int:
-        """Whole trainings after the last rung, each at a learning rate beside the best."""
+        """Return the number of full-length runs that refine the learning rate at the end."""
         return max(1, round(self.trials / 6) - 1) if len(self.rungs(steps)) > 1 else 0
 
     def waves(self) -> list[int]:
-        """Trials of each wave of the first rung."""
+        """Return the number of trials of each wave on the first rung."""
         first = math.ceil(self.trials / 2)
         second = math.ceil((self.trials - first) / 2)
         return [n for n in (first, second, self.trials - first - second) if n]
 
     def cost(self, steps: int, lr: bool = True) -> int:
-        """Optimizer steps for one optimizer on one workload, at most."""
+        """Return the maximum optimizer steps for one optimizer on one workload."""
         tuning = sum(n * s for n, s in self.rungs(steps)) + steps * self.refinements(steps)
         sweep = len(SWEEP) * self.sweep_steps(steps) if self.sweep and lr else 0
         return tuning + steps + sweep + self.seeds * steps
 
     def sweep_steps(self, steps: int) -> int:
-        """Steps of a training of the sweep."""
-        return max(min(steps, SHORTEST), steps // FACTOR)
+        """Return the steps of a run of the sweep."""
+        return max(min(steps, MIN_RUNG_STEPS), steps // REDUCTION)
 
 
 @dataclass
 class Tuned:
-    """What the search found.
+    """Result of a search.
 
     Attributes:
-        settings: the best, at full length.
-        score: theirs, less is better; infinite where nothing could be trained.
-        untuned: the score of the defaults at full length.
-        space: as it was in the end.
-        grown: option → its range at first and in the end, where it grew.
-        at_edge: option → side, for those whose best value is at an end of what was tried all the
-            same: -1 the smallest, 1 the largest.
+        settings: best settings at full length.
+        score: their score, lower is better; infinite if all runs failed.
+        untuned: score of the defaults at full length.
+        space: final search space.
+        grown: initial and final range of each option whose range grew.
+        at_edge: options whose best value is the smallest (-1) or largest (1) that was tried.
     """
 
     settings: Settings
@@ -107,16 +106,15 @@ class Tuned:
 
 
 Asked = Generator[list[Trial], list[Outcome], Any]
-"""A program that asks for trials, and is sent their outcomes."""
+"""Generator that yields trials and receives their outcomes."""
 
 
 def tune(
     workload: Workload, contender: Contender, plan: Plan
 ) -> Generator[list[Trial], list[Outcome], Tuned]:
-    """Ask for trials until the settings are found.
+    """Yield trials until the best settings are found.
 
-    What it asks for depends on the outcomes alone, so that a program that is started again asks the
-    same questions.
+    Trials depend only on earlier outcomes, so a restarted search yields the same trials.
     """
     rungs = plan.rungs(workload.steps)
     space, seen = contender.space, list[tuple[Settings, float]]()
@@ -143,8 +141,8 @@ def tune(
     untuned = score((yield [baseline])[0])
     full = [*ranked, (usual, untuned)]
     for _ in range(plan.refinements(workload.steps) if "lr" in space else 0):
-        beside = _beside(full)
-        full.append((beside, score((yield wanted([beside], workload.steps))[0])))
+        refined = _refined(full)
+        full.append((refined, score((yield wanted([refined], workload.steps))[0])))
     seen += full
     settings, best = min(full, key=lambda s: s[1])
     return Tuned(
@@ -158,18 +156,23 @@ def tune(
 
 
 def sweep(workload: Workload, contender: Contender, chosen: Settings, plan: Plan) -> list[Trial]:
-    """Trials at other learning rates than the chosen one, the chosen one among them."""
+    """Return trials at multiples of the chosen learning rate, including the chosen one."""
     if not plan.sweep or not chosen.get("lr"):
         return []
     return [
-        Trial(workload.name, contender.label, {**chosen, "lr": float(f"{chosen['lr'] * f:.4g}")},
-              plan.sweep_steps(workload.steps), purpose="sweep")
+        Trial(
+            workload.name,
+            contender.label,
+            {**chosen, "lr": float(f"{chosen['lr'] * f:.4g}")},
+            plan.sweep_steps(workload.steps),
+            purpose="sweep",
+        )
         for f in SWEEP
-    ]  # fmt: skip
+    ]
 
 
 def verdict(workload: Workload, contender: Contender, chosen: Settings, plan: Plan) -> list[Trial]:
-    """Trainings with the chosen settings from seeds that the search did not see."""
+    """Return runs with the chosen settings and seeds that the search did not use."""
     return [
         Trial(workload.name, contender.label, chosen, workload.steps, 1 + k, "verdict")
         for k in range(plan.seeds)
@@ -184,17 +187,18 @@ def _points(
     count: int,
     plan: Plan,
 ) -> tuple[Space, list[Settings]]:
-    """The settings of a wave, and the space, which may have grown for it.
+    """Return the search space, which may have grown, and the settings of a wave.
 
-    The same parts of their spaces are tried of all optimizers, so that none is luckier.
+    All optimizers are tried at the same relative positions of their spaces, so that none is
+    luckier.
     """
     if wave == 0:
         return space, [contender.untuned, *_spread(space, count - 1, plan.seed)]
     best, found = min(seen, key=lambda s: s[1])
-    region = narrowed(space, best, PARTS[wave - 1])
+    region = narrowed(space, best, WAVE_WIDTHS[wave - 1])
     side = extreme([s["lr"] for s, _ in seen], best["lr"]) if "lr" in space else 0
     if not math.isfinite(found):
-        side = -1  # nothing learns: the rates are too large
+        side = -1  # all runs failed, so learning rates are too large
     if side and isinstance(space["lr"], Range):
         further = contender.space["lr"].beyond(best["lr"], side)  # type: ignore[union-attr]
         space = grown(space, "lr", further)
@@ -204,17 +208,17 @@ def _points(
     return space, _spread(region, count, plan.seed + wave)
 
 
-def _beside(full: Sequence[tuple[Settings, float]]) -> Settings:
-    """The best of whole trainings with another learning rate.
+def _refined(full: Sequence[tuple[Settings, float]]) -> Settings:
+    """Return the best full-length settings with a different learning rate.
 
-    Longer trainings want smaller rates, mostly, so the best of the short ones is not yet it. Half
-    a decade below the best, where nothing much smaller was trained in full, or above it, where
-    nothing much larger was; else half-way to the better neighbour.
+    The best learning rate of short runs is usually too large for longer runs. The new one is half a
+    decade below the best if no clearly smaller one was tried at full length, half a decade above if
+    no clearly larger one was tried, and otherwise halfway to the better neighbour.
     """
     best, _ = min(full, key=lambda s: s[1])
     lr = best["lr"]
-    below = [(s["lr"], v) for s, v in full if s["lr"] < lr / APART]
-    above = [(s["lr"], v) for s, v in full if s["lr"] > lr * APART]
+    below = [(s["lr"], v) for s, v in full if s["lr"] < lr / DISTINCT]
+    above = [(s["lr"], v) for s, v in full if s["lr"] > lr * DISTINCT]
     if not below:
         near = lr / 10
     elif not above:
@@ -225,7 +229,7 @@ def _beside(full: Sequence[tuple[Settings, float]]) -> Settings:
 
 
 def _spread(space: Space, count: int, seed: int) -> list[Settings]:
-    """Points that leave no large part of a space empty (Sobol 1967; scrambled, Owen 1998)."""
+    """Return evenly distributed points of a space (Sobol 1967; scrambled, Owen 1998)."""
     if not space or count < 1:
         return []
     engine = torch.quasirandom.SobolEngine(len(space), scramble=True, seed=seed)
@@ -238,7 +242,7 @@ def _spread(space: Space, count: int, seed: int) -> list[Settings]:
 def _suggested(
     space: Space, seen: Sequence[tuple[Settings, float]], count: int, seed: int
 ) -> list[Settings]:
-    """Points where the tree-structured Parzen estimator expects the most."""
+    """Return points suggested by the tree-structured Parzen estimator."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -252,7 +256,7 @@ def _suggested(
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=0))
     found: list[Settings] = []
     for settings, score in seen:
-        study.add_trial(_told(optuna, space, places, settings, score, worst))
+        study.add_trial(_frozen_trial(optuna, space, places, settings, score, worst))
     for _ in range(count):
         params = study.ask(places).params
         point = {
@@ -260,12 +264,12 @@ def _suggested(
             for k, p in space.items()
         }
         found.append(point)
-        # What is not known yet counts as bad, so that the next point lies elsewhere.
-        study.add_trial(_told(optuna, space, places, point, worst, worst))
+        # Pending points count as bad, so that the next point is elsewhere.
+        study.add_trial(_frozen_trial(optuna, space, places, point, worst, worst))
     return found
 
 
-def _told(
+def _frozen_trial(
     optuna: Any,
     space: Space,
     places: Mapping[str, Any],
@@ -294,7 +298,7 @@ def _grown(first: Space, last: Space) -> dict[str, tuple[Range, Range]]:
 
 
 def _edges(space: Space, chosen: Settings, tried: Sequence[Settings]) -> dict[str, int]:
-    """What the search may not have been let far enough of; a weight decay of next to 0 is 0."""
+    """Return options whose best value is at the edge; a weight decay near 0 does not count."""
     edges = {k: p.edge(chosen[k]) for k, p in space.items() if isinstance(p, Range)}
     if "lr" in edges:
         edges["lr"] = extreme([s["lr"] for s in tried], chosen["lr"])
@@ -305,7 +309,7 @@ def _edges(space: Space, chosen: Settings, tried: Sequence[Settings]) -> dict[st
 
 
 def extreme(tried: Sequence[float], value: float) -> int:
-    """-1 where nothing smaller was tried, 1 where nothing larger was, 0 else."""
+    """Return -1 if nothing smaller was tried, 1 if nothing larger was tried, otherwise 0."""
     if min(tried) == max(tried):
         return 0
     return -1 if value <= min(tried) else 1 if value >= max(tried) else 0

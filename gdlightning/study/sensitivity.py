@@ -1,4 +1,4 @@
-"""How much depends on the learning rate."""
+"""Sensitivity to the learning rate."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 GOOD = 0.05
-"""Part of the way from best to untrained that a good learning rate may lose."""
+"""Loss of a good learning rate relative to the best, as a fraction of best to untrained."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Of one optimizer on one workload.
+    """Sensitivity of one optimizer on one workload to the learning rate.
 
     Attributes:
-        points: (learning rate, score), by learning rate; scores no worse than untrained.
-        low: lower end of the good range.
-        high: its upper end.
-        mean_loss: what is lost on average over the points, as part of the way from untrained to
-            best: the learning-rate sensitivity of Wortsman et al. (2023), made relative.
+        points: (learning rate, score), by learning rate, with scores capped at the untrained one.
+        low: lower end of the range of good learning rates.
+        high: upper end of the range.
+        mean_loss: mean loss of score over the points, as a fraction of untrained to best: the
+            learning-rate sensitivity of Wortsman et al. (2023), made relative.
     """
 
     points: list[tuple[float, float]]
@@ -30,34 +30,37 @@ class Sensitivity:
 
     @property
     def width(self) -> float:
-        """How many times its lower end the upper end of the good range is."""
+        """Ratio of the upper to the lower end of the good range."""
         return self.high / self.low
 
 
 def sensitivity(points: Sequence[tuple[float, float]], untrained: float) -> Sensitivity | None:
-    """From (learning rate, score) of trainings that differ in nothing else.
+    """Compute the sensitivity from (learning rate, score) of otherwise equal runs.
 
     Args:
-        points: less is better; infinite scores count as untrained.
-        untrained: the score before training.
+        points: learning rates with scores, lower is better; infinite scores count as untrained.
+        untrained: score before training.
+
+    Returns:
+        The sensitivity; None if no run improved on the untrained model.
     """
     capped = sorted((lr, min(s, untrained)) for lr, s in points)
     if len(capped) < 2 or not math.isfinite(untrained):
         return None
     best = min(range(len(capped)), key=lambda k: capped[k][1])
     least = capped[best][1]
-    way = untrained - least
-    if way <= 0:
+    improvement = untrained - least
+    if improvement <= 0:
         return None
-    limit = least + GOOD * way
+    limit = least + GOOD * improvement
     low = _crossing(capped[best::-1], limit)
     high = _crossing(capped[best:], limit)
-    lost = sum(s - least for _, s in capped) / len(capped) / way
+    lost = sum(s - least for _, s in capped) / len(capped) / improvement
     return Sensitivity(capped, low, high, lost)
 
 
 def _crossing(points: Sequence[tuple[float, float]], limit: float) -> float:
-    """Where the straight line through the points, over log lr, first goes above a limit."""
+    """Return where the line through the points, over log lr, first exceeds a limit."""
     for (a, x), (b, y) in pairwise(points):
         if y > limit:
             part = (limit - x) / (y - x)

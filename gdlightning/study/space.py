@@ -1,4 +1,4 @@
-"""What is tuned of an optimizer, and between which values."""
+"""Search spaces of optimizers."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.options import options
 
 DECADES = 3.0
-"""Width of the range of learning rates at first, the default in its middle."""
+"""Initial width of the range of learning rates in decades, with the default in the middle."""
 LIMITS = (1e-8, 1e3)
-"""Of learning rates, however a range grows."""
+"""Limits of learning rates, even if a range grows."""
 EDGE = 0.15
-"""Part of a range at each end that counts as its edge."""
+"""Fraction of a range at each end that counts as its edge."""
 MOMENTA = (0.9, 0.8, 0.95, 0.98)
 BETAS = ((0.9, 0.999), (0.9, 0.99), (0.9, 0.95), (0.95, 0.98))
 WARMUPS = (0.05, 0.0, 0.1, 0.2)
 TUNED = ("lr", "weight_decay", "momentum", "warmup")
-"""Names of what can be tuned; ``momentum`` is ``betas`` where an optimizer has these."""
+"""Names of tunable options; ``momentum`` stands for ``betas`` in optimizers that have them."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, evenly spread on a logarithmic scale."""
+    """Range from ``low`` to ``high`` on a logarithmic scale."""
 
     low: float
     high: float
 
     @property
     def decades(self) -> float:
-        """Its width in powers of ten."""
+        """Width in decades."""
         return math.log10(self.high / self.low)
 
     def at(self, part: float) -> float:
-        """The number at a part of the way, 0 to 1, to four digits."""
+        """Return the number at a relative position from 0 to 1, rounded to four digits."""
         return float(f"{self.low * 10 ** (part * self.decades):.4g}")
 
     def edge(self, value: float) -> int:
-        """-1 where a value lies at the lower end, 1 at the upper, 0 within."""
+        """Return -1 if a value is at the lower edge, 1 if at the upper edge, otherwise 0."""
         part = math.log10(value / self.low) / self.decades
         return -1 if part <= EDGE else 1 if part >= 1 - EDGE else 0
 
     def beyond(self, value: float, side: int) -> Range:
-        """From a value on, half as far as this range is wide, to one side."""
+        """Return a range of half the width that starts at a value and extends to one side."""
         step = 10 ** (self.decades / 2)
         if side < 0:
             return Range(max(value / step, LIMITS[0]), value)
         return Range(value, min(value * step, LIMITS[1]))
 
     def around(self, value: float, part: float) -> Range:
-        """A part of its width about a value."""
+        """Return a range around a value with a fraction of the width."""
         half = 10 ** (part * self.decades / 2)
         return Range(value / half, value * half)
 
     def joined(self, other: Range) -> Range:
-        """Both and what lies between."""
+        """Return the smallest range that contains both."""
         return Range(min(self.low, other.low), max(self.high, other.high))
 
 
 @dataclass(frozen=True)
 class Values:
-    """A few values, the usual one first."""
+    """Discrete values, with the default first."""
 
     values: tuple[Any, ...]
 
     def at(self, part: float) -> Any:
-        """The value at a part of the way, 0 to 1."""
+        """Return the value at a relative position from 0 to 1."""
         return self.values[min(int(part * len(self.values)), len(self.values) - 1)]
 
 
@@ -79,14 +79,14 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Contender:
-    """An optimizer that is compared.
+    """Optimizer in a comparison.
 
     Args:
-        label: its name in the report.
-        optimizer: ``name`` and options that stay.
-        schedule: ``name`` and options, by which every training of it goes to its end.
-        space: option → where it may lie; ``warmup`` is the schedule's.
-        start: values that count as the defaults instead of the optimizer's own.
+        label: name in the report.
+        optimizer: ``name`` and fixed options.
+        schedule: ``name`` and options of the schedule.
+        space: search space of each option; ``warmup`` is an option of the schedule.
+        start: values that replace the defaults of the optimizer.
     """
 
     label: str
@@ -97,7 +97,7 @@ class Contender:
 
     @property
     def untuned(self) -> Settings:
-        """The defaults, of what is tuned."""
+        """Default values of the tuned options."""
         choice = Choice.of(self.optimizer)
         found: dict[str, Any] = {}
         for key, place in self.space.items():
@@ -109,9 +109,9 @@ class Contender:
         return found
 
     def configured(self, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Optimizer and schedule with some settings.
+        """Return the optimizer and schedule with some settings.
 
-        A companion's learning rate goes up and down with the optimizer's own.
+        The learning rate of a companion is scaled by the same factor as that of the optimizer.
         """
         given = dict(settings)
         schedule = dict(self.schedule)
@@ -121,14 +121,14 @@ class Contender:
         choice = Choice.of(self.optimizer)
         usual, lr = choice.value("lr"), given.get("lr")
         if choice.companion and usual and lr and not self.optimizer.get("companion"):
-            beside = choice.companion
-            own = float(f"{beside.value('lr') * lr / usual:.4g}")
-            optimizer["companion"] = {"name": beside.entry.name, "lr": own}
+            companion = choice.companion
+            own = float(f"{companion.value('lr') * lr / usual:.4g}")
+            optimizer["companion"] = {"name": companion.entry.name, "lr": own}
         return optimizer, schedule
 
 
 def dimensions(trials: int) -> tuple[str, ...]:
-    """What is worth tuning with a number of trials: each further dimension wants more points."""
+    """Return the options worth tuning with a number of trials, as each needs more trials."""
     return TUNED[: 1 if trials < 8 else 2 if trials < 16 else 4]
 
 
@@ -140,17 +140,18 @@ def contender(
     tuned: Sequence[str] = ("lr", "weight_decay"),
     own: Mapping[str, Any] | None = None,
 ) -> Contender:
-    """An optimizer with the space that follows from its registry entry.
+    """Create a contender with the search space of its registry entry.
 
     Args:
-        label: its name in the report.
-        optimizer: a name, or a mapping with ``name`` and options, which stay as given.
-        schedule: of its learning rate; a cosine after a warm-up if not given.
-        tuned: any of ``TUNED``.
-        own: option → its space instead: two numbers ``[low, high]`` or ``{values: [...]}``.
+        label: name in the report.
+        optimizer: name, or mapping with ``name`` and fixed options.
+        schedule: learning-rate schedule; a cosine decay after a warm-up if None.
+        tuned: options to tune, from ``TUNED``.
+        own: custom search space per option, which replaces ``tuned``: two numbers ``[low, high]``
+            or ``{values: [...]}``.
 
     Raises:
-        UserError: the optimizer or an option of ``own`` is not known.
+        UserError: if the optimizer or an option in ``own`` is unknown.
     """
     given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
     choice = Choice.of(given)
@@ -159,7 +160,7 @@ def contender(
         followed = {"name": "cosine", "warmup": WARMUPS[0]}
     if choice.value("lr") is None:
         followed = {"name": "constant"}
-    elif "modes" in choice.needs:  # these average instead of decaying
+    elif "modes" in choice.needs:  # averaging replaces the decay
         followed = {"name": "constant", "warmup": followed.get("warmup", 0)}
     space: dict[str, Range | Values] = {}
     for key in tuned if own is None else ():
@@ -172,7 +173,7 @@ def contender(
 
 
 def _usual(choice: Choice, key: str, given: Mapping[str, Any]) -> tuple[str, Range | Values] | None:
-    """Name and space of something tuned, where the optimizer has it and it is not given."""
+    """Return name and space of an option, or None if the optimizer lacks it or it is fixed."""
     known = options(choice.entry)
     if key == "warmup":
         return (key, Values(WARMUPS)) if choice.value("lr") is not None else None
@@ -196,26 +197,26 @@ def _usual(choice: Choice, key: str, given: Mapping[str, Any]) -> tuple[str, Ran
 def _own(choice: Choice, key: str, value: Any, label: str) -> Range | Values:
     known = [*options(choice.entry), "warmup"]
     if key not in known:
-        raise UserError(f"{label} has no option {key} to tune.{did_you_mean(key, known)}")
+        raise UserError(f"{label} has no tunable option {key}.{did_you_mean(key, known)}")
     if isinstance(value, Mapping) and set(value) == {"values"} and value["values"]:
         return Values(tuple(value["values"]))
     numbers = isinstance(value, list | tuple) and len(value) == 2
     if numbers and all(isinstance(v, int | float) for v in value) and 0 < value[0] < value[1]:
         return Range(float(value[0]), float(value[1]))
     raise UserError(
-        f"{label}.{key} is {value}; write two numbers above 0, the smaller first, such as "
-        "[1e-4, 1e-1],\nor {values: [0.9, 0.95]}."
+        f"{label}.{key} must be two positive numbers in ascending order, such as [1e-4, 1e-1],\n"
+        f"or a list of values, such as {{values: [0.9, 0.95]}} (got {value})."
     )
 
 
 def grown(space: Space, key: str, region: Range) -> Space:
-    """The space with one range that reaches further."""
+    """Return the space with one range extended."""
     place = space[key]
     return {**space, key: place.joined(region) if isinstance(place, Range) else place}
 
 
 def narrowed(space: Space, best: Settings, part: float) -> Space:
-    """A part of the space about a setting."""
+    """Return the part of the space around some settings."""
     return {
         k: p.around(best[k], part) if isinstance(p, Range) else Values((best[k],))
         for k, p in space.items()

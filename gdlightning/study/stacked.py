@@ -1,9 +1,8 @@
-"""One optimizer over many copies of a model, each with a learning rate and weight decay of its own.
+"""An optimizer over stacked copies of a model, with a learning rate and weight decay per copy.
 
-An optimizer serves where its step is its learning rate times something that depends on the
-gradients of each weight alone. It then steps on a stack of copies as on one large tensor: it is
-given a stack of zeros in place of the weights, with learning rate 1, and what it makes of them is
-the direction of the step of every copy.
+Stacking works for optimizers whose step is the learning rate times a function of each weight's
+gradients. The optimizer steps on zeros in place of the stacked weights with learning rate 1, which
+gives the direction of each copy's step.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from gdlightning.optimizers.groups import Grouping
 from gdlightning.optimizers.options import options
 
 Decay = Literal["none", "coupled", "decoupled"]
-"""How weight decay enters: as a part of the gradient, or of the step."""
+"""Form of weight decay: part of the gradient, or of the step."""
 PLAIN = Grouping(decay=("matrix", "output", "embedding", "vector"))
 PROBES, LRS = 60, (1e-4, 1e-3, 3e-2)
-"""Steps and learning rates of the trial that tells whether an optimizer serves."""
-NEAR = 1e-9
-"""Relative difference that rounding explains, in float64."""
+"""Number of steps and learning rates of the test whether an optimizer can be stacked."""
+TOLERANCE = 1e-9
+"""Relative difference due to rounding, in float64."""
 
 
 class Stacked:
-    """Steps of an optimizer on stacked weights.
+    """Optimizer on stacked weights.
 
     Args:
-        choice: the optimizer; its own lr and weight decay do not count.
-        kind: what ``accepted`` says of it.
-        weights: name → the stacked weights, shape [R, ...]; changed in place.
-        lrs: of each copy, shape [R].
-        decays: name → weight decay of each copy, shape [R].
-        factors: name → factor of the learning rate.
+        choice: optimizer; its lr and weight decay are ignored.
+        kind: form of weight decay, from ``accepted``.
+        weights: stacked weights by name, [R, ...]; changed in place.
+        lrs: learning rate of each copy, [R].
+        decays: weight decay of each copy by name, [R].
+        factors: learning-rate factor by name.
     """
 
     def __init__(
@@ -63,11 +62,11 @@ class Stacked:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], factor: float = 1.0) -> None:
-        """Make a step.
+        """Perform a step.
 
         Args:
-            gradients: of the stacked weights, in their order.
-            factor: the schedule's, of all learning rates.
+            gradients: gradients of the stacked weights, in order.
+            factor: multiplier of all learning rates, from the schedule.
         """
         lrs = self.lrs if factor == 1.0 else torch._foreach_mul(self.lrs, factor)
         if self.kind == "coupled":
@@ -84,7 +83,7 @@ class Stacked:
 
 
 def _column(values: Tensor, weight: Tensor) -> Tensor:
-    """Values [R] in the shape [R, 1, ...] of a stacked weight."""
+    """Reshape values [R] to [R, 1, ...] to match a stacked weight."""
     return values.to(weight).view(-1, *[1] * (weight.ndim - 1))
 
 
@@ -98,10 +97,10 @@ def _unit(choice: Choice, parameters: nn.ParameterList) -> Optimizer:
 
 
 def accepted(choice: Choice) -> Decay:
-    """How the weight decay of an optimizer enters, if it serves.
+    """Return the form of weight decay of an optimizer that can be stacked.
 
     Raises:
-        UserError: it does not.
+        UserError: if the optimizer cannot be stacked.
     """
     name, kept = choice.entry.name, dict(choice.options)
     for key in ("lr", "weight_decay"):
@@ -109,16 +108,16 @@ def accepted(choice: Choice) -> Decay:
     kind = _tried(name, repr(sorted(kept.items())), tuple(kept.items()))
     if kind is None or choice.needs or choice.wrappers or choice.shares or choice.in_backward:
         raise UserError(
-            f"The optimizer {name} can't train many copies at once: its step is not its learning "
-            "rate times what it makes of each weight's gradients alone.\n"
-            "Train them one by one, or take one such as adamw, sgd, lion or adagrad."
+            f"The optimizer {name} cannot train stacked copies: its step is not the learning rate "
+            "times a function of each weight's gradients.\n"
+            "Train the runs one by one, or use an optimizer such as adamw, sgd, lion or adagrad."
         )
     return kind
 
 
 @functools.lru_cache(maxsize=512)
 def _tried(name: str, _: str, given: tuple[tuple[str, object], ...]) -> Decay | None:
-    """What a trial of a few steps on two copies beside two trainings shows."""
+    """Test an optimizer by a few steps on stacked copies, compared with separate runs."""
     choice = Choice.of({"name": name, **dict(given)})
     if choice.needs or "lr" not in options(choice.entry):
         return None
@@ -129,13 +128,13 @@ def _tried(name: str, _: str, given: tuple[tuple[str, object], ...]) -> Decay | 
         try:
             if _agrees(choice, kind):
                 return kind
-        except Exception:  # whatever a library raises: it does not serve
+        except Exception:  # third-party optimizers may raise anything
             continue
     return None
 
 
 def _agrees(choice: Choice, kind: Decay) -> bool:
-    """Whether a stack of copies makes the steps of each by itself, on gradients of many sizes."""
+    """Return whether stacked steps equal separate steps, for gradients of different sizes."""
     decays = (0.0, 0.0, 0.0) if kind == "none" else (0.1, 0.0, 0.3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -159,7 +158,7 @@ def _agrees(choice: Choice, kind: Decay) -> bool:
             optimizer.step()
         ours.step([given], factor)
     weights = torch.stack([weight.detach() for _, weight in alone])
-    return torch.allclose(weights, stacked, rtol=NEAR, atol=NEAR) and not bool(
+    return torch.allclose(weights, stacked, rtol=TOLERANCE, atol=TOLERANCE) and not bool(
         (stacked == starts).flatten(1).all(1).any()
     )
 

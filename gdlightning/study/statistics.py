@@ -1,4 +1,4 @@
-"""What a few seeds can show: intervals, paired tests, the number of seeds that would be needed."""
+"""Statistics of a few seeds: confidence intervals, paired tests, and required numbers of seeds."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from statistics import NormalDist, fmean, stdev
 import numpy as np
 
 DRAWS = 10_000
-FEW = 8
+"""Number of bootstrap resamples."""
+MIN_BOOTSTRAP_VALUES = 8
+"""Number of values below which Student's interval replaces the bootstrap."""
 POWER = 0.8
-MOST_SEEDS = 1000
+MAX_SEEDS = 1000
 ROUNDING = 1e-5
-"""Share of the scores, within which all gaps of a pair are rounding and no difference."""
+"""Relative difference of scores up to which they count as equal."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it may lie."""
+    """Mean with its confidence interval."""
 
     mean: float
     low: float
@@ -31,16 +33,17 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two optimizers beside each other, seed by seed.
+    """Paired difference of two optimizers over seeds.
 
     Attributes:
-        first: the one whose mean is lower.
-        second: the other.
-        gap: of the means, second less first; its interval.
-        p: of the paired test, corrected for all pairs.
-        shown: whether that is below the level.
-        seeds: how many there were.
-        needed: how many would show a gap of this size; None where more than ``MOST_SEEDS`` would.
+        first: optimizer with the lower mean.
+        second: optimizer with the higher mean.
+        gap: difference of the means, second minus first, with its interval.
+        p: p-value of the paired test, corrected for all pairs.
+        shown: whether the difference is significant.
+        seeds: number of seeds.
+        needed: number of seeds that would detect a gap of this size; None if more than
+            ``MAX_SEEDS``.
     """
 
     first: str
@@ -53,43 +56,37 @@ class Difference:
 
     @property
     def words(self) -> str:
-        """What the figures say, and no more."""
+        """Description of the difference, with its numbers."""
         gap = f"{self.gap.mean:.3g} ({self.gap.low:.3g} to {self.gap.high:.3g})"
         if self.shown:
             return (
-                f"{self.first} is better than {self.second} by {gap} on {self.seeds} seeds, "
-                f"p {small(self.p)}."
+                f"{self.first} is better than {self.second} by {gap} over {self.seeds} seeds "
+                f"({_p_value(self.p)})."
             )
         if not math.isfinite(self.gap.mean):
             return f"{self.second} failed on at least one of {self.seeds} seeds."
         if self.gap.low == self.gap.high == 0:
-            return (
-                f"{self.first} and {self.second} come out the same, up to rounding, on each of "
-                f"{self.seeds} seeds."
-            )
-        more = (
-            f"about {self.needed} would be needed for a gap of this size"
-            if self.needed
-            else f"more than {MOST_SEEDS} would be needed for a gap of this size"
-        )
+            return f"{self.first} and {self.second} are equal up to rounding for all seeds."
+        needed = f"about {self.needed}" if self.needed else f"more than {MAX_SEEDS}"
         return (
-            f"No difference between {self.first} and {self.second} that {number(self.seeds)} seeds "
-            f"can show: the gap is {gap}, p {small(self.p)}; {more}."
+            f"No significant difference between {self.first} and {self.second} with "
+            f"{number(self.seeds)} seeds: the gap is {gap} ({_p_value(self.p)}). "
+            f"Detecting a gap of this size would need {needed} seeds."
         )
 
 
 def interval(values: Sequence[float], level: float = 0.05, seed: int = 0) -> Interval:
-    """The mean of a few values with its bootstrap interval.
+    """Return the mean of a few values with its confidence interval.
 
-    The percentiles are set so that the interval is as wide as Student's for normal values
-    (the expanded percentile interval; Hesterberg 2015, "What Teachers Should Know About the
-    Bootstrap"). Below ``FEW`` values it is Student's own, since resampling reaches no further than
-    the values themselves.
+    The expanded percentile bootstrap is used: its percentiles make the interval as wide as
+    Student's for normal values (Hesterberg 2015, "What Teachers Should Know About the Bootstrap").
+    Below ``MIN_BOOTSTRAP_VALUES`` values, Student's interval is used, because resampling cannot
+    reach beyond the values.
 
     Args:
-        values: one a seed.
-        level: 1 - confidence.
-        seed: of the resampling.
+        values: one value per seed.
+        level: 1 - confidence level.
+        seed: seed of the resampling.
     """
     given = np.asarray(values, dtype=np.float64)
     count = len(given)
@@ -97,7 +94,7 @@ def interval(values: Sequence[float], level: float = 0.05, seed: int = 0) -> Int
         mean = float(given.mean()) if count else math.nan
         return Interval(mean, math.nan, math.nan)
     wide = t_quantile(1 - level / 2, count - 1)
-    if count < FEW:
+    if count < MIN_BOOTSTRAP_VALUES:
         half = wide * float(given.std(ddof=1)) / math.sqrt(count)
         return Interval(float(given.mean()), float(given.mean()) - half, float(given.mean()) + half)
     draws = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
@@ -108,14 +105,14 @@ def interval(values: Sequence[float], level: float = 0.05, seed: int = 0) -> Int
 
 
 def compare(scores: Mapping[str, Sequence[float]], level: float = 0.05) -> list[Difference]:
-    """All pairs, by Student's paired test over seeds, corrected after Holm (1979).
+    """Compare all pairs by paired t-tests over seeds with Holm's correction (1979).
 
-    Interval and needed seeds of a pair are those of the level at which Holm's method tests it, so
-    that the interval of a claim leaves out 0.
+    Intervals and required seeds of a pair use the level of its test in Holm's method, so intervals
+    of significant differences exclude 0.
 
     Args:
-        scores: label → a score for each seed, less is better; the same seeds for all.
-        level: the chance of any false claim among all pairs.
+        scores: score per seed by label, lower is better, with the same seeds for all.
+        level: family-wise error rate.
     """
     pairs = list(combinations(scores, 2))
     raw = [paired_p(scores[a], scores[b]) for a, b in pairs]
@@ -133,7 +130,7 @@ def compare(scores: Mapping[str, Sequence[float]], level: float = 0.05) -> list[
 
 
 def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p of Student's paired test; 1 where it can't be made."""
+    """Return the two-sided p-value of the paired t-test; 1 if it cannot be computed."""
     gaps = _gaps(first, second)
     count = len(gaps)
     if count < 2 or not all(map(math.isfinite, gaps)):
@@ -145,7 +142,7 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _gaps(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    """Second less first, seed by seed; 0 where no gap is more than rounding."""
+    """Return the differences per seed, second minus first; 0 if all are within rounding."""
     gaps = [y - x for x, y in zip(first, second, strict=True)]
     if max(map(abs, gaps), default=0) <= ROUNDING * max(map(abs, first), default=0):
         return [0.0] * len(gaps)
@@ -153,7 +150,7 @@ def _gaps(first: Sequence[float], second: Sequence[float]) -> list[float]:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p-values of several tests, corrected so that the chance of any false claim holds for all."""
+    """Return p-values corrected by Holm's method for the family-wise error rate."""
     order = sorted(range(len(values)), key=lambda k: values[k])
     corrected, least = [1.0] * len(values), 0.0
     for rank, k in enumerate(order):
@@ -163,7 +160,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(gaps: Sequence[float], level: float = 0.05) -> int | None:
-    """Seeds with which a gap of this size would be shown with a power of 80%; None: too many."""
+    """Return the seeds that detect a gap of this size with a power of 80%; None if too many."""
     if len(gaps) < 2:
         return None
     mean, deviation = abs(fmean(gaps)), stdev(gaps)
@@ -172,16 +169,16 @@ def seeds_needed(gaps: Sequence[float], level: float = 0.05) -> int | None:
     power = NormalDist().inv_cdf(POWER)
 
     def enough(count: int) -> bool:
-        # The normal power with Student's threshold is a close and cautious approximation.
+        # The normal power with Student's threshold is an accurate, conservative approximation.
         wanted = t_quantile(1 - level / 2, count - 1) + power
         return mean * math.sqrt(count) >= deviation * wanted
 
-    found = bisect_left(range(2, MOST_SEEDS + 1), True, key=enough) + 2
-    return found if found <= MOST_SEEDS else None
+    found = bisect_left(range(2, MAX_SEEDS + 1), True, key=enough) + 2
+    return found if found <= MAX_SEEDS else None
 
 
 def t_cdf(t: float, freedom: int) -> float:
-    """Student's distribution function for whole degrees of freedom (Zelen and Severo 1964)."""
+    """Return Student's t distribution function for integer ``freedom`` (Zelen and Severo 1964)."""
     angle = math.atan2(t, math.sqrt(freedom))
     sine, cosine = math.sin(angle), math.cos(angle)
     if freedom % 2:
@@ -201,7 +198,7 @@ def t_cdf(t: float, freedom: int) -> float:
 
 @lru_cache(maxsize=4096)
 def t_quantile(part: float, freedom: int) -> float:
-    """Where Student's distribution function reaches a part above one half."""
+    """Return the quantile of Student's t distribution for a probability above one half."""
     low, high = 0.0, 1e6
     for _ in range(80):
         middle = (low + high) / 2
@@ -209,12 +206,16 @@ def t_quantile(part: float, freedom: int) -> float:
     return high
 
 
+def _p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {small(p)}"
+
+
 def small(p: float) -> str:
-    """A p-value as it is written."""
+    """Format a p-value."""
     return "below 0.001" if p < 0.001 else f"{p:.3f}".rstrip("0").rstrip(".")
 
 
 def number(count: int) -> str:
-    """A small number as a word."""
+    """Return a small number as a word."""
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     return words[count] if count < len(words) else str(count)

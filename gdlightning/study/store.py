@@ -1,7 +1,7 @@
-"""Trials and outcomes that outlast the process, shared by all who work on one study.
+"""Persistent trials and outcomes, shared by all workers of a study.
 
-They stand in one Optuna study, in its journal file or a database. A worker claims a trial by
-adding it; of several claims the first counts. A claim whose worker is gone is free again.
+They are stored in one Optuna study, in its journal file or a database. A worker claims a trial by
+adding it; of several claims, the first wins. Claims of dead workers expire.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from gdlightning.errors import UserError
 from gdlightning.study.journal import opened, remove
 from gdlightning.study.trial import Outcome, Trial
 
-BEAT, SILENCE = 20.0, 300.0
-"""Seconds between signs of life, and after which a worker on another machine counts as gone."""
+HEARTBEAT, TIMEOUT = 20.0, 300.0
+"""Seconds between heartbeats, and after which a worker on another machine counts as dead."""
 
 
 class Store:
-    """The trials of one study.
+    """Trials of one study.
 
     Args:
-        where: a folder, whose journal file is used, or the URL of a database.
-        name: of the study.
-        about: what the study is; one that is something else is refused.
+        where: folder of the journal file, or URL of a database.
+        name: name of the study.
+        about: description of the study; must match that of an existing study.
 
     Raises:
-        UserError: the database can't be opened, or holds another study by that name.
+        UserError: if the database cannot be opened or contains a different study of that name.
     """
 
     def __init__(self, where: str | Path, name: str, about: Mapping[str, Any]) -> None:
@@ -51,33 +51,33 @@ class Store:
         self._me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
         self._outcomes: dict[str, Outcome] = {}
         known = self._study.user_attrs.get("about")
-        self._began = known is None
+        self._created = known is None
         plain = json.loads(json.dumps(about))
         if known is None:
             self._study.set_user_attr("about", plain)
         elif known != plain:
             changed = sorted(k for k in {*known, *plain} if known.get(k) != plain.get(k))
             raise UserError(
-                f"{where} holds another comparison: {', '.join(changed)} differ.\n"
-                "Choose another folder with --output, or go on with the same command as before."
+                f"{where} contains a different comparison ({', '.join(changed)} changed).\n"
+                "Use the same command as before to resume it, or set a different --output."
             )
 
     def kept(self, name: str) -> Any:
-        """What was kept beside the trials; None if nothing was."""
+        """Return a value stored with the study; None if missing."""
         return self._study.user_attrs.get(name)
 
     def keep(self, name: str, value: Any) -> None:
-        """Keep a plain value beside the trials."""
+        """Store a plain value with the study."""
         self._study.set_user_attr(name, value)
 
     def forget(self) -> bool:
-        """Leave nothing of a study that this process began, and that has no plan or trial yet.
+        """Delete the study if this process created it and it has no plan or trial yet.
 
         Returns:
-            Whether it is gone.
+            Whether the study was deleted.
         """
-        begun = self.kept("plan") is not None or self._study.get_trials(deepcopy=False)
-        if begun or not self._began:
+        started = self.kept("plan") is not None or self._study.get_trials(deepcopy=False)
+        if started or not self._created:
             return False
         optuna.delete_study(study_name=self._study.study_name, storage=self._storage)
         if self._folder and not self._storage.get_all_studies():
@@ -85,7 +85,7 @@ class Store:
         return True
 
     def outcomes(self) -> dict[str, Outcome]:
-        """What is known: key of a trial → its outcome; the first that was told counts."""
+        """Return the known outcomes by trial key; the first reported outcome counts."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             key = trial.user_attrs["key"]
             if key not in self._outcomes:
@@ -93,7 +93,11 @@ class Store:
         return self._outcomes
 
     def claim(self, trials: Sequence[Trial]) -> dict[str, int] | None:
-        """Take trials on, all or none: key → number for ``tell``; None where others are at it."""
+        """Claim all of some trials, or none.
+
+        Returns:
+            Numbers for ``tell`` by trial key; None if another worker has claimed a trial.
+        """
         taken = {t.key: self._add(t) for t in trials}
         first = self._first_claims(set(taken))
         if all(first.get(key) == number for key, number in taken.items()):
@@ -103,18 +107,18 @@ class Store:
         return None
 
     def tell(self, number: int, outcome: Outcome, score: float) -> None:
-        """Put an outcome on the disk."""
+        """Store an outcome."""
         self._storage.set_trial_user_attr(number, "outcome", asdict(outcome))
-        value = min(max(score, -1e300), 1e300)  # a database knows no infinity
+        value = min(max(score, -1e300), 1e300)  # databases cannot store infinity
         self._storage.set_trial_state_values(number, TrialState.COMPLETE, [value])
 
     def taken(self) -> set[str]:
-        """Keys of trials that a living worker is at."""
+        """Return the keys of trials that a living worker has claimed."""
         return set(self._first_claims(None))
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[None]:
-        """Give signs of life meanwhile, for workers on other machines."""
+        """Send heartbeats in the background, for workers on other machines."""
         ended = threading.Event()
         beat = threading.Thread(target=self._beat, args=(ended,), daemon=True)
         beat.start()
@@ -127,9 +131,9 @@ class Store:
     def _beat(self, ended: threading.Event) -> None:
         name = f"alive:{self._me['host']}:{self._me['pid']}:{self._me['born']}"
         while True:
-            with contextlib.suppress(Exception):  # the next sign of life may come through
+            with contextlib.suppress(Exception):  # the next heartbeat may succeed
                 self._study.set_user_attr(name, time.time())
-            if ended.wait(BEAT):
+            if ended.wait(HEARTBEAT):
                 return
 
     def _add(self, trial: Trial) -> int:
@@ -147,7 +151,7 @@ class Store:
         return number
 
     def _first_claims(self, keys: set[str] | None) -> dict[str, int]:
-        """Key → number of the first trial that is complete, or claimed by the living."""
+        """Return the number of the first complete or validly claimed trial by key."""
         found: dict[str, int] = {}
         for trial in self._study.get_trials(
             deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE)
@@ -164,7 +168,7 @@ class Store:
         if owner["host"] == self._me["host"]:
             return bool(_born(owner["pid"]) == owner["born"])
         name = f"alive:{owner['host']}:{owner['pid']}:{owner['born']}"
-        return bool(time.time() - self._study.user_attrs.get(name, 0.0) < SILENCE)
+        return bool(time.time() - self._study.user_attrs.get(name, 0.0) < TIMEOUT)
 
 
 def work(
@@ -174,10 +178,17 @@ def work(
     score: Callable[[Trial, Outcome], float],
     told: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """See to it that all trials of some jobs have an outcome, by one's own or others' work.
+    """Obtain the outcomes of all trials of some jobs, by running them or from other workers.
 
-    A job is always run as a whole, even if some of it is known: a stack of other copies would
-    differ in the last bits.
+    A job is always run as a whole, even if some outcomes are known, because a different stack would
+    change the last bits.
+
+    Args:
+        store: store of the study.
+        wanted: jobs, each a list of trials that are run together.
+        run: function that runs a job.
+        score: function from a trial and its outcome to its score.
+        told: callback after each job.
 
     Returns:
         The outcomes, job by job.
@@ -202,11 +213,11 @@ def work(
 
 
 def _born(pid: int) -> str:
-    """When a process of this machine began, as the system counts; empty where there is none."""
+    """Return the start time of a process on this machine; empty if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
         fields = text.rpartition(")")[2].split()
-        return "" if fields[0] == "Z" else fields[19]  # a zombie is gone
+        return "" if fields[0] == "Z" else fields[19]  # zombies are dead
     except (OSError, IndexError):
         pass
     if os.path.isdir("/proc/self"):

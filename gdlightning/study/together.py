@@ -1,4 +1,4 @@
-"""Trials that differ in learning rate, weight decay or seed alone, trained as one stacked model."""
+"""Trials that only differ in learning rate, weight decay or seed, run as one stacked model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gdlightning.study.trial import Outcome, Trial, train
 from gdlightning.study.workload import Workload
 
 VARIED = ("lr", "weight_decay")
-MOST = 32
-"""Copies in a stack."""
+MAX_COPIES = 32
+"""Maximum number of copies in a stack."""
 
 
 def jobs(
@@ -26,7 +26,7 @@ def jobs(
     workloads: Mapping[str, Workload],
     contenders: Mapping[str, Contender],
 ) -> list[list[Trial]]:
-    """Trials in lists that are trained at once, in their order; it depends on them alone."""
+    """Group trials into lists that are run together, in order, depending on the trials alone."""
     stacks: dict[str, list[Trial]] = {}
     for trial in trials:
         key = trial.key
@@ -34,13 +34,13 @@ def jobs(
             rest = {k: v for k, v in trial.settings.items() if k not in VARIED}
             key = json.dumps([trial.workload, trial.contender, trial.steps, trial.seed, rest])
         stacks.setdefault(key, []).append(trial)
-    return [s[k : k + MOST] for s in stacks.values() for k in range(0, len(s), MOST)]
+    return [s[k : k + MAX_COPIES] for s in stacks.values() for k in range(0, len(s), MAX_COPIES)]
 
 
 def stackable(
     trial: Trial, workloads: Mapping[str, Workload], contenders: Mapping[str, Contender]
 ) -> bool:
-    """Whether a trial may be one of a stack."""
+    """Return whether a trial can be part of a stack."""
     if trial.purpose not in ("tuning", "sweep") or not workloads[trial.workload].stacks:
         return False
     try:
@@ -55,13 +55,13 @@ def run(
     workloads: Mapping[str, Workload],
     contenders: Mapping[str, Contender],
 ) -> list[Outcome]:
-    """The outcomes of a job, in its order."""
+    """Run a job and return its outcomes in order."""
     first = job[0]
     workload, contender = workloads[first.workload], contenders.get(first.contender)
     if contender is not None and len(job) > 1:
         try:
             return _stacked(job, workload, contender)
-        except UserError:  # an operation that can't be stacked
+        except UserError:  # the net has an operation that cannot be stacked
             workload.without_stacks()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,16 +76,22 @@ def _stacked(job: Sequence[Trial], workload: Workload, contender: Contender) -> 
     ]
     began = time.perf_counter()
     found = train_many(
-        workload.module, workload.data, variations, steps=job[0].steps, optimizer=optimizer,  # type: ignore[arg-type]
-        schedule=schedule, clip=workload.max_norm or None, groups=workload.grouping,
-    )  # fmt: skip
+        workload.module,  # type: ignore[arg-type]
+        workload.data,  # type: ignore[arg-type]
+        variations,
+        steps=job[0].steps,
+        optimizer=optimizer,
+        schedule=schedule,
+        clip=workload.max_norm or None,
+        groups=workload.grouping,
+    )
     seconds = (time.perf_counter() - began) / len(job)
     return [
         Outcome(
             {"val_loss": one.val_loss} if math.isfinite(one.val_loss) else {},
             seconds=seconds,
             stacked=len(job),
-            failed="" if math.isfinite(one.val_loss) else "the loss was no number at the end",
+            failed="" if math.isfinite(one.val_loss) else "the final loss is not finite",
         )
         for one in found
     ]

@@ -1,4 +1,4 @@
-"""One training under a budget of steps, and what came of it."""
+"""One run with a budget of steps, and its outcome."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from gdlightning.study.space import Contender, Settings
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.task import Task
 
-POINTS = 20
-"""Validations within a training whose course is shown."""
-LOOK = 25
-"""Steps between two looks at whether the loss is a number."""
+VALIDATIONS = 20
+"""Number of validations during a run with a curve."""
+CHECK_STEPS = 25
+"""Steps between checks whether the loss is finite."""
 Purpose = Literal["start", "baseline", "tuning", "sweep", "verdict"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A training that is wanted.
+    """Run to perform.
 
     Args:
-        workload: by name.
-        contender: by label; empty for the untrained model.
-        settings: of what is tuned.
-        steps: optimizer steps, at the end of which its schedule ends.
-        seed: of weights and order of the data.
-        purpose: what for; the course and the test are of verdicts alone.
+        workload: name of the workload.
+        contender: label of the optimizer; empty for the untrained model.
+        settings: values of the tuned options.
+        steps: optimizer steps of the run and its schedule.
+        seed: seed of the weights and the batch order.
+        purpose: purpose of the run; curves and test metrics are only recorded for verdicts.
     """
 
     workload: str
@@ -51,23 +51,23 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """The same for the same training."""
+        """Digest that identifies equal trials."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial.
+    """Result of a trial.
 
     Args:
-        metrics: at the end, of validation and test.
-        curve: (steps, seconds of training, metric) of validations under way.
-        seconds: of training, validation left out.
-        state_bytes: of the optimizer's state.
-        memory: peak of allocated bytes on a GPU; 0 on a CPU.
-        failed: why there is no result; empty if there is one.
-        stacked: how many trainings were made at once.
+        metrics: final validation and test metrics.
+        curve: (steps, seconds, metric) of validations during training.
+        seconds: training time without validation, in seconds.
+        state_bytes: size of the optimizer's state, in bytes.
+        memory: peak of allocated GPU memory, in bytes; 0 on a CPU.
+        failed: reason of a failure; empty on success.
+        stacked: number of runs trained together.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -80,10 +80,7 @@ class Outcome:
 
 
 def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outcome:
-    """Train once, from the seed to the end of the schedule.
-
-    A training that fails, because its loss is no number or its optimizer raises, is an outcome.
-    """
+    """Run a trial; errors and non-finite losses are returned as a failed outcome."""
     L.seed_everything(trial.seed, workers=True, verbose=False)
     workload.prepare()
     if isinstance(workload.data, DataModule):
@@ -107,17 +104,21 @@ def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outc
         return Outcome(failed=first, seconds=course.seconds)
     failed = course.failed
     if not failed and not math.isfinite(workload.score(metrics)):
-        failed = f"{workload.metric} is no number at the end"
+        failed = f"the final {workload.metric} is not finite"
     if trial.purpose == "verdict" and not failed:
         course.note(trial.steps, metrics)
     return Outcome(
-        {} if failed else metrics, course.points, course.seconds, course.state_bytes,
-        course.memory, failed,
-    )  # fmt: skip
+        {} if failed else metrics,
+        course.points,
+        course.seconds,
+        course.state_bytes,
+        course.memory,
+        failed,
+    )
 
 
 class Course(L.Callback):
-    """Follows a training: its time, its validations, and whether its loss is a number."""
+    """Callback that records time, memory and validations, and stops if the loss is not finite."""
 
     def __init__(self, workload: Workload, trial: Trial) -> None:
         self.workload, self.trial = workload, trial
@@ -126,7 +127,7 @@ class Course(L.Callback):
         self._began: float | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin to count."""
+        """Start the timer."""
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         self._began = time.perf_counter()
@@ -134,26 +135,26 @@ class Course(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, idx: int
     ) -> None:
-        """End a training whose loss is no number."""
+        """Stop if the loss is not finite."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        due = trainer.global_step % LOOK == 0
+        due = trainer.global_step % CHECK_STEPS == 0
         if due and isinstance(loss, Tensor) and not math.isfinite(float(loss)):
-            self.failed = f"the loss was no number after {trainer.global_step} steps"
+            self.failed = f"the loss was not finite after {trainer.global_step} steps"
             trainer.should_stop = True
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave validation out of the time."""
+        """Pause the timer."""
         self._pause()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A point of the course."""
+        """Record the metric and restart the timer."""
         if trainer.state.fn == "fit":
             metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
             self.note(trainer.global_step, metrics)
             self._began = time.perf_counter()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count time and memory."""
+        """Record time and memory."""
         self._pause()
         held = [v for o in trainer.optimizers for s in o.state.values() for v in _tensors(s)]
         self.state_bytes = sum(t.numel() * t.element_size() for t in held)
@@ -161,7 +162,7 @@ class Course(L.Callback):
             self.memory = torch.cuda.max_memory_allocated()
 
     def note(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Keep the metric at a step, once."""
+        """Record the metric at a step, once."""
         value = metrics.get(self.workload.metric, math.nan)
         if math.isfinite(value) and (not self.points or self.points[-1][0] < step):
             self.points.append((step, round(self.seconds, 4), float(f"{value:.6g}")))
@@ -178,14 +179,21 @@ def _trainer(workload: Workload, trial: Trial, course: Course) -> L.Trainer:
     if isinstance(data, DataModule) and data.pieces > 1:
         options["accumulate_grad_batches"] = data.pieces
     shown = trial.purpose == "verdict"
-    every = max(1, trial.steps // POINTS) * options.get("accumulate_grad_batches", 1)
+    every = max(1, trial.steps // VALIDATIONS) * options.get("accumulate_grad_batches", 1)
     trainer = L.Trainer(
-        **options, max_steps=trial.steps or -1, max_epochs=-1, logger=False, callbacks=[course],
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, limit_val_batches=None if shown or not trial.steps else 0,
+        **options,
+        max_steps=trial.steps or -1,
+        max_epochs=-1,
+        logger=False,
+        callbacks=[course],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=None if shown or not trial.steps else 0,
         val_check_interval=every if shown else None,
         check_val_every_n_epoch=None if shown else 1,
-    )  # fmt: skip
+    )
     EpochLoop.install(trainer)
     return trainer
 
@@ -193,7 +201,7 @@ def _trainer(workload: Workload, trial: Trial, course: Course) -> L.Trainer:
 def _evaluated(
     trainer: L.Trainer, module: L.LightningModule, workload: Workload, trial: Trial
 ) -> dict[str, float]:
-    """Metrics of the validation split and, in a verdict, of the test split."""
+    """Return the validation metrics, and the test metrics for verdicts."""
     trainer.limit_val_batches = 1.0
     rows = trainer.validate(module, datamodule=workload.data, verbose=False)
     if trial.purpose == "verdict" and workload.test_metric != workload.metric:
@@ -205,5 +213,8 @@ def _tensors(state: Any) -> list[Tensor]:
     if isinstance(state, Tensor):
         return [state]
     inner = state.values() if isinstance(state, Mapping) else state
-    return [t for v in inner for t in _tensors(v)] if isinstance(inner, list | tuple) or isinstance(
-        state, Mapping) else []  # fmt: skip
+    return (
+        [t for v in inner for t in _tensors(v)]
+        if isinstance(inner, list | tuple) or isinstance(state, Mapping)
+        else []
+    )

@@ -1,4 +1,4 @@
-"""What optimizers are compared on: a model, its data, and a length of training."""
+"""Workloads for comparing optimizers: a model, its data, and a length of training."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from gdlightning.optimizers.groups import Grouping
 from gdlightning.tasks.task import Task
 
 HIGHER = ("accuracy", "f1", "auroc", "r2", "auc", "precision", "recall")
-"""Metrics of which more is better."""
-SMALL = 200_000
-"""Parameters up to which stacked copies are trained faster than one after the other on a CPU."""
+"""Metrics for which higher is better."""
+MAX_STACKED_PARAMETERS = 200_000
+"""Number of parameters up to which stacked runs are faster than sequential runs on a CPU."""
 
 
 @dataclass
 class Workload:
-    """A task with all that every optimizer has in common there.
+    """Task with all settings that the compared optimizers share.
 
     Args:
-        name: in the report.
-        module: makes the module, with weights from torch's random state.
-        data: its splits are the same for all; the order of batches is each training's own.
-        steps: optimizer steps of a whole training.
-        clip: a way of clipping, as ``optimize`` takes it.
-        grouping: rules for the parameter groups.
-        metric: that is tuned for, on the validation split; the figures are its like of the test
-            split.
-        trainer: further arguments of Lightning's Trainer.
-        schedule: the task's own schedule, for optimizers that have none of theirs.
+        name: name in the report.
+        module: factory of the module; initial weights depend on torch's random state.
+        data: data module; splits are equal for all runs, and each run has its own batch order.
+        steps: optimizer steps of a full-length run.
+        clip: gradient clipping, as for ``optimize``.
+        grouping: rules of the parameter groups.
+        metric: validation metric to tune for; the report shows the corresponding test metric.
+        trainer: additional arguments of Lightning's Trainer.
+        schedule: default schedule of optimizers without their own.
     """
 
     name: str
@@ -51,18 +50,18 @@ class Workload:
 
     @property
     def higher(self) -> bool:
-        """Whether more of the metric is better."""
+        """Whether higher values of the metric are better."""
         return self.metric.removeprefix("val_") in HIGHER
 
     @property
     def test_metric(self) -> str:
-        """The metric's like on the test split; its own where there is none."""
+        """Corresponding metric on the test split, or the metric itself if there is none."""
         data = self.data
         tests = not isinstance(data, DataModule) or len(data.rows.get("test", ()))
         return self.metric.replace("val_", "test_", 1) if tests else self.metric
 
     def score(self, metrics: Mapping[str, float], metric: str | None = None) -> float:
-        """The metric so that less is better; infinite where it is missing or no number."""
+        """Return the metric with lower values better; infinite if it is missing or non-finite."""
         value = metrics.get(metric or self.metric, math.nan)
         if not math.isfinite(value):
             return math.inf
@@ -75,7 +74,7 @@ class Workload:
 
     @property
     def stacks(self) -> bool:
-        """Whether trainings may be stacked: a small task of ours, on a CPU, tuned for its loss."""
+        """Whether runs can be stacked: small tasks of gdlightning on a CPU, tuned for the loss."""
         if self._stacks is None:
             self._stacks = self._can_stack(self.module())
         return self._stacks
@@ -101,16 +100,16 @@ class Workload:
 
     @property
     def small(self) -> bool:
-        """Whether a step leaves a core with little to do."""
-        return sum(p.numel() for p in self.module().parameters()) <= SMALL
+        """Whether the model is too small to use a CPU core efficiently."""
+        return sum(p.numel() for p in self.module().parameters()) <= MAX_STACKED_PARAMETERS
 
     def without_stacks(self) -> None:
-        """Train one by one from now on: the net has an operation that can't be stacked."""
+        """Run sequentially from now on, because the net has an operation that cannot be stacked."""
         self._stacks = False
 
     @property
     def max_norm(self) -> float | bool | None:
-        """The maximal norm of gradients, None without clipping; False for other clipping."""
+        """Maximum gradient norm; None without clipping, False for other clipping methods."""
         clip = self.clip
         if clip is None or clip == "none" or clip == {"name": "none"}:
             return None

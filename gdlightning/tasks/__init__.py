@@ -1,1 +1,1 @@
-"""Tasks."""
+"""Tasks as LightningModules with one ``loss(batch)``."""

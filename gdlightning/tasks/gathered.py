@@ -1,4 +1,4 @@
-"""What metrics are shown in training, gathered until an update is worth its cost."""
+"""Metric updates in training that combine several batches."""
 
 from __future__ import annotations
 
@@ -10,36 +10,39 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 ADDITIVE = ("torchmetrics.classification.", "torchmetrics.regression.", "gdlightning.tasks.metrics")
-"""Where the metrics are for which one update with two batches is as good as two updates."""
-MOST = 2**14
-"""Numbers that are gathered; the predictions of a large net are many by themselves."""
+"""Modules of metrics for which one update with two batches equals two updates."""
+MAX_BUFFERED_VALUES = 2**14
+"""Number of buffered values that triggers an update, which bounds the memory."""
 
 
 class Gathered:
-    """Predictions and targets for one update of metrics with those of several batches.
+    """Buffer of predictions and targets that updates metrics with several batches at once.
 
-    An update takes longer than a small net's step. The metrics make it themselves before they are
-    computed; what is gathered then is a function of the batches since the last one alone, so that
-    a training that is resumed with ``state`` goes on with the same bits.
+    A metric update takes longer than a step of a small net. Metrics flush the buffer before they
+    compute. The buffer depends only on the batches since the last ``compute``, so a run that is
+    resumed with ``state`` logs the same bits.
 
     Args:
-        metrics: that are updated.
+        metrics: metrics to update.
     """
 
     def __init__(self, metrics: MetricCollection) -> None:
         self.metrics = metrics
         self._predictions: list[Tensor] = []
         self._targets: list[Tensor] = []
-        self._numbers = 0
+        self._values = 0
         members = list(metrics.values())
-        self._gathers = all(type(m).__module__.startswith(ADDITIVE) for m in members)
-        for member in members if self._gathers else ():
-            member.compute = self._after(self.update, member.compute)  # type: ignore[method-assign]
-            member.reset = self._after(self._clear, member.reset)  # type: ignore[method-assign]
+        self._buffers_batches = all(type(m).__module__.startswith(ADDITIVE) for m in members)
+        for member in members if self._buffers_batches else ():
+            member.compute = self._before(self.update, member.compute)  # type: ignore[method-assign]
+            member.reset = self._before(self._clear, member.reset)  # type: ignore[method-assign]
 
     def add(self, predictions: Tensor, targets: Tensor) -> None:
-        """Gather a batch, shapes [B, ...]; update the metrics if it is enough."""
-        if not self._gathers or not predictions.ndim or not targets.ndim:
+        """Add the predictions and targets of a batch, [B, ...], and update the metrics if needed.
+
+        The metrics are updated if the buffer is full or the shape of an example changes.
+        """
+        if not self._buffers_batches or not predictions.ndim or not targets.ndim:
             self.metrics.update(predictions, targets)
             return
         first = (self._predictions or [predictions])[0], (self._targets or [targets])[0]
@@ -47,34 +50,34 @@ class Gathered:
             self.update()
         self._predictions.append(predictions)
         self._targets.append(targets)
-        self._numbers += predictions.numel() + targets.numel()
-        if self._numbers > MOST:
+        self._values += predictions.numel() + targets.numel()
+        if self._values > MAX_BUFFERED_VALUES:
             self.update()
 
     def update(self) -> None:
-        """Update the metrics with what is gathered."""
+        """Update the metrics with the buffered batches."""
         if self._predictions:
             predictions, targets = torch.cat(self._predictions), torch.cat(self._targets)
             self._clear()
             self.metrics.update(predictions, targets)
 
     def state(self) -> dict[str, Any]:
-        """What is gathered, for a checkpoint."""
+        """Return the buffered batches, for a checkpoint."""
         return {"predictions": [*self._predictions], "targets": [*self._targets]}
 
     def load(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on with what was gathered."""
+        """Restore the buffered batches."""
         self._predictions = [t.to(device) for t in state["predictions"]]
         self._targets = [t.to(device) for t in state["targets"]]
-        self._numbers = sum(t.numel() for t in (*self._predictions, *self._targets))
+        self._values = sum(t.numel() for t in (*self._predictions, *self._targets))
 
     def _clear(self) -> None:
-        self._predictions, self._targets, self._numbers = [], [], 0
+        self._predictions, self._targets, self._values = [], [], 0
 
     @staticmethod
-    def _after(first: Callable[[], None], method: Callable[..., Any]) -> Callable[..., Any]:
-        def both(*args: Any, **kwargs: Any) -> Any:
+    def _before(first: Callable[[], None], method: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             first()
             return method(*args, **kwargs)
 
-        return both
+        return wrapped

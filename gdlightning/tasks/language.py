@@ -1,4 +1,4 @@
-"""Language modelling: the next token, and text that goes on from a prompt."""
+"""Language modelling and text generation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["LanguageModelling"]
 
 
 class LanguageModelling(Task):
-    """The next token of running text: cross-entropy; perplexity a token, bits a byte.
+    """Language modelling: cross-entropy of the next token; perplexity per token and bits per byte.
 
     Args:
-        net: from tokens [B, T] to logits [B, T, V].
-        alphabet: the characters that tokens 1, 2, … stand for; bytes if not given.
-        context: tokens that the net is shown at most.
+        net: network from tokens [B, T] to logits [B, T, V].
+        alphabet: characters that tokens 1, 2, … represent; if None, tokens are bytes.
+        context: maximum number of tokens that the net sees; 256 if None.
     """
 
     default_net = "gpt"
@@ -42,16 +42,16 @@ class LanguageModelling(Task):
         self.lengths: Tensor
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """[B, T] → logits of the next token, [B, T, V]."""
+        """Return the logits of the next token [B, T, V] for tokens [B, T]."""
         logits: Tensor = self.net(tokens)
         return logits
 
     def metrics(self) -> dict[str, Metric]:
-        """Perplexity a token, and bits a byte, over every scored position."""
+        """Return perplexity per token and bits per byte, over all scored positions."""
         return {"perplexity": PerUnit(bits=False), "bits_per_byte": PerUnit(bits=True)}
 
     def loss(self, batch: Any) -> Tensor:
-        """Mean cross-entropy in nats a token; targets of -100 are left out."""
+        """Return the mean cross-entropy in nats per token; targets of -100 are ignored."""
         tokens, following = batch
         logits = full(self(tokens)).flatten(0, 1)
         wanted = following.flatten()
@@ -64,7 +64,7 @@ class LanguageModelling(Task):
         return mean
 
     def samples(self, batch: Any) -> Mapping[str, Any]:
-        """How the first text of the batch goes on."""
+        """Return a continuation of the first text of the batch."""
         start = self.tokenizer.decode(batch[0][0][: min(64, self.context // 2)].tolist())
         return {"continuation": f"**{start}**{self.generate(start, 200, seed=0)}"}
 
@@ -78,23 +78,23 @@ class LanguageModelling(Task):
         top_k: int | None = None,
         seed: int = 0,
     ) -> str:
-        """Text that goes on from ``prompt``.
+        """Return a continuation of ``prompt``.
 
         Args:
-            prompt: what to go on from; an empty one is a line break.
-            length: tokens to add.
-            temperature: below 1 surer, above 1 bolder; 0 always takes the likeliest token.
-            top_k: draw among this many likeliest tokens only.
-            seed: of the draws.
+            prompt: text to continue; a line break if empty.
+            length: number of tokens to generate.
+            temperature: divisor of the logits; 0 always selects the most likely token.
+            top_k: number of most likely tokens to sample from; all if None.
+            seed: random seed.
 
         Raises:
-            UserError: a number can't be meant.
+            UserError: if an argument is out of range.
         """
         for key, value, low in (("length", length, 1), ("temperature", temperature, 0)):
             if not (math.isfinite(value) and value >= low):
-                raise UserError(f"--{key} is {value}; write {low} or more.")
+                raise UserError(f"--{key} must be at least {low} (got {value}).")
         if top_k is not None and top_k < 1:
-            raise UserError(f"--top_k is {top_k}; write 1 or more.")
+            raise UserError(f"--top_k must be at least 1 (got {top_k}).")
         generator = torch.Generator().manual_seed(seed)
         tokens = self.tokenizer.encode(prompt or "\n")
         start = len(tokens)
@@ -102,7 +102,7 @@ class LanguageModelling(Task):
             window = torch.tensor([tokens[-self.context :]], device=self.device)
             logits = self(window)[0, -1].cpu().double()
             if isinstance(self.tokenizer, Characters):
-                logits[0] = -math.inf  # the unknown character is never written
+                logits[0] = -math.inf  # never generate the unknown character
             if temperature == 0:
                 tokens.append(int(logits.argmax()))
                 continue
@@ -114,10 +114,10 @@ class LanguageModelling(Task):
 
 
 class PerUnit(Metric):
-    """Perplexity a token, or bits a byte, from summed cross-entropies.
+    """Perplexity per token, or bits per byte, from summed cross-entropies.
 
     Args:
-        bits: bits a byte instead of perplexity.
+        bits: whether to compute bits per byte instead of perplexity.
     """
 
     full_state_update = False
@@ -132,11 +132,16 @@ class PerUnit(Metric):
         self.units: Tensor
 
     def update(self, nats: Tensor, counts: Tensor) -> None:
-        """Summed cross-entropy of a batch, and its tokens and bytes, [2]."""
+        """Add a batch.
+
+        Args:
+            nats: summed cross-entropy, shape [].
+            counts: number of tokens and bytes, shape [2].
+        """
         self.nats += nats.double()
         self.units += counts[1 if self.bits else 0]
 
     def compute(self) -> Tensor:
-        """The figure over all that was seen."""
+        """Return the metric over all batches."""
         mean = self.nats / self.units
         return (mean / math.log(2) if self.bits else mean.exp()).float()

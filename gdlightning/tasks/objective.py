@@ -1,4 +1,4 @@
-"""The loss of any LightningModule on a batch, evaluated without a trace."""
+"""The loss of any LightningModule on a batch, evaluated without side effects."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from torchmetrics import Metric
 
 
 def loss_of(module: L.LightningModule, batch: Any, batch_idx: int = 0) -> Tensor:
-    """The training loss of a batch, shape [], with its graph; nothing is logged or kept of it.
+    """Return the training loss of a batch, shape [], with its graph and without side effects.
 
-    A task's ``loss``, or what another module's ``training_step`` returns. It depends on the mode of
-    the module and on torch's random state like any step. A module that is evaluated many times is
-    best held in ``traceless`` meanwhile.
+    The loss is what ``training_step`` returns. Nothing is logged, and metrics and running
+    statistics do not change. Like in training, the loss depends on the module's mode and torch's
+    random state. To evaluate a module many times, wrap the evaluations in ``traceless``.
 
     Args:
-        module: a task, or any module under automatic optimization; it needs no trainer.
-        batch: on the module's device.
-        batch_idx: of the batch, for those that ask.
+        module: task or other LightningModule with automatic optimization; it needs no trainer.
+        batch: batch on the module's device.
+        batch_idx: index of the batch, passed to ``training_step``.
 
     Raises:
-        TypeError: the module's ``training_step`` gives no loss.
+        TypeError: if ``training_step`` does not return a loss.
     """
     with traceless(module):
         return loss_in(module.training_step(batch, batch_idx))
 
 
 def loss_in(output: Any) -> Tensor:
-    """The loss in what a ``training_step`` returned.
+    """Return the loss in the output of a ``training_step``.
 
     Raises:
-        TypeError: there is none.
+        TypeError: if the output contains no loss.
     """
     loss = output["loss"] if isinstance(output, Mapping) else output
     if not isinstance(loss, Tensor):
-        raise TypeError(f"training_step gave {type(loss).__name__}, not a loss.")
+        raise TypeError(f"training_step returned {type(loss).__name__}, not a loss.")
     return loss
 
 
 @contextlib.contextmanager
 def traceless(module: L.LightningModule) -> Iterator[None]:
-    """Keep logs, metrics and running statistics as they are while the module is evaluated."""
-    # Others take their place, so that a backward pass may come later still.
+    """Prevent changes of logs, metrics and running statistics while the module is evaluated."""
+    # Evaluate on copies: restoring the buffers in place would break a later backward pass.
     statistics = [(owner, dict(owner._buffers)) for owner in _statistics(module)]
     for owner, kept in statistics:
         owner._buffers.update({k: None if b is None else b.clone() for k, b in kept.items()})
@@ -53,10 +53,10 @@ def traceless(module: L.LightningModule) -> Iterator[None]:
     updates = [m.update for m in metrics]
     logs = {name: module.__dict__.get(name) for name in ("log", "log_dict")}
     for metric in metrics:
-        object.__setattr__(metric, "update", _nothing)
+        object.__setattr__(metric, "update", _ignore)
     for name in logs:
-        setattr(module, name, _nothing)
-    vars(module)["silent"] = True  # a task's own way past them
+        setattr(module, name, _ignore)
+    vars(module)["silent"] = True  # tasks log without self.log, see Task._step
     try:
         yield
     finally:
@@ -75,5 +75,5 @@ def _statistics(module: nn.Module) -> Iterator[nn.Module]:
     return (m for m in module.modules() if isinstance(m, nn.modules.batchnorm._NormBase))
 
 
-def _nothing(*_: Any, **__: Any) -> None:
+def _ignore(*_: Any, **__: Any) -> None:
     pass

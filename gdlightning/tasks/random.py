@@ -1,4 +1,4 @@
-"""torch's random state, of the CPU and of all GPUs."""
+"""The random state of torch on the CPU and all GPUs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def random_state() -> list[Tensor]:
-    """What ``restored`` takes."""
+    """Return the random state of the CPU and all GPUs."""
     accelerators = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return [torch.get_rng_state(), *accelerators]
 
 
 def set_random_state(state: Sequence[Tensor]) -> None:
-    """Go back to a state."""
+    """Set the random state to one from ``random_state``."""
     torch.set_rng_state(state[0])
     if len(state) > 1:
         torch.cuda.set_rng_state_all(list(state[1:]))
@@ -24,7 +24,7 @@ def set_random_state(state: Sequence[Tensor]) -> None:
 
 @contextlib.contextmanager
 def restored(state: Sequence[Tensor]) -> Iterator[None]:
-    """Draw from a former state within the block; afterwards go on as if there had been none."""
+    """Use an earlier random state within the block, and return to the current one afterwards."""
     after = random_state()
     set_random_state(state)
     try:

@@ -1,4 +1,4 @@
-"""Tasks on series: their class, and how they go on."""
+"""Tasks on series: classification and forecasting."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ __all__ = ["Forecasting", "SequenceClassification"]
 
 
 class SequenceClassification(Classification):
-    """The class of a series; accuracy, macro F1, AUROC."""
+    """Classification of series; accuracy, macro F1 and AUROC."""
 
     default_net = "recurrent"
 
 
 class Forecasting(Task):
-    """The next steps of a series: squared error in units of the window's own deviation.
+    """Forecasting of a series: squared error in units of each window's standard deviation.
 
-    The net predicts the change from the last step, so that an untrained one forecasts that
-    nothing changes.
+    The net predicts the change from the last time step, so an untrained net forecasts no change.
 
     Args:
-        net: from (past [B, T, 1], lengths [B]) to [B, horizon].
+        net: network from (past [B, T, 1], lengths [B]) to [B, horizon].
     """
 
     default_net = "temporal-convolution"
@@ -45,13 +44,19 @@ class Forecasting(Task):
         self.net = net
 
     def forward(self, past: Tensor, lengths: Tensor, scale: Tensor) -> Tensor:
-        """The future in units of the window, [B, horizon]; ``scale`` is for ``in_units``."""
+        """Return the standardised forecast [B, horizon].
+
+        Args:
+            past: standardised windows, [B, T, 1].
+            lengths: number of valid time steps per window, [B].
+            scale: mean, standard deviation and log flag per window, [B, 3]; see ``in_units``.
+        """
         last = past[torch.arange(past.shape[0], device=past.device), lengths - 1]
         change: Tensor = self.net(past, lengths)
         return last + change
 
     def metrics(self) -> dict[str, Metric]:
-        """RMSE, MAE, and symmetric MAPE, in the units of the user."""
+        """Return RMSE, MAE and symmetric MAPE, in the unit of the data."""
         return {
             "rmse": MeanSquaredError(squared=False),
             "mae": MeanAbsoluteError(),
@@ -59,7 +64,7 @@ class Forecasting(Task):
         }
 
     def loss(self, batch: Any) -> Tensor:
-        """Mean squared error over the horizon, in units of the window's deviation."""
+        """Return the mean squared error over the horizon, in units of the window's deviation."""
         (past, lengths, scale), future = batch
         outputs = self(past, lengths, scale)
         self.observe(in_units(outputs, scale).flatten(), future.flatten())
@@ -67,12 +72,12 @@ class Forecasting(Task):
         return F.mse_loss(outputs, (wanted - scale[:, :1]) / scale[:, 1:2])
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
-        """``step_1``, ``step_2``, … in the units of the user, a record a series."""
+        """Return a record per series with ``step_1``, ``step_2``, … in the unit of the data."""
         values = in_units(self(*batch[0]), batch[0][2]).detach().cpu().double()
         return [{f"step_{k + 1}": float(v) for k, v in enumerate(row)} for row in values]
 
     def samples(self, batch: Any) -> Mapping[str, Any]:
-        """The first and last windows of the batch: past, future, and forecast."""
+        """Return a figure of the first and last windows: past, future and forecast."""
         if find_spec("matplotlib") is None:
             return {}
         from matplotlib.figure import Figure
@@ -83,10 +88,10 @@ class Forecasting(Task):
         figure = Figure(figsize=(9, 3), layout="constrained")
         for panel, k in zip(figure.subplots(1, 2), (0, len(past) - 1), strict=True):
             count, last = int(lengths[k]), seen[k, int(lengths[k]) - 1 : int(lengths[k])]
-            ahead = range(future.shape[1] + 1)  # 0 is the last known step
-            known, guessed = torch.cat([last, future[k]]), torch.cat([last, forecast[k]])
+            ahead = range(future.shape[1] + 1)  # 0 is the last step of the past
+            known, predicted = torch.cat([last, future[k]]), torch.cat([last, forecast[k]])
             panel.plot(ahead, known.cpu(), color="#2a9d5c", label="future")
-            panel.plot(ahead, guessed.cpu(), color="#d9480f", linestyle="--", label="forecast")
+            panel.plot(ahead, predicted.cpu(), color="#d9480f", linestyle="--", label="forecast")
             panel.plot(range(1 - count, 1), seen[k, :count].cpu(), color="#555555", label="past")
             panel.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
             panel.set_title(f"window {k + 1} of {len(past)}", fontsize=10, loc="left")
@@ -98,6 +103,11 @@ class Forecasting(Task):
 
 
 def in_units(outputs: Tensor, scale: Tensor) -> Tensor:
-    """From units of the window, [B, H], to those of the user; scale is [B, 3]."""
+    """Convert standardised outputs [B, H] to the unit of the data.
+
+    Args:
+        outputs: outputs in units of the window, [B, H].
+        scale: mean, standard deviation and log flag per window, [B, 3].
+    """
     values = outputs * scale[:, 1:2] + scale[:, :1]
     return torch.where(scale[:, 2:] > 0, values.exp(), values)

@@ -1,4 +1,4 @@
-"""Classification and regression over any net: what the families share."""
+"""Classification and regression with any net."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ from gdlightning.tasks.task import Task
 
 
 class Supervised(Task):
-    """A net from inputs to outputs; batches are ``(inputs, targets)``.
+    """Base class of tasks whose batches are ``(inputs, targets)``.
 
-    ``inputs`` is a tensor, or a tuple of tensors that are the net's arguments in order.
+    ``inputs`` is a tensor, or a tuple of tensors that are passed to the net as positional
+    arguments.
+
+    Args:
+        net: network from inputs to outputs.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -27,25 +31,29 @@ class Supervised(Task):
         self.net = net
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """The net's raw outputs."""
+        """Return the raw outputs of the net."""
         outputs: Tensor = self.net(*inputs)
         return outputs
 
     def outputs(self, batch: Any) -> Tensor:
-        """The net's outputs for a batch, with or without targets."""
+        """Return the outputs of the net for a batch with or without targets."""
         inputs = batch[0]
         result: Tensor = self(*inputs) if isinstance(inputs, tuple | list) else self(inputs)
         return result
 
 
 class Classification(Supervised):
-    """One class of several: cross-entropy; accuracy, macro F1 and, one against the rest, AUROC.
+    """Classification with cross-entropy; accuracy, macro F1 and one-vs-rest AUROC.
 
     Args:
-        net: gives one logit a class, shape [B, classes].
-        classes: their names in the order of the logits; numbers if not given.
-        outputs: the number of classes, if ``classes`` is not given.
-        label_smoothing: part of the probability spread over all classes (Szegedy et al. 2016).
+        net: network that returns one logit per class, [B, classes].
+        classes: class names in the order of the logits; numbers if None.
+        outputs: number of classes; required if ``classes`` is None.
+        label_smoothing: probability spread over all classes (Szegedy et al. 2016,
+            arXiv:1512.00567).
+
+    Raises:
+        UserError: if the number of classes is unknown or 1, or ``label_smoothing`` is out of range.
     """
 
     def __init__(
@@ -57,22 +65,25 @@ class Classification(Supervised):
     ) -> None:
         super().__init__(net)
         if classes is None and outputs is None:
-            raise UserError(f"{type(self).__name__} needs classes or outputs (their number).")
+            raise UserError(
+                f"{type(self).__name__} needs classes, or outputs, the number of classes."
+            )
         if classes is None and outputs == 1:
             raise UserError(
-                f"{type(self).__name__} needs two classes or more, but the target of the data is "
-                "a number.\nChoose a regression (gdl list model), or set data.problem: "
-                "classification."
+                f"{type(self).__name__} needs at least two classes, but the target of the data "
+                "is a number.\nUse a regression task (gdl list model), or set "
+                "data.problem: classification."
             )
         if not 0 <= label_smoothing < 1:
-            raise UserError(f"model.label_smoothing is {label_smoothing}; write 0 to below 1.")
+            raise UserError(f"model.label_smoothing must be in [0, 1) (got {label_smoothing}).")
         self.classes = classes or [str(k) for k in range(outputs or 0)]
         self.label_smoothing = label_smoothing
 
     def metrics(self) -> dict[str, Metric]:
-        """Accuracy, macro F1, AUROC (exact for few classes, in constant memory for many).
+        """Return accuracy, macro F1 and AUROC; AUROC is exact for up to 10 classes.
 
-        Targets out of range have failed in the loss already.
+        With more classes, AUROC uses 200 thresholds and constant memory. Validation of the targets
+        is disabled because cross-entropy already fails for targets out of range.
         """
         count = len(self.classes)
         thresholds = None if count <= 10 else 200
@@ -83,13 +94,13 @@ class Classification(Supervised):
         }
 
     def loss(self, batch: Any) -> Tensor:
-        """Mean cross-entropy in nats; targets are int64 class numbers, shape [B]."""
+        """Return the mean cross-entropy in nats; targets are int64 class indices, [B]."""
         logits, targets = full(self.outputs(batch)), batch[1]
         self.observe(logits, targets)
         return F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
-        """The class and the probability of each class, a record an example."""
+        """Return a record per example with the predicted class and all class probabilities."""
         probabilities = torch.softmax(self.outputs(batch).detach().cpu().double(), dim=-1)
         return [
             {
@@ -101,13 +112,17 @@ class Classification(Supervised):
 
 
 class Regression(Supervised):
-    """Real numbers: mean squared error on the standardised target; RMSE, MAE and R² in its units.
+    """Regression with squared error on standardised targets; RMSE, MAE and R² in the target's unit.
 
     Args:
-        net: gives one number a target, shape [B, 1] or [B].
-        target_mean: of the training targets, in their own unit; 0 if neither data nor user tell.
-        target_std: of the training targets, in their own unit; 1 if neither data nor user tell.
-        classes: what the data tells where its target is a class; refused.
+        net: network that returns one number per example, [B, 1] or [B].
+        target_mean: mean of the training targets; by default set by the data module, otherwise 0.
+        target_std: standard deviation of the training targets; by default set by the data module,
+            otherwise 1.
+        classes: class names of a categorical target; raises an error unless None.
+
+    Raises:
+        UserError: if ``classes`` is given.
     """
 
     problem = "regression"
@@ -123,14 +138,14 @@ class Regression(Supervised):
         if classes is not None:
             raise UserError(
                 f"{type(self).__name__} is a regression, but the target of the data is one of "
-                f"{len(classes)} classes.\nChoose a classification (gdl list model), or set "
-                "data.problem: regression if they are numbers."
+                f"{len(classes)} classes.\nUse a classification task (gdl list model), or set "
+                "data.problem: regression if the classes are numbers."
             )
         self.target_mean = 0.0 if target_mean is None else target_mean
         self.target_std = 1.0 if target_std is None else target_std
 
     def metrics(self) -> dict[str, Metric]:
-        """RMSE, MAE and R²."""
+        """Return RMSE, MAE and R²."""
         return {
             "rmse": MeanSquaredError(squared=False),
             "mae": MeanAbsoluteError(),
@@ -138,16 +153,16 @@ class Regression(Supervised):
         }
 
     def loss(self, batch: Any) -> Tensor:
-        """Mean squared error in units of the target's standard deviation."""
+        """Return the mean squared error in units of the target's standard deviation."""
         outputs, targets = full(self.outputs(batch)).reshape(-1), batch[1].reshape(-1)
         self.observe(self.in_units(outputs), targets)
         return F.mse_loss(outputs, (targets - self.target_mean) / self.target_std)
 
     def in_units(self, outputs: Tensor) -> Tensor:
-        """Outputs of the net in the target's own unit."""
+        """Convert outputs of the net to the target's unit."""
         return outputs * self.target_std + self.target_mean
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
-        """The predicted value, a record an example."""
+        """Return a record per example with the predicted value."""
         values = self.in_units(self.outputs(batch).detach().cpu().double().reshape(-1))
         return [{"prediction": float(v)} for v in values]

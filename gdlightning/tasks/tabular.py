@@ -1,4 +1,4 @@
-"""Tasks on tables."""
+"""Tasks on tabular data."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["TabularClassification", "TabularRegression"]
 
 
 class TabularClassification(Classification):
-    """The class of a row; accuracy, macro F1, AUROC."""
+    """Classification of rows; accuracy, macro F1 and AUROC."""
 
     default_net = "mlp"
 
 
 class TabularRegression(Regression):
-    """A number for a row; RMSE, MAE and R² in the target's unit."""
+    """Regression on rows; RMSE, MAE and R² in the target's unit."""
 
     default_net = "mlp"

@@ -1,4 +1,4 @@
-"""The base of every task: one loss, shared by training, validation, test and diagnosis."""
+"""Base class of tasks: one loss, shared by training, validation, test and diagnostics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torchmetrics import Metric, MetricCollection
 from gdlightning.tasks.gathered import Gathered
 
 NESTED: Any = (Tensor, Mapping, tuple, list)
-"""What holds examples; a union that is made anew at each look would take longer than the look."""
+"""Types that may hold examples. Building this union on each call would cost more than the call."""
 
 
 class Task(L.LightningModule):
-    """What is learnt: a net, a loss and metrics. It names no optimizer.
+    """Base class that defines what to train: a net, a loss and metrics, but no optimizer.
 
-    A subclass writes ``forward``, ``loss`` and ``metrics``::
+    Subclasses implement ``forward``, ``loss`` and ``metrics``::
 
         class Denoiser(gdl.Task):
             def __init__(self, width: int = 64) -> None:
@@ -38,13 +38,14 @@ class Task(L.LightningModule):
                 self.observe(restored, clean)
                 return F.mse_loss(restored, clean)
 
-    Logged are ``train_loss``, ``val_loss``, ``test_loss``, and each metric under the same prefixes.
+    Logs ``train_loss``, ``val_loss`` and ``test_loss``, and each metric with the same prefixes.
 
     Attributes:
-        default_net: the net that a config gets if it names none; for tasks with a ``net`` argument.
-        silent: nothing is logged or kept of what is evaluated now.
-        shows_training: metrics are kept of the training batches too.
-        gathered: what the metrics of training have yet to be updated with.
+        default_net: name of the net that is used if a config names none; for tasks with a ``net``
+            argument.
+        silent: whether logging and metric updates are disabled.
+        shows_training: whether metrics are also computed on training batches.
+        gathered: buffer of predictions for the training metrics; None before the first batch.
     """
 
     default_net: ClassVar[str] = ""
@@ -56,38 +57,49 @@ class Task(L.LightningModule):
         self.shows_training, self.silent = True, False
         self.gathered: Gathered | None = None
 
-    # What a subclass writes
+    # Implemented by subclasses
 
     def loss(self, batch: Any) -> Tensor:
-        """The mean loss of a batch, shape []; calls ``observe`` if there are metrics.
+        """Return the mean loss of a batch, shape []; call ``observe`` if there are metrics.
 
-        It is a function of the weights, the batch and torch's random state alone: it logs nothing,
-        so that curvature, noise scale and landscape can call it.
+        The loss must depend only on the weights, the batch and torch's random state, and must not
+        log, so that curvature, gradient noise and loss landscapes can be measured with it.
+
+        Args:
+            batch: batch from the data loader.
         """
         raise TypeError(f"{type(self).__name__} must define loss(batch).")
 
     def metrics(self) -> dict[str, Metric]:
-        """Fresh metrics by name; each stage gets its own."""
+        """Return new metrics by name; called once per stage."""
         return {}
 
     def samples(self, batch: Any) -> Mapping[str, Any]:
-        """What to show of a validation batch: name → text, image [3, H, W], or a figure."""
+        """Return samples to log for a validation batch: name → text, image [3, H, W], or figure."""
         return {}
 
-    # What a subclass calls
+    # Called by subclasses
 
     def observe(self, predictions: Tensor, targets: Tensor) -> None:
-        """Feed the metrics of the stage that runs; nothing outside training, validation, test."""
+        """Update the metrics of the current stage; outside of stages, do nothing.
+
+        Args:
+            predictions: predictions in the form that the metrics expect.
+            targets: matching targets.
+        """
         if isinstance(self._observing, Gathered):
             self._observing.add(predictions.detach(), targets)
         elif self._observing is not None:
             self._observing.update(predictions.detach(), targets)
 
     def prepare_metrics(self) -> None:
-        """Make the metrics of all stages, once; the first batch does it where nobody else did."""
+        """Create the metrics of all stages, unless they exist.
+
+        The first batch calls this method if nothing else did.
+        """
         if self._stage_metrics:
             return
-        for name in ("train_", "val_", "test_"):  # "train" alone is a method of nn.Module
+        for name in ("train_", "val_", "test_"):  # "train" would shadow nn.Module.train
             metrics: dict[str, Metric | MetricCollection] = {**self.metrics()}
             if not metrics:
                 return
@@ -96,28 +108,28 @@ class Task(L.LightningModule):
             if name == "train_":
                 self.gathered = Gathered(made)
 
-    # What Lightning calls
+    # Called by Lightning
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One loss with its graph."""
+        """Return the loss of a training batch."""
         return self._step("train", batch)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Loss and metrics of a validation batch."""
+        """Evaluate the loss and metrics of a validation batch."""
         self._step("val", batch)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Loss and metrics of a test batch."""
+        """Evaluate the loss and metrics of a test batch."""
         self._step("test", batch)
 
     def _step(self, stage: str, batch: Any) -> Tensor:
         if self.silent:
             return self.loss(batch)
-        training, own = stage == "train", vars(self)  # nn.Module's own way to attributes is slow
+        training, own = stage == "train", vars(self)  # nn.Module.__setattr__ is slow
         if training and (self.gathered is not None or not self.shows_training):
             own["_observing"] = self.gathered if self.shows_training else None
         else:
-            own["_observing"] = self._observed_in(stage)
+            own["_observing"] = self._observer_of(stage)
         try:
             loss = self.loss(batch)
         finally:
@@ -139,12 +151,12 @@ class Task(L.LightningModule):
             self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=size)
         return loss
 
-    def _observed_in(self, stage: str) -> Gathered | MetricCollection | None:
+    def _observer_of(self, stage: str) -> Gathered | MetricCollection | None:
         metrics = self._metrics_of(stage)
         return self.gathered if stage == "train" else metrics
 
     def _metrics_of(self, stage: str) -> MetricCollection | None:
-        self.prepare_metrics()  # all stages at once: Lightning looks for metrics only once
+        self.prepare_metrics()  # all stages at once: Lightning collects metrics only once
         if not self._stage_metrics:
             return None
         collection = self._stage_metrics[f"{stage}_"]
@@ -152,17 +164,17 @@ class Task(L.LightningModule):
 
 
 def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
-    """Log a value of each step as ``self.log`` did before in this epoch, without its checks.
+    """Log a value like the previous call of ``self.log`` in this epoch, without its checks.
 
-    They take longer than a small net's step.
+    The checks take longer than a step of a small net.
 
     Args:
-        trainer: of the training.
-        key: hook and name that the value was logged by.
-        value: shape [], on the same device as before.
+        trainer: trainer of the run.
+        key: hook and name that the value was logged under.
+        value: value of shape [], on the same device as before.
 
     Returns:
-        Whether it was logged; not where ``self.log`` has yet to be told how.
+        Whether the value was logged; False if ``self.log`` must be called first.
     """
     logged = trainer.fit_loop.epoch_loop._results.get(key)
     if logged is None or logged.has_reset or value.dtype not in (torch.float32, torch.float64):
@@ -172,7 +184,7 @@ def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
 
 
 def examples(batch: Any) -> int:
-    """The number of examples in a batch of nested tuples, lists and dicts of tensors."""
+    """Return the number of examples in a batch of nested tuples, lists and dicts of tensors."""
     if isinstance(batch, Tensor):
         return batch.size(0) if batch.ndim else 1
     if not isinstance(batch, tuple | list) and isinstance(batch, Mapping):

@@ -8,6 +8,6 @@ __all__ = ["TextClassification"]
 
 
 class TextClassification(Classification):
-    """The class of a text; accuracy, macro F1, AUROC."""
+    """Classification of texts; accuracy, macro F1 and AUROC."""
 
     default_net = "bag-of-words"

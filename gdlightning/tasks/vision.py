@@ -14,23 +14,28 @@ __all__ = ["ImageClassification"]
 
 RIGHT, WRONG = (0.16, 0.66, 0.35), (0.85, 0.2, 0.2)
 SIDE, SCALE, FRAME = 6, 48, 3
-"""Images a side of the grid, least pixels of an image, pixels of its frame."""
+"""Grid side in images; minimum image size and frame width in pixels."""
 
 
 class ImageClassification(Classification):
-    """The class of an image; accuracy, macro F1, AUROC."""
+    """Classification of images; accuracy, macro F1 and AUROC."""
 
     default_net = "resnet"
 
     def samples(self, batch: Any) -> Mapping[str, Any]:
-        """A grid of images, framed green where the class is right and red where it is wrong."""
+        """Return a grid of images, framed green if classified correctly and red if not."""
         images, targets = (part[: SIDE * SIDE] for part in batch)
         right = self(images).argmax(dim=1) == targets
         return {"predictions": grid(images.float().cpu(), right.cpu())}
 
 
 def grid(images: Tensor, right: Tensor) -> Tensor:
-    """Images [N, C, H, W] of any range as one picture [3, H', W'] in 0..1, framed by ``right``."""
+    """Arrange images in one picture [3, H', W'] with values from 0 to 1.
+
+    Args:
+        images: images of any value range, [N, C, H, W].
+        right: whether each image is classified correctly, [N].
+    """
     low, high = images.amin(), images.amax()
     images = (images - low) / (high - low).clamp(min=1e-9)
     images = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)

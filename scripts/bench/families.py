@@ -64,12 +64,14 @@ RATES = {
 }  # fmt: skip
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
-REFUSED = {("muon", family): "takes only matrices" for family in ("text", "vision", "forecast")} | {
+REFUSED = {
+    ("muon", "text"): "only accepts matrices",
     ("shampoo", "text"): "keeps a square matrix",
     ("sophia", "text"): "needs second derivatives",
 }
-"""Pairs that are not meant to be, and what gdl says: Muon has no matrices in convolutions, Shampoo
-no memory for a square of a large vocabulary, and torch no second derivative of a bag of words."""
+"""Unsupported pairs and the error that gdl prints. The linear text model has no hidden matrices for
+Muon. Shampoo would need a matrix of vocabulary size squared. torch has no second derivative of an
+embedding bag."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Outcome:
     def text(self) -> str:
         """For a cell of the table."""
         if self.error:
-            return "refused"
+            return "not supported"
         mark = "" if self.learnt else " **did not learn**"
         return f"{self.before:.3g} → {self.after:.3g}{mark}"
 
@@ -177,7 +179,7 @@ def main() -> int:
                 wrong.append(pair)
         print(f"| {optimizer} | {' | '.join(cells)} |", flush=True)
     for pair, message in said.items():
-        print(f"\nRefused, {pair}: {message}")
+        print(f"\nNot supported, {pair}: {message}")
     if wrong:
         print(f"\nNot as it should be: {', '.join(wrong)}.", file=sys.stderr)
     return 1 if wrong else 0

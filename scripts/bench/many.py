@@ -62,8 +62,8 @@ def main() -> None:
         if number:  # the first warms up
             rows.append(row)
         print([f"{1e3 * t:.2f} ms" for t in row], file=sys.stderr, flush=True)
-    print("| sixteen learning rates at once, beside | ratio, median | range |\n|---|---|---|")
-    for k, name in enumerate(("the least loop", "gdl fit --profile fast", "the tutorial loop"), 1):
+    print("| baseline | median ratio | range |\n|---|---|---|")
+    for k, name in enumerate(("minimal loop", "gdl fit --profile fast", "tutorial loop"), 1):
         ratios = [row[0] / row[k] for row in rows]
         print(f"| {name}, sixteen times | {median(ratios):.2f} "
               f"| {min(ratios):.2f} to {max(ratios):.2f} |")  # fmt: skip

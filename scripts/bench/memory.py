@@ -24,13 +24,13 @@ ROOT = Path(__file__).parent.parent.parent
 STEPS, BATCH, CONTEXT = 6, 8, 256
 NET = {"width": 384, "depth": 6, "heads": 6}
 WAYS: dict[str, tuple[str, ...]] = {
-    "gdl fit, everything on": ("--clip", "norm"),
+    "gdl fit, all features": ("--clip", "norm"),
     "steps in the backward pass": ("--optimizer.in_backward", "true"),
-    "moments of 8 bits (torchao)": ("--clip", "norm", "--optimizer", "torchao:adamw-8bit"),
-    "moments of 4 bits (torchao)": ("--clip", "norm", "--optimizer", "torchao:adamw-4bit"),
+    "8-bit moments (torchao)": ("--clip", "norm", "--optimizer", "torchao:adamw-8bit"),
+    "4-bit moments (torchao)": ("--clip", "norm", "--optimizer", "torchao:adamw-4bit"),
     "no moments (sgd without momentum)": ("--clip", "norm", "--optimizer", "gd"),
-    "activations computed again": ("--clip", "norm", "--recompute", "[net.blocks.*]"),
-    "computed again, steps in the backward pass": (
+    "activation checkpointing": ("--clip", "norm", "--recompute", "[net.blocks.*]"),
+    "activation checkpointing, steps in the backward pass": (
         "--recompute", "[net.blocks.*]", "--optimizer.in_backward", "true",
     ),
 }  # fmt: skip
@@ -137,10 +137,10 @@ def main() -> None:
         time.sleep(0.1)
         print(found)
         return
-    names = ["the least loop", *WAYS]
+    names = ["minimal loop", *WAYS]
     rows = {name: [measured(name) for _ in range(given.rounds)] for name in names}
-    base = median(rows["the least loop"])
-    print("| way | MB at the peak, median | ÷ the least loop |\n|---|---|---|")
+    base = median(rows["minimal loop"])
+    print("| configuration | peak MB, median | ÷ minimal loop |\n|---|---|---|")
     for name in names:
         most = median(rows[name])
         print(f"| {name} | {most / 1e6:,.0f} | {most / base:.2f} |")

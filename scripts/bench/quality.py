@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("configs", nargs="*", help="names in configs/; all if none")
     parser.add_argument("--seeds", type=int, default=3)
     arguments, extra = parser.parse_known_args()
-    print("| config | figure | seeds 0, 1, 2 | mean | reference on the same split | goal | s/run |")
+    print("| config | metric | seeds 0, 1, 2 | mean | reference on the same split | goal | s/run |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for case in CASES:
         if arguments.configs and case.config not in arguments.configs:

@@ -94,7 +94,7 @@ def table(found: dict[str, Found]) -> str:
     lines = []
     for name, one in found.items():
         bases = [b for b in ("tutorial loop", "floor") if b in one.seconds]
-        lines += [f"| {name}, {one.steps:,} steps | ms a step | "
+        lines += [f"| {name}, {one.steps:,} steps | ms per step | "
                   + " | ".join(f"÷ {b}" for b in bases)
                   + f" | loss after {WORKLOADS[name].agree} |",
                   "|---" * (3 + len(bases)) + "|"]  # fmt: skip

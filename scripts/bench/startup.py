@@ -52,10 +52,10 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
     "gdl optimizers": ([*GDL, "optimizers"], 0, TORCH),
     "gdl schedules": ([*GDL, "schedules"], 0, TORCH),
     "gdl fit --optimzer adam (an error)": ([*GDL, "fit", "--optimzer", "adam"], ERROR, TORCH),
-    "gdl fit, tabular, to its first step": (fit(FIRST_STEP, "tabular"), STEPPED, BOTH),
-    "gdl fit, vision, to its first step": (fit(FIRST_STEP, "vision"), STEPPED, BOTH),
-    "gdl fit, transformer, to its first step": (fit(FIRST_STEP, "transformer"), STEPPED, BOTH),
-    "gdl fit, tabular, with a callback of one's own": (
+    "gdl fit, tabular, up to its first step": (fit(FIRST_STEP, "tabular"), STEPPED, BOTH),
+    "gdl fit, vision, up to its first step": (fit(FIRST_STEP, "vision"), STEPPED, BOTH),
+    "gdl fit, transformer, up to its first step": (fit(FIRST_STEP, "transformer"), STEPPED, BOTH),
+    "gdl fit, tabular, with a custom callback": (
         fit(GDL, "tabular", "--callbacks", "[leave.Leave]"),
         STEPPED,
         BOTH,
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="commands whose text holds this")
     given = parser.parse_args()
-    print("| command | beside | seconds | ratio, median | range |\n|---|---|---|---|---|")
+    print("| command | baseline | seconds | median ratio | range |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "leave.py").write_text(LEAVE)
         for name, (command, code, base) in COMMANDS.items():

@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("| step | beside | ms | ratio, median | range |\n|---|---|---|---|---|")
+    print("| step | baseline | ms | median ratio | range |\n|---|---|---|---|---|")
     for name, (beside, ours, theirs) in cases().items():
         for warm in (ours, theirs):
             seconds(warm)

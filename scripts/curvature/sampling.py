@@ -48,7 +48,8 @@ def main() -> None:
             error = math.hypot(own.sampling or 0.0, own.bound)
             apart[name].append((own.value - wanted[name].value, error))
     print(f"{given.batches} of {len(sizes)} batches, {given.draws} draws")
-    print("| figure | of all | mean of draws | error told | within 2 |\n|---|---|---|---|---|")
+    print("| quantity | all | mean of draws | reported error | within 2 errors |")
+    print("|---|---|---|---|---|")
     for name, rows in apart.items():
         off, told = torch.tensor(rows).T
         within = (off.abs() < 2 * told).float().mean()

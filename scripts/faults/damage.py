@@ -111,33 +111,21 @@ def damaged(folder: Path, twin: Path, chance: random.Random) -> str:
     if problem or not (last.parent / "previous-1.ckpt").exists():
         return problem or "missed"
     raw = bytearray(last.read_bytes())
-    kind = chance.choice(["truncated", "flipped", "empty", "zeros", "other format"])
+    kind = chance.choice(["truncated", "flipped", "empty", "zeros"])
     if kind == "truncated":
         raw = raw[: chance.randrange(1, len(raw))]
     elif kind == "flipped":
         raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
     elif kind == "empty":
         raw = bytearray()
-    elif kind == "zeros":
+    else:
         start_at = chance.randrange(len(raw) - 512)
         raw[start_at : start_at + 512] = bytes(512)
-    else:
-        raw = other_format(last)
     last.write_bytes(raw)
     problem = again(LONG, folder) or same(folder, twin)
     if not problem and f"Passing over {last}" not in (folder / "log").read_text():
         return f"{kind}: not named"
     return f"{kind}: {problem}" if problem else ""
-
-
-def other_format(path: Path) -> bytearray:
-    """The same checkpoint as a later gdlightning might write it."""
-    from gdlightning.storage.checkpoint import KEY, read, write
-
-    content = read(path)
-    content[KEY]["format"] = 99
-    write(content, path)
-    return bytearray(path.read_bytes())
 
 
 def disk_full(folder: Path, twin: Path, chance: random.Random) -> str:

@@ -59,7 +59,7 @@ def killed(case: Case, folder: Path, instants: list[float], tally: Tally) -> str
 
 def _under_way(run: Path, log: Path, before: int) -> bool:
     """Whether the process that was just started has its folder, new or resumed."""
-    resumed = b"Going on with" in log.read_bytes()[before:]
+    resumed = b"Resuming " in log.read_bytes()[before:]
     return resumed or (before == 0 and (run / "config.yaml").exists())
 
 

@@ -190,6 +190,8 @@ def checkpoint(folder: Path) -> dict[str, str]:
     callbacks = found["callbacks"]
     for state in callbacks.values():
         state.pop("best_path", None)
+    for rank in found["exact"]["ranks"]:  # files that have a time in their names
+        rank.pop("log_ends", None)
     kept = {k: found[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "exact",
                                   "callbacks", "global_step", "epoch")}  # fmt: skip
     extra = {k: v for k, v in found.items() if k in ("training_weights", "current_model_state")}

@@ -81,7 +81,7 @@ def main() -> None:
     torch.set_num_threads(1)
     task, rivals = workload(steps), [contender(n, n, tuned=("lr",)) for n in OPTIMIZERS]
     search(workload(60), rivals, halving=True, seed=0)  # warms up
-    print("| round | steps | seconds | validation loss: grid → halved | rate: grid → halved |")
+    print("| round | steps | seconds | validation loss: grid → halving | lr: grid → halving |")
     print("|---|---|---|---|---|")
     for seed in range(rounds):
         whole = search(task, rivals, halving=False, seed=seed)

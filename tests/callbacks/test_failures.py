@@ -52,7 +52,7 @@ def test_a_net_without_second_derivatives() -> None:
 
 def test_a_module_without_second_derivatives_is_known_before_the_first_step() -> None:
     module = nn.Sequential(nn.EmbeddingBag(8, 1))
-    with pytest.raises(UserError, match=r"adahessian needs second derivatives.* of 0 "):
+    with pytest.raises(UserError, match=r"adahessian needs second derivatives.* for 0 "):
         build(Choice.of("adahessian"), module, Grouping(), Context())
 
 

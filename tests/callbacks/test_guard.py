@@ -139,7 +139,7 @@ def test_rollback_comes_through_where_the_smaller_rate_helps(train: Any) -> None
         steps = [int(r["step"]) for r in csv.DictReader(stream) if r.get("grad_norm")]
     assert steps == list(range(39))  # none is missing, none stands twice
     assert ends["callbacks"]["Guard"]["rollbacks"] == 1
-    assert ends["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]["reorder"] == 1
+    assert ends["exact"]["ranks"][0]["loader"]["held"]["loaders"][0]["reorder"] == 1
 
 
 def test_a_closure_whose_second_loss_is_bad_leaves_finite_weights(train: Any) -> None:

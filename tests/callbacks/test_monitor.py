@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from gdlightning.callbacks.monitor import Monitor
+from gdlightning.callbacks.verdicts import Verdicts
+from gdlightning.signals import stop_signals
 from gdlightning.storage.journal import JOURNAL, rows
 
 torch.set_num_threads(1)
@@ -118,6 +120,27 @@ def test_a_spike_is_told_with_its_examples(tmp_path: Path) -> None:
     assert len(spikes) <= 4
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_stop_that_was_asked_for_does_not_wait_for_verdicts(
+    asked: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monitor = Monitor()
+    monitor.folder = tmp_path
+    monkeypatch.setattr(stop_signals, "name", "SIGTERM" if asked else None)
+    module = Plain(lr=1e3)
+    x = torch.randn(96, 4)
+    trainer = L.Trainer(
+        max_steps=120, max_epochs=-1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+        callbacks=[monitor, Verdicts(monitor)],
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=8))
+    assert ("The training diverged" in capsys.readouterr().err) == (not asked)
+
+
 def test_a_resumed_training_goes_on_with_the_file(gdl: Run, tmp_path: Path) -> None:
     flags = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--checkpoint.every_n_steps", "20")
     assert gdl("fit", *flags, "--trainer.max_steps", "60", "--name", "whole").code == 0
@@ -125,9 +148,10 @@ def test_a_resumed_training_goes_on_with_the_file(gdl: Run, tmp_path: Path) -> N
     lines = [json.loads(line) for line in whole.read_text().splitlines()]
     from gdlightning.storage.logs import trim
 
-    trim(whole.parent, 30)
+    end = len("".join(whole.read_text().splitlines(keepends=True)[:4]).encode())
+    trim(whole.parent, {JOURNAL: end})
     kept = list(rows(whole))
-    assert kept == [r for r in lines if r["step"] < 30]
+    assert kept == lines[:4]
     with whole.open("a") as stream:
         stream.write('{"step": 31, "los')  # a writer that was killed
     assert list(rows(whole)) == kept

@@ -73,7 +73,7 @@ def test_a_filter_that_is_not_known(gdl: Run, flags: tuple[str, ...], said: str)
 def test_one_in_full(gdl: Run) -> None:
     shown = gdl("optimizers", "show", "prodigy").out
     for part in ("update", "paper", "licence", "bytes of state a parameter", "fused AdamW",
-                 "groups: one estimate is of all weights", "loss 2.38"):  # fmt: skip
+                 "groups: it estimates one learning rate", "loss 2.38"):  # fmt: skip
         assert part in shown, part
 
 
@@ -106,6 +106,6 @@ def test_what_it_cannot_do_is_refused_before_a_folder_is_made(gdl: Run) -> None:
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer", "lbfgs",
                  "--groups.layer_decay", "0.8")  # fmt: skip
     assert result.code == 2
-    assert "its line search is along one direction for all weights" in result.err
+    assert "its line search follows one direction for all weights" in result.err
     assert "Leave groups.layer_decay" in result.err
     assert not Path("runs").exists()

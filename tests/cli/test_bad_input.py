@@ -55,7 +55,7 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
     "devices": (["--trainer.devices", "-7"], ["trainer"]),
     "precision": (["--trainer.precision", "12"], ["trainer.precision", "12"]),
     "too few betas": (["--optimizer", "ademamix", "--optimizer.betas", "0.9,0.95"],
-                      ["optimizer.betas", "3 numbers, e.g."]),
+                      ["optimizer.betas", "must be 3 numbers"]),
     "regression on classes": (["--model", "tabular-regression"], ["regression"]),
 }  # fmt: skip
 

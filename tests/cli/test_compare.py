@@ -95,7 +95,7 @@ def test_hparams_are_in_tensorboard(whole: Path) -> None:
         (("--tune", "lr,momentun"), "Did you mean momentum?"),
         (("--data.val_fraction", "0"), "val_fraction"),
         (("--space", "nowhere.yaml"), "nowhere.yaml"),
-        (("--budget", "0.1s"), "too few"),
+        (("--budget", "0.1s"), "too short"),
         (("--data.batchsize", "3"), "batch_size"),
     ],
 )
@@ -109,7 +109,7 @@ def test_what_can_not_be_meant_is_refused(gdl: Run, flags: tuple[str, ...], said
 def test_another_command_in_the_same_folder_is_refused(whole: Path, gdl: Run) -> None:
     done = gdl("compare", *SMALL, "--output", str(whole), "--seeds", "5")
     assert done.code == 2
-    assert "another comparison: plan" in done.err
+    assert "a different comparison (plan changed)" in done.err
 
 
 def test_ones_own_space_and_a_budget(gdl: Run) -> None:

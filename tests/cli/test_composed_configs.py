@@ -100,7 +100,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "value of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, k: often}]"],
                            ["optimizer.wrappers.k", "often", "whole number"]),
     "range of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, k: 0}]"],
-                           ["optimizer.wrappers", "k must be 1 or more"]),
+                           ["optimizer.wrappers", "k must be at least 1"]),
     "wrappers": (["--optimizer.wrapers", "lookahead"], ["wrapers", "wrappers"]),
     "pattern": (["--optimizer.parts", "[{pattern: 'net.haed.*', name: sgd}]"],
                 ["optimizer.parts", "net.haed.*", "net.head"]),

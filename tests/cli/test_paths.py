@@ -27,7 +27,7 @@ def test_a_race_leaves_pictures_a_page_and_numbers(gdl: Run) -> None:
     assert {r["optimizer"]: r["lr"] for r in found["results"]} == {"adam": 0.05, "gd": 0.1}
     steps = [r["steps"] for r in found["results"]]
     assert steps == sorted(steps, key=lambda s: (s is None, s))
-    assert "matrices alone" in found["left_out"]["muon"]
+    assert "only trains matrices" in found["left_out"]["muon"]
     assert sorted(Path("here").iterdir()) == sorted(map(Path, found["files"]))
     assert {f.suffix for f in Path("here").iterdir()} == {".png", ".svg", ".gif", ".html", ".json"}
     kept = json.loads(Path("here/saddle.json").read_text())
@@ -50,13 +50,13 @@ def test_a_table_says_who_was_first(gdl: Run) -> None:
         (("rosenbrok",), "There is no test function named rosenbrok. Did you mean rosenbrock?"),
         (("saddle", "--optimizers", "adm"), "no optimizer named adm"),
         (("saddle", "--optimizers", ","), "--optimizers names none"),
-        (("saddle", "--optimizers", "muon"), "muon can't be raced: it steps on matrices alone"),
+        (("saddle", "--optimizers", "muon"), "muon cannot be raced: it only trains matrices"),
         (("saddle", "--lr", "fast"), "--lr fast: write a number of 0 or more, tuned or default"),
         (("saddle", "--lr", "-1"), "--lr -1: write"),
         (("saddle", "--lr", "lamb=1"), "--lr names lamb, which does not race."),
         (("saddle", "--steps", "1"), "--steps is 1; write 2 or more."),
         (("saddle", "--schedule", "cosin"), "There is no schedule named cosin."),
-        (("saddle", "--warmup", "600"), "schedule.warmup is 600"),
+        (("saddle", "--warmup", "600"), "schedule.warmup must be shorter than the run"),
     ],
 )
 def test_what_can_not_be_meant_is_told(flags: tuple[str, ...], told: str, gdl: Run) -> None:

@@ -1,4 +1,4 @@
-"""Each way of clipping against a reference, on dense and sparse gradients."""
+"""Each clipping method equals a reference, on dense and sparse gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPES = [(4, 3), (5,), (2, 3, 3, 3), ()]
 
 
 def parameters(seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> list[Any]:
-    """Two groups' worth of parameters with gradients."""
+    """Return parameters with gradients."""
     generator = torch.Generator().manual_seed(seed)
     made = []
     for shape in SHAPES:
@@ -31,23 +31,23 @@ def parameters(seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float32
 
 
 def groups(made: list[Any]) -> list[dict[str, Any]]:
-    """As an optimizer has them, one parameter without a gradient among them."""
+    """Return two parameter groups, with one parameter that has no gradient."""
     return [{"params": made[:2]}, {"params": [*made[2:], nn.Parameter(torch.zeros(2))]}]
 
 
 def grads(made: list[Any]) -> list[Tensor]:
-    """Copies of the gradients."""
+    """Return copies of the gradients."""
     return [p.grad.clone() for p in made]
 
 
 def global_norm(gradients: list[Tensor]) -> float:
-    """In float64."""
+    """Return the global norm in float64."""
     return float(torch.cat([g.double().flatten() for g in gradients]).norm())
 
 
 @pytest.mark.parametrize("name", names())
-def test_norm_and_clipped_are_left_for_the_monitors(name: str) -> None:
-    for scale, bites in ((100.0, name not in ("none", "quantile")), (1e-6, False)):
+def test_norm_and_clipped_are_available_after_the_call(name: str) -> None:
+    for scale, clips in ((100.0, name not in ("none", "quantile")), (1e-6, False)):
         made = parameters(1, scale)
         before = grads(made)
         clip = find(name)()
@@ -56,15 +56,17 @@ def test_norm_and_clipped_are_left_for_the_monitors(name: str) -> None:
         assert clip.norm is not None
         assert float(clip.norm) == pytest.approx(global_norm(before), rel=1e-6)
         changed = any(not torch.equal(a, b) for a, b in zip(before, grads(made), strict=True))
-        assert changed is bites
-        assert float(clip.clipped) == bites
+        assert changed is clips
+        assert float(clip.clipped) == clips
 
 
 @given(
-    seed=st.integers(0, 99), scale=st.sampled_from([0.01, 1.0, 50.0]),
-    max_norm=st.floats(0.1, 10), norm_type=st.sampled_from([1.0, 2.0, 3.0, float("inf")]),
-)  # fmt: skip
-def test_norm_is_torchs_bit_by_bit(
+    seed=st.integers(0, 99),
+    scale=st.sampled_from([0.01, 1.0, 50.0]),
+    max_norm=st.floats(0.1, 10),
+    norm_type=st.sampled_from([1.0, 2.0, 3.0, float("inf")]),
+)
+def test_norm_is_bitwise_equal_to_torch(
     seed: int, scale: float, max_norm: float, norm_type: float
 ) -> None:
     ours, theirs = parameters(seed, scale), parameters(seed, scale)
@@ -75,7 +77,7 @@ def test_norm_is_torchs_bit_by_bit(
 
 
 @given(seed=st.integers(0, 99), limit=st.floats(0.1, 3))
-def test_value_is_torchs(seed: int, limit: float) -> None:
+def test_value_is_equal_to_torch(seed: int, limit: float) -> None:
     ours, theirs = parameters(seed), parameters(seed)
     find("value")(max_value=limit)(groups(ours))  # type: ignore[call-arg]
     nn.utils.clip_grad_value_(theirs, limit)
@@ -83,10 +85,10 @@ def test_value_is_torchs(seed: int, limit: float) -> None:
         assert torch.equal(a.grad, b.grad)
 
 
-def test_group_norm_clips_each_group_by_itself() -> None:
+def test_group_norm_clips_groups_separately() -> None:
     made = parameters(3)
     for p in made[:2]:
-        p.grad *= 100  # only the first group is too large
+        p.grad *= 100  # only the first group exceeds max_norm
     before = grads(made)
     find("group_norm")(max_norm=20.0)(groups(made))  # type: ignore[call-arg]
     first = global_norm(before[:2])
@@ -98,9 +100,9 @@ def test_group_norm_clips_each_group_by_itself() -> None:
 
 
 @given(seed=st.integers(0, 99), factor=st.floats(0.01, 2), eps=st.sampled_from([1e-3, 0.5]))
-def test_agc_is_the_paper_s_formula(seed: int, factor: float, eps: float) -> None:
+def test_agc_equals_the_formula_of_the_paper(seed: int, factor: float, eps: float) -> None:
     made = parameters(seed, dtype=torch.float64)
-    made[0].data[1] = 0  # a unit at 0 has the norm eps
+    made[0].data[1] = 0  # the norm of this unit is replaced by eps
     wanted = []
     for p in made:
         units = zip(p.detach(), p.grad, strict=True) if p.ndim > 1 else [(p.detach(), p.grad)]
@@ -116,7 +118,7 @@ def test_agc_is_the_paper_s_formula(seed: int, factor: float, eps: float) -> Non
 
 
 def one(value: float) -> list[dict[str, Any]]:
-    """A group whose gradient has this norm."""
+    """Return a group with a single gradient of the given norm."""
     p = nn.Parameter(torch.zeros(1))
     p.grad = torch.tensor([value])
     return [{"params": [p]}]
@@ -130,7 +132,7 @@ NORMS = st.one_of(st.floats(0.125, 100, width=32), st.just(float("inf")), st.jus
     quantile=st.sampled_from([0.5, 0.9]),
     window=st.integers(5, 12),
 )
-def test_quantile_is_numpys_over_the_window(
+def test_quantile_equals_numpy_over_the_window(
     norms: list[float], quantile: float, window: int
 ) -> None:
     clip = find("quantile")(quantile=quantile, window=window, warmup=3)  # type: ignore[call-arg]
@@ -149,10 +151,12 @@ def test_quantile_is_numpys_over_the_window(
             slots[k % window] = norm
 
 
-def test_quantile_goes_on_from_its_state() -> None:
+def test_quantile_resumes_from_its_state() -> None:
     norms = [float(k % 7 + 1) for k in range(60)]
-    whole, first = (find("quantile")(window=9, warmup=4, quantile=0.5)  # type: ignore[call-arg]
-                    for _ in range(2))  # fmt: skip
+    whole, first = (
+        find("quantile")(window=9, warmup=4, quantile=0.5)  # type: ignore[call-arg]
+        for _ in range(2)
+    )
     for norm in norms[:30]:
         whole(one(norm))
         first(one(norm))
@@ -166,7 +170,7 @@ def test_quantile_goes_on_from_its_state() -> None:
 
 
 @pytest.mark.parametrize("window", [4, 30])
-def test_quantile_takes_the_newest_into_another_window(window: int) -> None:
+def test_quantile_keeps_the_newest_norms_in_a_different_window(window: int) -> None:
     first = find("quantile")(window=10, warmup=2)  # type: ignore[call-arg]
     for k in range(1, 26):
         first(one(float(k)))
@@ -187,7 +191,7 @@ def test_sparse_gradients(name: str) -> None:
     table = nn.Embedding(10, 3, sparse=True)
     (table(torch.tensor([1, 4, 4, 7])).sum() * 50).backward()
     dense = torch.zeros(10, 3)
-    dense[1], dense[4], dense[7] = 50, 100, 50  # the row that comes twice counts as one
+    dense[1], dense[4], dense[7] = 50, 100, 50  # repeated rows are summed
     clip = find(name)()
     clip([{"params": [table.weight]}])
     grad = table.weight.grad
@@ -197,13 +201,13 @@ def test_sparse_gradients(name: str) -> None:
     assert float(clip.norm) == pytest.approx(float(dense.norm()))
     reference = nn.Parameter(torch.zeros(10, 3))
     reference.grad = dense
-    if name != "agc":  # which leaves sparse ones as they are
+    if name != "agc":  # does not clip sparse gradients
         find(name)()([{"params": [reference]}])
     torch.testing.assert_close(grad.to_dense(), reference.grad)
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_sparse_gradient_that_holds_nothing(name: str) -> None:
+def test_empty_sparse_gradient(name: str) -> None:
     table = nn.Embedding(10, 3, sparse=True)
     table(torch.zeros(0, dtype=torch.int64)).sum().backward()
     clip = find(name)()
@@ -212,13 +216,13 @@ def test_a_sparse_gradient_that_holds_nothing(name: str) -> None:
     assert float(clip.clipped) == 0
 
 
-def test_no_gradient_at_all_is_no_error() -> None:
+def test_no_gradients_at_all() -> None:
     clip = find("norm")()
     clip([{"params": [nn.Parameter(torch.zeros(2))]}])
     assert clip.norm is None
 
 
-def test_the_norm_holds_no_graph() -> None:
+def test_norm_has_no_graph() -> None:
     p = nn.Parameter(torch.ones(3))
     (p.grad,) = torch.autograd.grad((p**3).sum(), p, create_graph=True)
     clip = find("norm")()
@@ -228,22 +232,24 @@ def test_the_norm_holds_no_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
-        ("norm", {"max_norm": 0}, r"clip\.max_norm is 0"),
-        ("norm", {"norm_type": -1}, r"clip\.norm_type is -1"),
+        ("norm", {"max_norm": 0}, r"clip\.max_norm must be positive \(got 0\)"),
+        ("norm", {"norm_type": -1}, r"clip\.norm_type must be positive \(got -1\)"),
         ("value", {"max_value": -1}, r"clip\.max_value"),
         ("agc", {"factor": 0}, r"clip\.factor"),
         ("quantile", {"quantile": 1.0}, r"clip\.quantile"),
         ("quantile", {"window": 10, "warmup": 11}, r"clip\.warmup"),
     ],
 )
-def test_options_that_cant_be_meant(name: str, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_invalid_options_are_an_error(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         find(name)(**options)
 
 
-def test_found_in_any_spelling_or_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_accepts_any_spelling_and_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert find("Global-Norm") is find("norm")
     assert find("per group") is find("group_norm")
     with pytest.raises(UserError, match="Did you mean quantile"):
@@ -263,7 +269,7 @@ def test_found_in_any_spelling_or_by_path(tmp_path: Path, monkeypatch: pytest.Mo
         made = one(-7.0)
         own()(made)
         assert float(made[0]["params"][0].grad) == -1
-        with pytest.raises(UserError, match="no subclass"):
+        with pytest.raises(UserError, match="not a subclass"):
             find("pathlib.Path")
     finally:
         sys.modules.pop("own_clip", None)

@@ -1,4 +1,4 @@
-"""Clipping under Lightning: the whole step's unscaled gradient, once, before the step."""
+"""Clipping in Lightning: once per step, on the accumulated and unscaled gradient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdlightning.callbacks.optimization import Optimization
 
 
 class Line(L.LightningModule):
-    """A linear model with large gradients."""
+    """Linear model with large gradients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Line(L.LightningModule):
 
 
 class Steps(L.Callback):
-    """The norm of the gradients before clipping, and of each step."""
+    """Callback that records the norm of each step."""
 
     def __init__(self) -> None:
         self.moved: list[float] = []
@@ -42,12 +42,12 @@ class Steps(L.Callback):
 
 
 def flat(module: nn.Module) -> Tensor:
-    """All weights in one vector."""
+    """Return all weights as one vector."""
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
 def data() -> DataLoader[Any]:
-    """12 rows in batches of 2."""
+    """Return 12 rows in batches of 2."""
     x = torch.arange(36.0).reshape(12, 3).cos()
     return DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True) + 1), batch_size=2)
 
@@ -58,16 +58,21 @@ def train(clip: Any, **options: Any) -> tuple[Line, Steps, Optimization]:
     optimization = Optimization({"name": "gd", "lr": 1.0}, clip=clip)
     optimization.attach(model)
     trainer = L.Trainer(
-        accelerator="cpu", max_epochs=1, logger=False, callbacks=[steps],
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        callbacks=[steps],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
         **options,
-    )  # fmt: skip
+    )
     trainer.fit(model, data())
     return model, steps, optimization
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_each_step_is_as_long_as_the_clipped_norm(accumulate: int) -> None:
+def test_norm_of_each_step_is_the_clipped_norm(accumulate: int) -> None:
     _, steps, optimization = train(0.01, accumulate_grad_batches=accumulate)
     made = [m for m in steps.moved if m > 0]
     assert made == pytest.approx([0.01] * (6 // accumulate), rel=1e-3)
@@ -76,7 +81,7 @@ def test_each_step_is_as_long_as_the_clipped_norm(accumulate: int) -> None:
     assert float(optimization.clip.clipped) == 1
 
 
-def test_the_accumulated_gradient_is_clipped_not_its_parts() -> None:
+def test_accumulated_gradient_is_clipped_once() -> None:
     ours, _, _ = train(0.5, accumulate_grad_batches=6)
     torch.manual_seed(0)
     model = Line()

@@ -1,4 +1,4 @@
-"""Each clause finds an optimizer that breaks it, and no other clause does."""
+"""Each clause detects an optimizer that violates it, and only that one."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ quiet()
 
 
 class Plain(SGD):
-    """Keeps every clause."""
+    """Optimizer that satisfies all clauses."""
 
     def __init__(self, params: Any, lr: float = 0.1, weight_decay: float = 0.0) -> None:
         super().__init__(params, lr, momentum=0.9, weight_decay=weight_decay)
 
 
 class Timid(Plain):
-    """Steps a millionth."""
+    """Optimizer with almost no steps."""
 
     def __init__(self, params: Any, lr: float = 1e-7) -> None:
         super().__init__(params, lr)
 
 
 class Stubborn(Plain):
-    """Keeps its first learning rate."""
+    """Optimizer that keeps its initial learning rate."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -50,7 +50,7 @@ class Stubborn(Plain):
 
 
 class Uniform(Plain):
-    """Takes the first group's settings for all."""
+    """Optimizer that applies the settings of the first group to all."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for group in self.param_groups:
@@ -60,14 +60,14 @@ class Uniform(Plain):
 
 
 class Forgetful(Plain):
-    """Does not save its momentum."""
+    """Optimizer that does not save its momentum."""
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "state": {}}
 
 
 class Careless(Plain):
-    """Moves what has no gradient."""
+    """Optimizer that changes parameters without a gradient."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = super().step(closure)
@@ -79,7 +79,7 @@ class Careless(Plain):
 
 
 class Greedy(Plain):
-    """Wants its parameters in float32 or better."""
+    """Optimizer that converts bfloat16 parameters to float32."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for parameter in (p for g in self.param_groups for p in g["params"]):
@@ -90,7 +90,7 @@ class Greedy(Plain):
 
 
 class Hasty(Plain):
-    """Halves gradients in each backward pass, those of former pieces again."""
+    """Optimizer that halves accumulated gradients in each backward pass."""
 
     def __init__(self, params: Any, lr: float = 0.1) -> None:
         super().__init__(params, lr)
@@ -104,7 +104,7 @@ class Hasty(Plain):
 
 
 class Noisy(Plain):
-    """Adds noise that no seed repeats."""
+    """Optimizer that adds noise without a seed."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = super().step(closure)
@@ -117,7 +117,7 @@ class Noisy(Plain):
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is known to no other."""
+    """Remove the optimizers that a test registers."""
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
@@ -136,21 +136,21 @@ BREAKS: dict[type[Optimizer], set[str]] = {
 
 
 @pytest.mark.parametrize("cls", BREAKS, ids=lambda cls: cls.__name__)
-def test_a_clause_is_broken_by_what_breaks_it_alone(cls: type[Optimizer]) -> None:
+def test_each_violation_breaks_its_clause_alone(cls: type[Optimizer]) -> None:
     gdl.register(f"contract-{cls.__name__}", summary="for a test")(cls)
     record = examine(find(f"contract-{cls.__name__}"), costs=False)
     assert set(record.broken) == BREAKS[cls], record.broken
     assert set(record.kept) == set(ALONE) - BREAKS[cls]
 
 
-def test_a_record_is_held_against_the_entry_both_ways() -> None:
+def test_record_is_compared_with_the_entry() -> None:
     gdl.register("contract-says-it-cannot", summary="for a test", cannot={"bf16": "so it says"})(
         type("SaysItCannot", (Plain,), {})
     )
     gdl.register("contract-does-not-say", summary="for a test")(type("DoesNotSay", (Greedy,), {}))
     for name, wrong in (
-        ("contract-says-it-cannot", "the entry says that it can't, and it can"),
-        ("contract-does-not-say", "weights became"),
+        ("contract-says-it-cannot", "the entry gives a reason, but the clause is satisfied"),
+        ("contract-does-not-say", "the weights became"),
     ):
         found = examine(find(name), ["bf16"], costs=False).against(find(name))
         assert len(found) == 1

@@ -1,4 +1,4 @@
-"""Compositions of optimizers on the contract that each of them is on alone."""
+"""Combined optimizers satisfy the contract."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ COMPOSED: dict[str, tuple[str, dict[str, Any]]] = {
     "matrices and the rest": ("soap", {"companion": {"name": "adamw", "lr": 1e-3}}),
     "by pattern": (
         "adamw",
-        {"parts": [{"pattern": "levels.*", "name": "adagrad", "lr": 0.05},
-                   {"pattern": "output.*", "name": "lion", "lr": 1e-3}]},
+        {
+            "parts": [
+                {"pattern": "levels.*", "name": "adagrad", "lr": 0.05},
+                {"pattern": "output.*", "name": "lion", "lr": 1e-3},
+            ]
+        },
     ),
     "lookahead": ("sgd", SGD | {"wrappers": [{"name": "lookahead", "k": 3}]}),
     "cautious": ("adamw", {"wrappers": ["cautious"]}),
@@ -26,12 +30,12 @@ COMPOSED: dict[str, tuple[str, dict[str, Any]]] = {
     "wrapped twice": ("adamw", {"wrappers": [{"name": "lookahead", "k": 3}, "cautious"]}),
     "sam": ("sam", {"base": {"name": "adamw", "lr": 1e-3}}),
     "in backward": ("adamw", {"in_backward": True}),
-}  # fmt: skip
+}
 REFUSED = {"in backward": {"clipping", "accumulation"}}
 
 
 @pytest.mark.parametrize("name", COMPOSED)
-def test_a_composition_keeps_every_clause(name: str) -> None:
+def test_combination_satisfies_every_clause(name: str) -> None:
     optimizer, options = COMPOSED[name]
     trial = Trial(find(optimizer), options)
     seen = {clause: found for clause in ALONE if (found := seen_of(trial, clause)) is not None}

@@ -1,4 +1,4 @@
-"""Optimizers on the contract: a sample of each kind, whatever is new, and the atlas as a whole."""
+"""Optimizers and the contract: a sample of all kinds, new optimizers, and the atlas."""
 
 from __future__ import annotations
 
@@ -20,31 +20,41 @@ from gdlightning.optimizers.registry import entries, find, installed
 
 quiet()
 SAMPLE = (
-    "adagrad", "adamw", "adashift", "alig", "galore", "lbfgs", "momentum", "muon", "sam",
-    "schedule-free-adamw", "sophia-h", "sparse-adam",
-)  # fmt: skip
-"""One of each need and of each way to keep state."""
+    "adagrad",
+    "adamw",
+    "adashift",
+    "alig",
+    "galore",
+    "lbfgs",
+    "momentum",
+    "muon",
+    "sam",
+    "schedule-free-adamw",
+    "sophia-h",
+    "sparse-adam",
+)
+"""Covers each need and each form of state."""
 USABLE = [e for e in entries() if not e.refused and installed(e) and e.family != "own"]
 NEW = [e.name for e in USABLE if measured(e) is None]
 REFUSED = [(e, clause) for e in entries() for clause in e.cannot if clause in WITHOUT]
 
 
 @pytest.mark.parametrize("name", [*SAMPLE, *NEW])
-def test_an_entry_says_what_its_optimizer_does(name: str) -> None:
+def test_entry_agrees_with_the_optimizer(name: str) -> None:
     assert not examine(find(name), costs=False).against(find(name))
 
 
 def test_two_processes_keep_the_same_weights() -> None:
     seen: dict[str, str | None] = {}
-    names = ["adamw", "muon", "lbfgs", "alig"]  # the last two step by the loss, too
+    names = ["adamw", "muon", "lbfgs", "alig"]  # the last two also use the loss
     two_ranks(names, seen.__setitem__)
     assert seen == dict.fromkeys(names)
 
 
 @pytest.mark.parametrize("entry", USABLE, ids=lambda e: e.name)
-def test_the_atlas_says_what_the_entry_says(entry: Entry) -> None:
+def test_atlas_agrees_with_the_entries(entry: Entry) -> None:
     facts = measured(entry)
-    if facts is None:  # tried above
+    if facts is None:  # tested above
         return
     assert set(facts.broken) == set(entry.cannot)
     assert {*facts.broken, *facts.kept} == set(CLAUSES)
@@ -52,18 +62,18 @@ def test_the_atlas_says_what_the_entry_says(entry: Entry) -> None:
     assert facts.step_ratio is not None
 
 
-def test_the_page_is_that_of_the_atlas() -> None:
+def test_page_agrees_with_the_atlas() -> None:
     written = Path(__file__).parents[2] / "docs" / "optimizers.md"
     known = [e for e in entries() if e.family != "own"]
     assert written.read_text(encoding="utf-8") == page(known) + "\n", (
-        "write it again: python scripts/contract.py --page"
+        "docs/optimizers.md is outdated: run python scripts/contract.py --page"
     )
 
 
 @pytest.mark.parametrize(
     ("entry", "clause"), REFUSED, ids=[f"{e.name}-{clause}" for e, clause in REFUSED]
 )
-def test_what_it_cannot_do_is_refused_with_the_reason(entry: Entry, clause: str) -> None:
+def test_violated_clauses_are_an_error_with_the_reason(entry: Entry, clause: str) -> None:
     asked = {
         "schedule": {"schedule": "cosine"},
         "groups": {"grouping": Grouping(layer_decay=0.9)},

@@ -1,4 +1,4 @@
-"""Products beside central differences of the gradient, taken by the nets as they are."""
+"""Hessian-vector products equal central differences of the gradient of the unmodified nets."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Batch]]] = {
 
 
 def made(name: str) -> tuple[nn.Module, list[Batch]]:
-    """A net away from its start, where gradients and curvature are not 0, and two batches."""
+    """Return a net with nonzero gradients and curvature, and two batches."""
     torch.manual_seed(0)
     build, batch = NETS[name]
     net = build().eval()
@@ -92,7 +92,7 @@ def loss_of(net: nn.Module) -> Callable[[Batch], Tensor]:
 
 
 def differences(net: nn.Module, batches: list[Batch], weights: list[float]) -> Tensor:
-    """The Hessian [N, N] in float64 from gradients a step apart, torch's own kernels in all."""
+    """Return the Hessian [N, N] in float64 by central differences, with the default kernels."""
     net = net.double()
     loss, parameters = loss_of(net), list(net.parameters())
     start = nn.utils.parameters_to_vector(parameters).detach()
@@ -116,12 +116,12 @@ def differences(net: nn.Module, batches: list[Batch], weights: list[float]) -> T
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_kind_of_net_agrees_with_differences(name: str) -> None:
-    """To 1e-4 in float32, 1e-6 in float64; eigenvalues within the bounds that are told."""
+    """Products are accurate to 1e-4 in float32 and 1e-6 in float64; bounds of eigenvalues hold."""
     net, batches = made(name)
     single = Hessian(loss_of(net), dict(net.named_parameters()), batches, [5, 3])
     vectors = torch.randn(3, single.size)
     rough = torch.stack([single @ v for v in vectors]).double()
-    dense = differences(net, batches, [5 / 8, 3 / 8])  # the net is in float64 from here on
+    dense = differences(net, batches, [5 / 8, 3 / 8])  # converts the net to float64
     wanted = vectors.double() @ dense
     assert torch.linalg.norm(rough - wanted) < 1e-4 * torch.linalg.norm(wanted)
     double = Hessian(loss_of(net), dict(net.named_parameters()), batches, [5, 3])
@@ -130,14 +130,14 @@ def test_every_kind_of_net_agrees_with_differences(name: str) -> None:
     values = torch.linalg.eigvalsh(dense)
     size = float(values.abs().max())
     ends = extremes(double, 3, 2, steps=60, tolerance=1e-4)
-    for pair in ends.top + ends.bottom:  # of a multiple one there is one copy
+    for pair in ends.top + ends.bottom:  # multiple eigenvalues are found once
         assert float((values - pair.value).abs().min()) <= pair.bound + 1e-6 * size
         assert pair.converged
     assert ends.top[0].value == pytest.approx(float(values[-1]), abs=1e-4 * size)
     assert ends.bottom[0].value == pytest.approx(float(values[0]), abs=1e-4 * size)
 
 
-def test_no_kind_of_net_is_left_out() -> None:
+def test_every_net_is_tested() -> None:
     known = {
         name
         for file in modules("gdlightning.nets")
@@ -147,7 +147,7 @@ def test_no_kind_of_net_is_left_out() -> None:
     assert {type(build()).__name__ for build, _ in NETS.values()} == known
 
 
-def test_batches_weigh_as_their_examples() -> None:
+def test_batches_are_weighted_by_their_examples() -> None:
     net, batches = made("mlp")
     parameters = dict(net.named_parameters())
     whole = tuple(torch.cat(p) for p in zip(*(b[0] for b in batches), strict=True))
@@ -163,7 +163,7 @@ def test_batches_weigh_as_their_examples() -> None:
 
 
 @pytest.mark.parametrize("memory", [0, 3000, 2**30])
-def test_each_product_is_of_the_same_matrix_with_dropout_too(memory: int) -> None:
+def test_all_products_use_the_same_matrix_with_dropout(memory: int) -> None:
     net, batches = made("residual mlp")
     net.train()
     hessian = Hessian(loss_of(net), dict(net.named_parameters()), batches, memory=memory)
@@ -179,7 +179,7 @@ def test_each_product_is_of_the_same_matrix_with_dropout_too(memory: int) -> Non
     assert not torch.allclose(other @ u, first)
 
 
-def test_what_is_frozen_or_not_used() -> None:
+def test_frozen_and_unused_parameters() -> None:
     layers = nn.ModuleDict({k: nn.Linear(2, 1) for k in ("used", "unused", "frozen")})
     layers["frozen"].requires_grad_(False)
     x = torch.randn(6, 2)
@@ -205,7 +205,7 @@ def test_what_is_frozen_or_not_used() -> None:
     ids=str,
 )
 def test_bags_of_embeddings(options: dict[str, Any]) -> None:
-    """Their plain form, in which they can be differentiated twice, has the same values."""
+    """The twice differentiable implementation has the same values."""
     torch.manual_seed(0)
     bag = nn.EmbeddingBag(5, 3, **{"mode": "mean", "dtype": torch.float64, **options})
     words, offsets = torch.tensor([0, 2, 2, 4, 1, 2]), torch.tensor([0, 0, 3, 6])
@@ -230,7 +230,7 @@ def test_bags_of_embeddings(options: dict[str, Any]) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
 
 
-def test_torchs_own_transformer() -> None:
+def test_transformer_of_torch() -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(4, 2, 5, batch_first=True, dtype=torch.float64).eval()
     x = torch.randn(2, 3, 4, dtype=torch.float64)
@@ -268,7 +268,7 @@ class Once(torch.autograd.Function):
         return result
 
 
-def test_what_can_not_be_differentiated_twice_is_told() -> None:
+def test_loss_without_second_derivative_is_an_error() -> None:
     weight = nn.Parameter(torch.ones(3, 2))
     parameters, index = {"table": weight}, torch.tensor([0, 1])
     once: Callable[[Tensor], Tensor] = Once.apply
@@ -278,7 +278,7 @@ def test_what_can_not_be_differentiated_twice_is_told() -> None:
         Hessian(lambda b: torch.embedding(weight, index, -1, False, True).sum(), parameters, [0])
     with pytest.raises(UserError, match="does not depend"):
         Hessian(lambda b: torch.ones(()), parameters, [None])
-    with pytest.raises(UserError, match="without batches"):
+    with pytest.raises(UserError, match="needs batches"):
         Hessian(lambda b: weight.sum(), parameters, [])
-    with pytest.raises(UserError, match="without trainable"):
+    with pytest.raises(UserError, match="needs trainable parameters"):
         Hessian(lambda b: weight.sum(), {"w": torch.ones(2)}, [None])

@@ -1,4 +1,4 @@
-"""Eigenvalues, traces and densities of matrices that are known."""
+"""Eigenvalues, traces and densities of known matrices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdlightning.errors import UserError
 
 
 class Dense:
-    """A matrix in memory, as an operator that counts its products."""
+    """Dense matrix as an operator that counts its products."""
 
     def __init__(self, matrix: Tensor) -> None:
         self.matrix, self.products = matrix, 0
@@ -28,7 +28,7 @@ class Dense:
 
 
 def turned(values: Tensor, seed: int = 0) -> Tensor:
-    """A symmetric matrix with these eigenvalues, in a random basis."""
+    """Return a symmetric matrix with the given eigenvalues in a random basis."""
     generator = torch.Generator().manual_seed(seed)
     size = len(values)
     basis, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
@@ -37,7 +37,7 @@ def turned(values: Tensor, seed: int = 0) -> Tensor:
 
 
 def like_a_net(size: int = 300) -> Tensor:
-    """A few large eigenvalues, many about 0, some of them below."""
+    """Return a network-like spectrum: a few large eigenvalues, most near 0, some negative."""
     generator = torch.Generator().manual_seed(1)
     bulk = 0.05 * torch.randn(size - 4, generator=generator, dtype=torch.float64)
     return torch.cat([torch.tensor([9.0, 5.0, 2.0, 1.0]), bulk])
@@ -83,7 +83,7 @@ def test_the_ends_of_a_spectrum_like_a_nets() -> None:
     matrix = turned(values)
     operator = Dense(matrix)
     ends = extremes(operator, 4, 1, steps=120, tolerance=1e-6)
-    assert operator.products == len(ends.krylov.diagonal) < 120  # it ends once all have converged
+    assert operator.products == len(ends.krylov.diagonal) < 120  # stops after convergence
     assert [p.value for p in ends.top] == pytest.approx([9, 5, 2, 1], rel=1e-8)
     assert ends.bottom[0].value == pytest.approx(float(values.min()), abs=1e-6)
     for pair in ends.top + ends.bottom:
@@ -114,7 +114,7 @@ def test_scaled() -> None:
 
 
 def test_the_trace_and_its_error() -> None:
-    """Right on average, with the error that is told; less where large eigenvalues are known."""
+    """The estimate is unbiased, and its error smaller if large eigenvalues are known."""
     values = like_a_net()
     operator = Dense(turned(values))
     wanted, known = float(values.sum()), extremes(operator, 4, steps=20).krylov
@@ -130,7 +130,7 @@ def test_the_trace_and_its_error() -> None:
 
 
 def test_the_density_has_the_moments_that_its_vectors_see() -> None:
-    """Gauss quadrature of m nodes is exact up to the power 2m - 1."""
+    """Gauss quadrature with m nodes is exact up to the power 2m - 1."""
     matrix = turned(like_a_net())
     operator = Dense(matrix)
     found, vectors = density(operator, probes=3, steps=5, seed=2), signs(operator, 3, 2)

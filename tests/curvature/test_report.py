@@ -1,4 +1,4 @@
-"""What rescaling changes and what not; what the choice of examples leaves open."""
+"""Adaptive sharpness is invariant under rescaling; sampling errors match repeated draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_rescaling_the_layers_of_a_relu_net_leaves_adaptive_sharpness_as_it_is()
     net = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3)).double()
     inputs, targets = torch.randn(40, 5).double(), torch.arange(40) % 3
     other = copy.deepcopy(net)
-    with torch.no_grad():  # each unit by its own factor: its function stays
+    with torch.no_grad():  # rescale each unit without changing the function
         factors = torch.linspace(4, 12, 16).double()
         first, last = other[0], other[2]
         assert isinstance(first, nn.Linear)
@@ -52,7 +52,7 @@ def regression(count: int, seed: int) -> tuple[nn.Linear, Tensor]:
 
 
 def test_errors_for_examples_that_were_not_seen() -> None:
-    """Top eigenvalue and trace of a fifth of the data beside those of all, over many draws."""
+    """Estimates from a fifth of the data deviate from the full data as predicted."""
     layer, inputs = regression(2000, 0)
 
     def loss(batch: Tensor) -> Tensor:
@@ -87,5 +87,5 @@ def test_one_batch_tells_nothing_of_others() -> None:
     assert examine(hessian, top=1, seen=1.0).top[0].sampling == 0
     two = Hessian(loss, dict(layer.named_parameters()), list(inputs.split(20)))
     values = torch.tensor([1.0, 3.0], dtype=torch.float64)
-    assert sampling_error(two, values, 0.0) == pytest.approx(1.0)  # the deviation is √2
+    assert sampling_error(two, values, 0.0) == pytest.approx(1.0)  # the standard deviation is √2
     assert sampling_error(two, values, 0.75) == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""Limits by formula, by trial, and by where full-batch training settles."""
+"""Stability limits by formula, by trial on quadratics, and in full-batch training."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_limits_of_sgd(options: dict[str, Any], limit: float) -> None:
 
 
 HUGE, LATE = 1e100, 1e14
-"""A root of squares that gradients of about 1 do not move, and a step past all corrections."""
+"""Second-moment root that gradients of about 1 do not change; step after all bias corrections."""
 SLOW = 1 - 1e-12
 
 
 def frozen(optimizer: Optimizer, **state: float) -> Optimizer:
-    """With a state that stays as it is, so that its steps are linear in the gradient."""
+    """Set a state that does not change, so that steps are linear in the gradient."""
     for parameter in (p for g in optimizer.param_groups for p in g["params"]):
         optimizer.state[parameter] = {
             k: torch.tensor(v) if k in ("step", "mu_product") else torch.full_like(parameter, v)
@@ -64,9 +64,7 @@ def frozen(optimizer: Optimizer, **state: float) -> Optimizer:
 
 FROZEN: dict[str, tuple[Callable[[Parameters], Optimizer], float]] = {
     "adam": (
-        lambda p: frozen(
-            Adam(p, HUGE / 2, (0.9, SLOW)), exp_avg=0.0, exp_avg_sq=HUGE**2
-        ),
+        lambda p: frozen(Adam(p, HUGE / 2, (0.9, SLOW)), exp_avg=0.0, exp_avg_sq=HUGE**2),
         38.0,
     ),
     "adamw": (
@@ -78,7 +76,9 @@ FROZEN: dict[str, tuple[Callable[[Parameters], Optimizer], float]] = {
     "amsgrad": (
         lambda p: frozen(
             Adam(p, HUGE / 2, (0.9, 0.999), amsgrad=True),
-            exp_avg=0.0, exp_avg_sq=0.0, max_exp_avg_sq=HUGE**2,
+            exp_avg=0.0,
+            exp_avg_sq=0.0,
+            max_exp_avg_sq=HUGE**2,
         ),
         38.0,
     ),
@@ -100,12 +100,12 @@ FROZEN: dict[str, tuple[Callable[[Parameters], Optimizer], float]] = {
         3.8,
     ),
     "adagrad": (lambda p: frozen(Adagrad(p, HUGE / 2), sum=HUGE**2), 2.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FROZEN)
 def test_limits_of_those_that_divide(name: str) -> None:
-    """lr / P is 1/2 here: the trial finds the limit in units of what the rule says it divides."""
+    """lr / P is 1/2, so the measured limit is in units of P."""
     make, limit = FROZEN[name]
     weight = nn.Parameter(torch.ones(3, dtype=torch.float64))
     optimizer = make([weight])
@@ -119,13 +119,16 @@ def test_limits_of_those_that_divide(name: str) -> None:
 
 
 def test_roots_early_in_training_have_the_corrections() -> None:
-    """A step of each from the state that it has is lr / P times what it averages."""
+    """The next step of each optimizer is lr / P times its average."""
     torch.manual_seed(0)
     makers: list[Callable[[Parameters], Optimizer]] = [
-        lambda p: Adam(p, 0.1, eps=0.01), lambda p: Adam(p, 0.1, amsgrad=True),
-        lambda p: NAdam(p, 0.1), lambda p: Adamax(p, 0.1),
-        lambda p: RMSprop(p, 0.1, centered=True), lambda p: Adagrad(p, 0.1, lr_decay=0.2),
-    ]  # fmt: skip
+        lambda p: Adam(p, 0.1, eps=0.01),
+        lambda p: Adam(p, 0.1, amsgrad=True),
+        lambda p: NAdam(p, 0.1),
+        lambda p: Adamax(p, 0.1),
+        lambda p: RMSprop(p, 0.1, centered=True),
+        lambda p: Adagrad(p, 0.1, lr_decay=0.2),
+    ]
     for make in makers:
         weight = nn.Parameter(torch.randn(5, dtype=torch.float64))
         optimizer = make([weight])
@@ -140,7 +143,7 @@ def test_roots_early_in_training_have_the_corrections() -> None:
         assert weight.grad is not None
         mean = optimizer.state[weight].get("exp_avg", torch.zeros(()))
         step = 0.1 / roots * (rule.direct * weight.grad + rule.mean * mean)
-        close = 0.03 if isinstance(optimizer, NAdam) else 1e-9  # its μ is that of the next step
+        close = 0.03 if isinstance(optimizer, NAdam) else 1e-9  # NAdam uses μ of the next step
         torch.testing.assert_close(before - weight.detach(), step, rtol=close, atol=1e-12)
 
 
@@ -166,7 +169,7 @@ def test_groups_parts_and_those_that_are_not_known() -> None:
     ("choice", "limit"),
     [
         ("gd", 2.0),
-        ({"name": "gd", "lr": 0.5, "weight_decay": 0.4}, 1.8),  # lr times decay is part of it
+        ({"name": "gd", "lr": 0.5, "weight_decay": 0.4}, 1.8),  # reduced by lr × weight decay
         ({"name": "qhm", "lr": 0.1}, None),
         ("aggmo", None),
         ("schedule-free-sgd", 20.0),
@@ -175,7 +178,7 @@ def test_groups_parts_and_those_that_are_not_known() -> None:
     ids=str,
 )
 def test_limits_of_registered_ones_by_trial(choice: Any, limit: float | None) -> None:
-    """Steps shrink a little below the limit and grow a little above."""
+    """Steps shrink slightly below the limit and grow slightly above it."""
     chosen = Choice.of(choice)
 
     def make(parameters: Sequence[nn.Parameter]) -> Optimizer:
@@ -218,7 +221,7 @@ EDGE: dict[str, tuple[Callable[[Parameters], Optimizer], int, float, float]] = {
 
 @pytest.mark.parametrize("name", EDGE)
 def test_full_batch_training_settles_at_the_limit(name: str) -> None:
-    """The edge of stability (Cohen et al. 2021, arXiv:2103.00065), measured by what is here."""
+    """Training reaches the edge of stability (Cohen et al. 2021, arXiv:2103.00065)."""
     make, steps, low, high = EDGE[name]
     pixels, digits = load_digits(return_X_y=True)
     inputs = torch.tensor(pixels[:200] / 16, dtype=torch.float32)
@@ -248,5 +251,5 @@ def test_full_batch_training_settles_at_the_limit(name: str) -> None:
     mean = sum(p.value for p in products) / len(products)
     assert low <= mean <= high
     assert all(p.bound < 0.01 * p.value for p in products)
-    if name != "adam":  # which has no state to divide by at first
+    if name != "adam":  # Adam has no second moment at first
         assert start.product.value < low

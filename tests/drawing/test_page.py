@@ -1,3 +1,5 @@
+"""HTML pages are complete and self-contained."""
+
 from __future__ import annotations
 
 from html.parser import HTMLParser
@@ -10,7 +12,7 @@ from gdlightning.drawing.page import page, picture, table
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would load, and the tags that are open at the end."""
+    """Parser that collects the resources a browser would load, and unclosed tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -27,7 +29,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_a_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
+def test_page_is_complete_and_self_contained() -> None:
     def draw(theme: style.Theme) -> Any:
         made, (panel,) = style.figure(theme=theme)
         panel.plot([0, 1], [1, 0])
@@ -44,10 +46,10 @@ def test_a_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
     assert '<td class="number">0.1235</td>' in text
 
 
-def test_a_picture_of_another_kind_is_refused(tmp_path: Any) -> None:
+def test_unsupported_format_is_an_error(tmp_path: Any) -> None:
     from gdlightning.errors import UserError
 
     made, _ = style.figure()
-    with pytest.raises(UserError, match="a picture ends in"):
+    with pytest.raises(UserError, match="The file of a figure must end in"):
         style.save(made, tmp_path / "a.jpeg")
     assert list(tmp_path.iterdir()) == []

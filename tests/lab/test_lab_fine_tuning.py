@@ -42,7 +42,7 @@ def test_the_verdict_follows_from_the_rates(
     by_name = {e.what: e.middle for e in outcome.effects}
     assert by_name["largest learning rate that keeps the upright digits"] == RATES[kept]
     lost = 2 if tuned <= kept else 47
-    assert by_name["lost on upright digits at the best rate"] == pytest.approx(lost)
+    assert by_name["accuracy lost on upright digits at the best rate"] == pytest.approx(lost)
 
 
 def test_turning_by_a_right_angle_moves_pixels() -> None:

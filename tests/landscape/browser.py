@@ -1,4 +1,4 @@
-"""A page as a real browser shows it."""
+"""Pages rendered in a real browser."""
 
 from __future__ import annotations
 
@@ -14,20 +14,29 @@ from numpy.typing import NDArray
 CHROMIUM = next(
     (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), ""
 )
-needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
 
 def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any], list[str]]:
-    """The pixels of a page, uint8 [height, width, 3], and what its scripts complained of."""
+    """Return the pixels of a page, uint8 [height, width, 3], and the errors of its scripts."""
     from PIL import Image
 
     page, shot = folder / "page.html", folder / f"shot-{dark}.png"
     page.write_text(text, encoding="utf-8")
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--enable-logging=stderr", "--v=0", "--virtual-time-budget=6000", "--window-size=1000,1100",
-        f"--user-data-dir={folder / 'profile'}", f"--screenshot={shot}", page.as_uri(),
-    ]  # fmt: skip
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=6000",
+        "--window-size=1000,1100",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--screenshot={shot}",
+        page.as_uri(),
+    ]
     if dark:
         command.insert(1, "--blink-settings=preferredColorScheme=0")
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
@@ -36,6 +45,6 @@ def shown(text: str, folder: Path, *, dark: bool = False) -> tuple[NDArray[Any],
 
 
 def colourful(pixels: NDArray[Any]) -> float:
-    """The share of pixels that are neither paper nor ink: those with a hue."""
+    """Return the fraction of pixels with a hue."""
     spread = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
     return float((spread > 40).mean())

@@ -1,3 +1,5 @@
+"""Eigenvectors of the Hessian for landscapes."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -27,13 +29,15 @@ class Net(gdl.Task):
 def batches() -> list[Any]:
     drawn = torch.Generator().manual_seed(1)
     return [
-        (torch.randn(n, 3, generator=drawn, dtype=torch.float64),
-         torch.randn(n, generator=drawn, dtype=torch.float64))
+        (
+            torch.randn(n, 3, generator=drawn, dtype=torch.float64),
+            torch.randn(n, generator=drawn, dtype=torch.float64),
+        )
         for n in (8, 8, 3)
-    ]  # fmt: skip
+    ]
 
 
-def test_they_are_those_of_the_dense_hessian() -> None:
+def test_eigenvectors_equal_the_dense_hessian() -> None:
     module, data = Net(), batches()
     parameters, size = list(module.parameters()), 19
     total = torch.stack([len(y) * module.loss((x, y)) for x, y in data]).sum() / size
@@ -50,7 +54,7 @@ def test_they_are_those_of_the_dense_hessian() -> None:
         assert abs(float(flat @ vectors[:, -k])) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_the_loss_curves_along_them_as_told() -> None:
+def test_loss_has_the_curvature_along_them() -> None:
     module, data = Net(), batches()
     mean_loss = MeanLoss(module, {"train": data})
     curves = sharpest(module, data, 2)

@@ -1,3 +1,5 @@
+"""Test functions: their minima, starts and domains."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,7 +12,7 @@ every = pytest.mark.parametrize("function", FUNCTIONS, ids=[f.name for f in FUNC
 
 
 @every
-def test_its_minima_are_minima(function: Function) -> None:
+def test_minima_are_minima(function: Function) -> None:
     for minimum in function.minima:
         point = torch.tensor(minimum, dtype=torch.float64, requires_grad=True)
         value = function.value(*point)
@@ -22,19 +24,18 @@ def test_its_minima_are_minima(function: Function) -> None:
 
 
 @every
-def test_nothing_in_its_domain_is_lower(function: Function) -> None:
+def test_minima_are_global_in_the_domain(function: Function) -> None:
     left, right, low, high = function.domain
-    x, y = (torch.linspace(a, b, 801, dtype=torch.float64)
-            for a, b in ((left, right), (low, high)))  # fmt: skip
+    x, y = (torch.linspace(a, b, 801, dtype=torch.float64) for a, b in ((left, right), (low, high)))
     grid = torch.cartesian_prod(x, y)
     values = function.value(*grid.T)
     assert float(values.min()) > function.least - 1e-9
     lowest = grid[values < values.min() + 1e-5 * (values.median() - values.min())]
-    assert float(function.distance(lowest).max()) < 0.15  # there are no others
+    assert float(function.distance(lowest).max()) < 0.15  # there are no other minima
 
 
 @every
-def test_a_race_starts_within_the_domain_and_away_from_the_minima(function: Function) -> None:
+def test_start_is_in_the_domain_and_away_from_the_minima(function: Function) -> None:
     start = torch.tensor(function.start)
     assert bool(function.holds(start))
     assert float(function.distance(start)) > 10 * function.near or function.noise
@@ -47,6 +48,6 @@ def test_distance_is_to_the_nearest_minimum() -> None:
     assert saddle.distance(points).tolist() == pytest.approx([0.1, 1.0, 3.0])
 
 
-def test_a_misspelt_one_is_told() -> None:
+def test_misspelt_name_gets_a_suggestion() -> None:
     with pytest.raises(UserError, match="Did you mean himmelblau"):
         find("himelblau")

@@ -1,4 +1,4 @@
-"""The loss at many points is what the module itself gives with these weights."""
+"""The loss at many points equals that of the module with these weights."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gdlightning.tasks.task import examples
 from gdlightning.tasks.vision import ImageClassification
 
 
-class Foreign(L.LightningModule):
-    """A module of someone else's."""
+class ThirdParty(L.LightningModule):
+    """Module without gdlightning."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Foreign(L.LightningModule):
 
 
 class Noisy(gdl.Task):
-    """Its loss draws random numbers."""
+    """Task whose loss draws random numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Noisy(gdl.Task):
 
 
 class Recurrent(gdl.Classification):
-    """vmap has no rule for an LSTM."""
+    """Task with an LSTM, which vmap does not support."""
 
     def __init__(self) -> None:
         super().__init__(nn.LSTM(6, 3, batch_first=True), outputs=3)
@@ -62,13 +62,15 @@ class Recurrent(gdl.Classification):
 
 
 def table(sizes: tuple[int, ...] = (20, 20, 7)) -> list[Any]:
-    """Batches of unequal size: numbers, codes, classes."""
+    """Return batches of different sizes with numbers, codes and classes."""
     drawn = torch.Generator().manual_seed(1)
     return [
-        ((torch.randn(n, 6, generator=drawn), torch.zeros(n, 0, dtype=torch.int64)),
-         torch.randint(0, 3, (n,), generator=drawn))
+        (
+            (torch.randn(n, 6, generator=drawn), torch.zeros(n, 0, dtype=torch.int64)),
+            torch.randint(0, 3, (n,), generator=drawn),
+        )
         for n in sizes
-    ]  # fmt: skip
+    ]
 
 
 def plain(sizes: tuple[int, ...] = (20, 20, 7)) -> list[Any]:
@@ -103,7 +105,7 @@ def mlp() -> L.LightningModule:
 CASES: dict[str, tuple[Callable[[], L.LightningModule], Callable[[], list[Any]], bool]] = {
     "mlp": (mlp, table, True),
     "batch norm": (resnet, images, True),
-    "foreign": (Foreign, numbers, True),
+    "foreign": (ThirdParty, numbers, True),
     "random numbers": (Noisy, plain, True),
     "recurrent": (Recurrent, plain, False),
 }
@@ -117,7 +119,7 @@ def around(weights: dict[str, Tensor], size: int = 5) -> Plane:
 
 
 def directly(module: L.LightningModule, weights: dict[str, Tensor], batches: list[Any]) -> float:
-    """Load the weights, evaluate batch by batch."""
+    """Load the weights and evaluate batch by batch."""
     fresh = copy.deepcopy(module).eval()
     fresh.load_state_dict({**fresh.state_dict(), **weights})
     total, count = 0.0, 0
@@ -130,7 +132,7 @@ def directly(module: L.LightningModule, weights: dict[str, Tensor], batches: lis
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_twenty_random_points_have_the_loss_of_a_direct_evaluation(case: str) -> None:
+def test_random_points_equal_direct_evaluation(case: str) -> None:
     torch.manual_seed(0)
     make, data, stacks = CASES[case]
     module, batches = make(), data()
@@ -149,7 +151,7 @@ def test_twenty_random_points_have_the_loss_of_a_direct_evaluation(case: str) ->
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_checkpoints_own_loss_is_had_to_the_last_bit(case: str) -> None:
+def test_loss_of_the_checkpoint_is_bitwise_equal(case: str) -> None:
     torch.manual_seed(0)
     make, data, _ = CASES[case]
     module, batches = make(), data()
@@ -157,7 +159,7 @@ def test_the_checkpoints_own_loss_is_had_to_the_last_bit(case: str) -> None:
     assert found["train"] == directly(module, {}, batches)
 
 
-def test_the_module_is_left_as_it_is() -> None:
+def test_module_is_not_modified() -> None:
     module, batches = resnet().train(), images()
     before = {k: v.clone() for k, v in module.state_dict().items()}
     momenta = [m.momentum for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -175,14 +177,14 @@ def test_the_module_is_left_as_it_is() -> None:
 def with_statistics(
     module: L.LightningModule, weights: dict[str, Tensor], batches: list[Any]
 ) -> float:
-    """Running statistics as torch's own averaging of weights computes them anew."""
+    """Recompute the running statistics with torch's ``update_bn``."""
     fresh: Any = copy.deepcopy(module)
     fresh.load_state_dict({**fresh.state_dict(), **weights})
     torch.optim.swa_utils.update_bn([batch[0] for batch in batches], fresh)
     return directly(fresh, {}, batches)
 
 
-def test_statistics_are_computed_anew_at_every_point() -> None:
+def test_statistics_are_recomputed_at_every_point() -> None:
     torch.manual_seed(0)
     module, batches = resnet(), images()
     mean_loss = MeanLoss(module, {"train": batches}, statistics=batches)
@@ -200,15 +202,15 @@ def test_statistics_are_computed_anew_at_every_point() -> None:
     assert abs(kept - float(found[0])) > 1e-2
 
 
-def test_few_points_at_once_where_the_net_is_large() -> None:
+def test_fewer_points_at_once_for_large_nets() -> None:
     small = MeanLoss(mlp(), {"train": table()})
     assert small.chunk == 64
     large = TabularClassification(MLP(6, [], 3, hidden=[2000, 2000]), outputs=3)
     assert MeanLoss(large, {"train": table()}).chunk == 4
 
 
-def test_a_fault_of_the_module_is_not_hidden() -> None:
-    class Faulty(Foreign):
+def test_errors_of_the_module_are_raised() -> None:
+    class Faulty(ThirdParty):
         def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
             raise ValueError("no such column")
 

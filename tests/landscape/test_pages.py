@@ -1,4 +1,4 @@
-"""The pages are whole, load nothing, and run in a real browser, light and dark."""
+"""The pages are complete and self-contained, and work in a real browser, light and dark."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ AXES = (
     Scale(
         "principal component 1 of the path (90.0% of its variance)", "Euclidean distance", VALUES
     ),
-    Scale("random </script> direction", "norms of each filter", VALUES),
+    Scale("random </script> direction", "filter norms", VALUES),
 )
 
 
 def bowl() -> Surface:
-    """Losses with a gap in one corner, and a path."""
+    """Return losses with a gap in one corner, and a path."""
     losses = [0.01 + x * x + 3 * y * y for x in VALUES for y in VALUES]
     losses[-1] = math.nan
     path = [Mark(k, (-0.9 + 0.1 * k, 0.8 * (1 - k / 9) ** 2)) for k in range(10)]
@@ -40,14 +40,14 @@ def data(text: str, name: str) -> object:
 
 
 def loads_nothing(text: str) -> bool:
-    """Whether all that a page names is within it."""
+    """Return whether everything that a page references is embedded."""
     named = re.findall(r'(?:src|srcset|href)="([^"]*)"', text)
     return all(value.startswith("data:") for value in named) and "http" not in re.sub(
         r"http://www.w3.org/\S+", "", text
     )
 
 
-def test_a_surfaces_page_holds_its_data() -> None:
+def test_page_of_a_surface_contains_its_data() -> None:
     text = surface_page.page(bowl())
     assert loads_nothing(text)
     assert "A &lt;bowl&gt;" in text
@@ -63,13 +63,13 @@ def test_a_surfaces_page_holds_its_data() -> None:
 
 @needs_browser
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_surface_is_seen_in_a_browser(tmp_path: Path, dark: bool) -> None:
+def test_browser_shows_a_surface(tmp_path: Path, dark: bool) -> None:
     pixels, complaints = shown(surface_page.page(bowl()), tmp_path, dark=dark)
     assert complaints == []
     assert (pixels[2, 2].mean() < 60) == dark
-    stage = pixels[250:700, 150:800]  # where the surface stands
+    stage = pixels[250:700, 150:800]  # the surface
     assert colourful(stage) > 0.2
-    assert len({tuple(p) for p in stage[::9, ::9].reshape(-1, 3)}) > 100  # lit, not flat
+    assert len({tuple(p) for p in stage[::9, ::9].reshape(-1, 3)}) > 100  # shaded
 
 
 def a_race() -> str:
@@ -80,7 +80,7 @@ def a_race() -> str:
     return race_page.page(saddle, tracks, {"muon": "no <matrix>"}, "A race", "who is first")
 
 
-def test_a_races_page_holds_its_data() -> None:
+def test_page_of_a_race_contains_its_data() -> None:
     text = a_race()
     assert loads_nothing(text)
     assert "no &lt;matrix&gt;" in text
@@ -92,7 +92,7 @@ def test_a_races_page_holds_its_data() -> None:
 
 @needs_browser
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_race_is_seen_in_a_browser(tmp_path: Path, dark: bool) -> None:
+def test_browser_shows_a_race(tmp_path: Path, dark: bool) -> None:
     pixels, complaints = shown(a_race(), tmp_path, dark=dark)
     assert complaints == []
     assert (pixels[2, 2].mean() < 60) == dark

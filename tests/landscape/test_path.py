@@ -1,3 +1,5 @@
+"""Principal components of an optimizer's path."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,7 +18,7 @@ def path(count: int = 12) -> list[Stop]:
     return [Stop(k, {"a": row[:6].view(2, 3), "b": row[6:]}) for k, row in enumerate(walk)]
 
 
-def test_principal_directions_are_those_of_the_svd() -> None:
+def test_principal_directions_equal_the_svd() -> None:
     own = path()
     rows = torch.stack(
         [torch.cat([s.weights["a"].flatten(), s.weights["b"]]) for s in own]
@@ -32,10 +34,10 @@ def test_principal_directions_are_those_of_the_svd() -> None:
         wanted = (rows - rows[-1]) @ flat.double()
         assert torch.allclose(found.points[:, k], wanted, atol=1e-5)
     assert found.points[-1].tolist() == [0.0, 0.0]
-    assert float(found.points[0, 0]) <= 0  # it comes from the left
+    assert float(found.points[0, 0]) <= 0  # starts at the left
 
 
-def test_a_projection_agrees_with_the_points() -> None:
+def test_projection_agrees_with_the_points() -> None:
     own = path()
     found = principal(own, 2)
     for stop, point in zip(own, found.points, strict=True):
@@ -43,16 +45,16 @@ def test_a_projection_agrees_with_the_points() -> None:
         assert seen == pytest.approx(tuple(point.tolist()), abs=1e-5)
 
 
-def test_a_projection_onto_axes_that_are_not_square() -> None:
+def test_projection_onto_non_orthogonal_axes() -> None:
     centre = {"w": torch.zeros(3, 1)}
     axes = [{"w": torch.tensor([[1.0], [0.0], [0.0]])}, {"w": torch.tensor([[1.0], [2.0], [0.0]])}]
     seen = project({"w": torch.tensor([[3.0], [4.0], [7.0]])}, centre, axes)
     assert seen == pytest.approx((1.0, 2.0))
 
 
-def test_weights_that_never_move_have_no_path() -> None:
+def test_weights_that_never_move_are_an_error() -> None:
     own = [Stop(k, {"a": torch.ones(3) * k}) for k in range(5)]
-    with pytest.raises(UserError, match="do not move in 2 directions"):
+    with pytest.raises(UserError, match="move in fewer than 2 directions"):
         principal(own, 2)
     assert principal(own, 1).explained[0] == pytest.approx(1.0)
 
@@ -67,7 +69,7 @@ def test_stops_are_read_in_the_order_of_their_steps(tmp_path: Path) -> None:
     assert set(found[0].weights) == {"w"}
 
 
-def test_too_few_stops_are_told_with_what_to_set(tmp_path: Path) -> None:
+def test_too_few_stops_are_an_error_with_advice(tmp_path: Path) -> None:
     write({"state_dict": {"w": torch.ones(2)}, "global_step": 1}, tmp_path / "last.ckpt")
     with pytest.raises(UserError, match=r"--checkpoint.every_n_steps 5 --checkpoint.keep 1000"):
         stops(tmp_path, ["w"], until=1)

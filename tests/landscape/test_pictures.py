@@ -1,4 +1,4 @@
-"""Pictures of surfaces and races, by what is drawn in them."""
+"""Figures of surfaces and races, by their content."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def surface(dims: int = 2, marks: tuple[Mark, ...] = ()) -> Surface:
 
 
 @pytest.mark.parametrize(("theme", "suffix"), [(LIGHT, ".png"), (DARK, ".svg")])
-def test_each_layer_has_its_panel(theme: Theme, suffix: str, tmp_path: Path) -> None:
+def test_each_layer_has_a_panel(theme: Theme, suffix: str, tmp_path: Path) -> None:
     path = tuple(Mark(k, (k / 5 - 1, 0.5 - k / 10)) for k in range(6))
     for draw in (contours, relief):
         made = draw(surface(marks=path), theme)
@@ -46,7 +46,7 @@ def test_each_layer_has_its_panel(theme: Theme, suffix: str, tmp_path: Path) -> 
         assert (tmp_path / f"{draw.__name__}{suffix}").stat().st_size > 5000
 
 
-def test_a_line_is_drawn_with_its_difference() -> None:
+def test_slices_show_the_difference() -> None:
     made = slices(surface(1, (Mark(3, (1.0,), {"train": 1.1, "val": 1.3}, "the other"),)))
     losses, gap = made.axes
     assert losses.get_lines()[0].get_ydata().tolist() == pytest.approx([x * x + 0.1 for x in X])
@@ -54,8 +54,8 @@ def test_a_line_is_drawn_with_its_difference() -> None:
     assert any("the other" in t.get_text() for t in losses.texts)
 
 
-def test_contours_lie_where_the_losses_are() -> None:
-    """x along the first axis, y along the second."""
+def test_contours_are_at_the_positions_of_the_losses() -> None:
+    """The first axis is x, the second y."""
     made = contours(surface())
     panel = made.axes[0]
     assert panel.get_xlim() == (-1, 1)
@@ -67,21 +67,21 @@ def test_contours_lie_where_the_losses_are() -> None:
     assert high > 2.8
 
 
-def test_training_and_validation_share_their_scale() -> None:
+def test_training_and_validation_share_a_scale() -> None:
     shown = shades_of(surface())
     assert (shown["train"].low, shown["train"].high) == (shown["val"].low, shown["val"].high)
     assert shown["difference"].low == -shown["difference"].high
 
 
-def test_wide_losses_are_shown_by_their_logarithm() -> None:
+def test_wide_ranges_have_a_log_scale() -> None:
     wide = torch.tensor([0.01, 0.1, 10.0, torch.nan])
     assert Shades.of("train", wide).log
-    assert not Shades.of("train", wide - 1).log  # not all above 0
+    assert not Shades.of("train", wide - 1).log  # not all positive
     assert not Shades.of("train", torch.tensor([1.0, 2.0])).log
-    assert Shades.of("train", torch.full((3,), torch.nan)).low == 0.0  # nothing to show
+    assert Shades.of("train", torch.full((3,), torch.nan)).low == 0.0  # no finite values
 
 
-def test_heights_run_from_0_to_1() -> None:
+def test_heights_range_from_0_to_1() -> None:
     layer = np.array([[0.01, 0.1], [1.0, np.nan]])
     found = heights(layer, Shades("", 0.01, 1.0, True, "viridis"))
     assert found[0].tolist() == pytest.approx([0.0, 0.5])
@@ -89,24 +89,24 @@ def test_heights_run_from_0_to_1() -> None:
     assert np.isnan(found[1, 1])
 
 
-def test_a_finer_layer_keeps_the_measured_points() -> None:
+def test_finer_layer_keeps_the_measured_points() -> None:
     layer = np.random.default_rng(0).random((5, 4))
     found = finer(layer, 12)
     assert found.shape == (17, 13)
     np.testing.assert_allclose(found[::4, ::4], layer, atol=1e-12)
 
 
-def test_heights_between_the_points_are_bilinear() -> None:
-    height = np.add.outer(2 * np.array(X), 3 * np.array(Y))  # linear: bilinear is exact
+def test_heights_between_points_are_bilinear() -> None:
+    height = np.add.outer(2 * np.array(X), 3 * np.array(Y))  # linear, so bilinear is exact
     points = np.array([[0.0, 0.0], [0.3, -0.7], [1.0, 1.0], [-1.0, 0.2]])
     np.testing.assert_allclose(at(height, points), 2 * points[:, 0] + 3 * points[:, 1])
-    placed = on_surface(surface(), height, points)  # its axes run from -1 to 1 as the floor does
+    placed = on_surface(surface(), height, points)  # the axes range from -1 to 1, as the floor
     np.testing.assert_allclose(placed[:, :2], points)
 
 
 @pytest.mark.parametrize("side", [(0, -1), (0, 1), (1, -1), (1, 1)])
-def test_the_camera_does_not_stand_behind_a_wall(side: tuple[int, int]) -> None:
-    """A wall along one side, high enough to hide the middle from there alone."""
+def test_camera_avoids_walls(side: tuple[int, int]) -> None:
+    """A wall along one side hides the middle from that side alone."""
     k, sign = side
     grid = np.stack(np.meshgrid(X, X, indexing="ij"))
     losses = 1 + 9 * (sign * grid[k] > 0.6)
@@ -116,7 +116,7 @@ def test_the_camera_does_not_stand_behind_a_wall(side: tuple[int, int]) -> None:
     wall = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     wall[0, k], wall[1, k] = sign, -sign
     _, depth = camera.see(wall)
-    assert depth[0] > depth[1]  # the wall is behind
+    assert depth[0] > depth[1]  # the wall is at the back
 
 
 @given(low=st.floats(1e-6, 1e3), ratio=st.floats(1.5, 1e8), log=st.booleans())
@@ -127,11 +127,11 @@ def test_ticks_are_few_and_within(low: float, ratio: float, log: bool) -> None:
     assert all(low * (1 - 1e-6) <= v <= low * ratio * (1 + 1e-6) for v in found)
 
 
-def test_a_palette_is_as_html_writes_it() -> None:
+def test_palette_is_in_html_notation() -> None:
     assert palette("viridis", 3) == ["#440154", "#21918c", "#fde725"]
 
 
-def test_a_race_is_drawn_and_filmed(tmp_path: Path) -> None:
+def test_figure_and_film_of_a_race(tmp_path: Path) -> None:
     saddle = find("saddle")
     tracks = [race(saddle, name, steps=40, lr=0.1) for name in ("gd", "adam")]
     made = picture(saddle, tracks, "A race", DARK)
@@ -151,8 +151,8 @@ def test_a_race_is_drawn_and_filmed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("finite", [1, 40])
-def test_gaps_and_flat_places_are_no_fault(finite: int) -> None:
-    """Nothing but one loss that is finite, or all the same."""
+def test_gaps_and_constant_losses(finite: int) -> None:
+    """A single finite loss, or equal losses everywhere, can be drawn."""
     losses = [1.0] * finite + [math.nan] * (45 - finite)
     axes = (Scale("one", "", X), Scale("two", "", Y))
     gaps = Surface("", axes, {"train": losses, "val": losses}, {"train": 1.0, "val": 1.0})

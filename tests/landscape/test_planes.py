@@ -1,3 +1,5 @@
+"""Planes through weight space."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -26,7 +28,7 @@ def test_zero_is_among_the_coordinates(low: float, width: float, count: int) -> 
     assert abs(found[0] - low) <= 0.5 * spacing * (1 + 1e-9)
 
 
-def test_weights_are_those_of_the_sum() -> None:
+def test_weights_are_the_sum_of_centre_and_directions() -> None:
     axes = (
         Axis({"w": torch.ones(2, 3)}, "", "", coordinates(-1, 1, 3)),
         Axis({"b": torch.tensor([1.0, 2.0])}, "", "", coordinates(0, 2, 3)),
@@ -40,7 +42,7 @@ def test_weights_are_those_of_the_sum() -> None:
     assert torch.equal(found["b"][1], torch.tensor([0.0, -1.0]))
 
 
-def test_between_ends_at_the_other_checkpoint() -> None:
+def test_between_plane_ends_at_the_other_checkpoint() -> None:
     other = {k: v + 1 for k, v in WEIGHTS.items()}
     plane = planes.between_plane(WEIGHTS, other, 2, 5, None, torch.Generator())
     assert plane.axes[0].values == (-0.5, 0.0, 0.5, 1.0, 1.5)
@@ -50,7 +52,7 @@ def test_between_ends_at_the_other_checkpoint() -> None:
         planes.between_plane(WEIGHTS, WEIGHTS, 1, 5, None, torch.Generator())
 
 
-def test_a_paths_plane_holds_all_of_it() -> None:
+def test_path_plane_contains_the_path() -> None:
     path = [Stop(k, {"w": WEIGHTS["w"] + k, "b": WEIGHTS["b"] * k**2}) for k in range(6)]
     plane = planes.path_plane(path, 2, 11, None)
     assert plane.centre is path[-1].weights
@@ -62,6 +64,6 @@ def test_a_paths_plane_holds_all_of_it() -> None:
         point = project(stop.weights, plane.centre, directions)
         for value, axis in zip(point, plane.axes, strict=True):
             assert axis.values[0] < value < axis.values[-1]
-        back = plane.weights(torch.tensor([point]))  # a path in a plane is held by it
+        back = plane.weights(torch.tensor([point]))  # a path in a plane is reproduced
         assert torch.allclose(back["w"][0], stop.weights["w"], atol=1e-4)
         assert torch.allclose(back["b"][0], stop.weights["b"], atol=1e-4)

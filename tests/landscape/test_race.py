@@ -1,4 +1,4 @@
-"""Every optimizer that can step on a point races, and makes the steps that it makes by hand."""
+"""Every optimizer that can train a point races, and takes the same steps as by hand."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def test_every_optimizer_races(entry: Entry) -> None:
     assert track.points[0].tolist() == list(BOWL.start)
     assert torch.equal(track.values, BOWL.value(*track.points.T))
     if not track.diverged:
-        assert int(track.gradients[-1]) >= 4  # it looked at the loss in each step
+        assert int(track.gradients[-1]) >= 4  # at least one evaluation per step
         assert bool(torch.isfinite(track.points).all())
 
 
-def test_those_that_do_not_race_are_few_and_say_why() -> None:
+def test_few_optimizers_cannot_race_and_give_a_reason() -> None:
     installed = [e for e in OUT if not unfit(e).endswith("is not installed")]
     assert len(HERE) > 140
     assert len(installed) < 35
     for entry in installed:
-        with pytest.raises(UserError, match=f"{entry.name} can't be raced: "):
+        with pytest.raises(UserError, match=f"{entry.name} cannot be raced: "):
             race(BOWL, entry.name, steps=2)
     why = {e.name: unfit(e) for e in OUT}
-    assert "matrices alone" in why["muon"]
+    assert "only trains matrices" in why["muon"]
     assert "sparse gradients" in why["sparse-adam"]
 
 
-def test_gradient_descent_is_that_of_the_formula() -> None:
+def test_gradient_descent_equals_the_formula() -> None:
     track = race(BOWL, "gd", steps=30, lr=0.015)
     x, y = BOWL.start
     for k in range(31):
@@ -62,8 +62,8 @@ def test_a_schedule_is_followed() -> None:
     assert float(track.points[-1, 0]) == pytest.approx(x, rel=1e-5)
 
 
-def test_a_plateau_is_seen_by_the_schedule_that_waits_for_one() -> None:
-    """One and a half times the stable rate: it rises, so the rate is cut, and then it falls."""
+def test_schedule_observes_a_plateau() -> None:
+    """At 1.5 times the stable learning rate the value rises, until the schedule reduces it."""
     options = {"name": "reduce-on-plateau", "patience": 0, "factor": 0.1}
     cut = race(BOWL, "gd", steps=80, lr=0.03, schedule=options)
     assert race(BOWL, "gd", steps=80, lr=0.03).diverged
@@ -71,17 +71,17 @@ def test_a_plateau_is_seen_by_the_schedule_that_waits_for_one() -> None:
     assert float(ys[-1]) < 0.5 * float(ys.max()) < 10
 
 
-def test_arrival_is_the_first_step_from_which_it_stays() -> None:
+def test_arrival_is_the_first_step_from_which_the_point_stays() -> None:
     track = race(BOWL, "momentum", steps=300, lr=0.01)
     away = BOWL.distance(track.points) > BOWL.near
     assert track.arrived is not None
     assert bool(away[track.arrived - 1])
     assert not bool(away[track.arrived :].any())
-    assert bool((~away[: track.arrived]).any())  # it had passed by before
+    assert bool((~away[: track.arrived]).any())  # it had passed the minimum before
     assert race(BOWL, "gd", steps=300, lr=1e-4).arrived is None
 
 
-def test_the_best_learning_rate_is_the_one_that_is_there_first() -> None:
+def test_tuned_learning_rate_converges_first() -> None:
     saddle = find("saddle")
     found = race(saddle, "adam", steps=150)
     each = [race(saddle, "adam", steps=150, lr=lr) for lr in LRS]
@@ -89,10 +89,10 @@ def test_the_best_learning_rate_is_the_one_that_is_there_first() -> None:
     assert found.tuned
     assert found.arrived == min(staying)
     assert found.lr in LRS
-    assert race(saddle, "prodigy", steps=10).lr == 1.0  # its own
+    assert race(saddle, "prodigy", steps=10).lr == 1.0  # the default
 
 
-def test_what_leaves_for_infinity_has_diverged() -> None:
+def test_divergence() -> None:
     track = race(BOWL, "gd", steps=100, lr=5.0)
     assert track.diverged
     assert track.arrived is None
@@ -100,28 +100,30 @@ def test_what_leaves_for_infinity_has_diverged() -> None:
     assert bool(torch.isfinite(track.points).all())
 
 
-def test_noise_is_seeded_and_the_same_for_all_looks_of_a_step() -> None:
+def test_noise_is_seeded_and_fixed_within_a_step() -> None:
     noisy = find("noisy")
     one, other, again = (race(noisy, "gd", steps=20, lr=0.05, seed=s) for s in (0, 1, 0))
     assert torch.equal(one.points, again.points)
     assert not torch.equal(one.points, other.points)
-    # LBFGS looks several times a step: were the noise another each time, it would not settle.
+    # LBFGS evaluates several times per step, and would not converge if the noise changed.
     assert race(noisy, "lbfgs", steps=5, lr=1.0).gradients[-1] > 10
 
 
-def test_evaluations_are_counted() -> None:
+def test_gradient_evaluations_are_counted() -> None:
     assert race(BOWL, "sam", steps=5, lr=0.001).gradients.tolist() == [0, 2, 4, 6, 8, 10]
     assert race(BOWL, "adam", steps=3, lr=0.1).gradients.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "options", "told"),
+    ("optimizer", "options", "message"),
     [
         ("adm", {}, "no optimizer named adm"),
         ("adam", {"schedule": "cosin"}, "no schedule named cosin"),
-        ("alig", {"schedule": "cosine"}, "no learning rate to schedule"),
+        ("alig", {"schedule": "cosine"}, "cannot be raced with a schedule"),
     ],
 )
-def test_what_can_not_be_meant_is_told(optimizer: str, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_invalid_settings_are_an_error(
+    optimizer: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
         race(BOWL, optimizer, steps=3, **options)

@@ -1,4 +1,4 @@
-"""A surface is measured once, and gone on with where that was cut short."""
+"""A surface is measured once, and resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Line(gdl.Task):
 
 
 class Counting(MeanLoss):
-    """Counts the points, and is interrupted after so many."""
+    """Mean loss that counts points, and is interrupted after some of them."""
 
     seen, limit = 0, math.inf
 
@@ -55,7 +55,7 @@ def run(mean_loss: Counting, file: Path, seed: int = 0) -> Surface:
     return measure(mean_loss, plane, file, "a title", bar=False)
 
 
-def test_the_centre_has_the_checkpoints_loss_to_the_last_bit(tmp_path: Path) -> None:
+def test_loss_at_the_centre_is_bitwise_that_of_the_checkpoint(tmp_path: Path) -> None:
     mean_loss = counting()
     surface = run(mean_loss, tmp_path / "s.json")
     layer = surface.layers()["train"]
@@ -68,7 +68,7 @@ def test_the_centre_has_the_checkpoints_loss_to_the_last_bit(tmp_path: Path) -> 
     assert kept["title"] == "a title"
 
 
-def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+def test_measurements_are_reused(tmp_path: Path) -> None:
     file, first = tmp_path / "s.json", counting()
     whole = run(first, file)
     assert first.seen == 49
@@ -82,13 +82,13 @@ def test_a_file_is_read_back(tmp_path: Path) -> None:
     cut.limit = 20
     with pytest.raises(KeyboardInterrupt):
         run(cut, file)
-    with pytest.raises(gdl.UserError, match="holds no whole landscape"):
+    with pytest.raises(gdl.UserError, match="is not a complete landscape"):
         Surface.read(file)
     whole = run(counting(), file)
     assert Surface.read(file) == whole
 
 
-def test_it_goes_on_from_where_it_was_cut_short(tmp_path: Path) -> None:
+def test_resumes_after_an_interruption(tmp_path: Path) -> None:
     file, cut = tmp_path / "s.json", counting()
     cut.limit = 20
     with pytest.raises(KeyboardInterrupt):
@@ -100,7 +100,7 @@ def test_it_goes_on_from_where_it_was_cut_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["data", "directions", "noise", "damaged"])
-def test_other_inputs_are_measured_anew(tmp_path: Path, what: str) -> None:
+def test_different_inputs_are_measured_again(tmp_path: Path, what: str) -> None:
     file = tmp_path / "s.json"
     run(counting(), file)
     if what == "damaged":

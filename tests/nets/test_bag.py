@@ -1,4 +1,4 @@
-"""The bag of words: a linear model whose gradients are really sparse."""
+"""The bag-of-words model: equal to a matrix product, with sparse gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gdlightning.nets.bag import BagOfWords
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Three texts, one of them without a word."""
+    """Return three texts, the second of which is empty."""
     words = torch.tensor([3, 7, 3, 90])
     return words, torch.tensor([0, 2, 2]), torch.tensor([0.5, 0.25, 1.0, 2.0])
 

@@ -1,4 +1,4 @@
-"""Dropout draws in training and is off in evaluation, in every net that has it."""
+"""Dropout is active in training and inactive in evaluation, in every net that has it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_on_in_training_off_in_evaluation(name: str) -> None:
     torch.manual_seed(0)
     net: nn.Module = NETS[name](dropout=0.5, **options)
     net.train()
-    net(*inputs)  # batch norm has seen a batch
+    net(*inputs)  # updates the running statistics of batch norm
     assert not torch.equal(net(*inputs), net(*inputs))
     net.eval()
     assert torch.equal(net(*inputs), net(*inputs))

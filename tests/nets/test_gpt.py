@@ -1,4 +1,4 @@
-"""The decoder: causal, tied, initialised by depth."""
+"""The decoder: causal attention, tied weights and depth-scaled initialisation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gdlightning.nets.gpt import GPT
 
 
 def make(**options: Any) -> GPT:
-    """A small one with weights large enough to show."""
+    """Return a small model with weights large enough for differences to show."""
     torch.manual_seed(0)
     net = GPT(11, width=16, depth=2, heads=2, **options).double().eval()
     for p in net.parameters():
@@ -29,9 +29,10 @@ def make(**options: Any) -> GPT:
 
 @settings(max_examples=25)
 @given(
-    tokens=st.lists(st.integers(0, 10), min_size=2, max_size=12), data=st.data(),
+    tokens=st.lists(st.integers(0, 10), min_size=2, max_size=12),
+    data=st.data(),
     ngrams=st.integers(1, 4),
-)  # fmt: skip
+)
 def test_a_later_token_never_changes_an_earlier_logit(
     tokens: list[int], data: st.DataObject, ngrams: int
 ) -> None:
@@ -54,9 +55,9 @@ def test_an_earlier_token_changes_all_later_logits() -> None:
     assert (difference > 1e-9).all()
 
 
-def test_n_grams_tell_apart_what_single_tokens_do_not() -> None:
+def test_n_grams_distinguish_contexts_without_attention() -> None:
     net = make(ngrams=3, ngram_buckets=1000)
-    net.blocks = nn.ModuleList()  # no attention: all that is known of the past are the n-grams
+    net.blocks = nn.ModuleList()  # without attention, only n-grams see earlier tokens
     a, b, c = (net(torch.tensor([t]))[0, -1] for t in ([1, 2, 3], [4, 2, 3], [5, 1, 2, 3]))
     assert not torch.allclose(a, b)
     torch.testing.assert_close(a, c)
@@ -69,11 +70,11 @@ def test_tied_weights_are_one_parameter(tie: bool) -> None:
     count = sum(p.numel() for p in net.parameters())
     other = sum(p.numel() for p in GPT(11, width=16, depth=1, heads=2, tie=not tie).parameters())
     assert count - other == (-11 * 16 if tie else 11 * 16)
-    if tie:  # its gradient is the sum of both uses
+    if tie:  # the gradient is the sum over both uses
         net(torch.tensor([[1, 2]])).sum().backward()
         grad = net.embedding.weight.grad
         assert grad is not None
-        assert (grad[5] != 0).any()  # through the head, though the token was not there
+        assert (grad[5] != 0).any()  # from the head: token 5 is not in the input
 
 
 @pytest.mark.parametrize("depth", [1, 8])
@@ -87,7 +88,7 @@ def test_initialisation_shrinks_with_depth(depth: int) -> None:
                 assert float(weight.detach().std()) == pytest.approx(wanted, rel=0.1), name
 
 
-def test_attention_is_torchs_own_and_equals_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_calls_torch_and_equals_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     own = F.scaled_dot_product_attention
 
@@ -112,7 +113,7 @@ def test_attention_is_torchs_own_and_equals_the_formula(monkeypatch: pytest.Monk
     torch.testing.assert_close(found[0], torch.cat(heads, 1) @ layer.out.weight.T)
 
 
-def test_rotation_keeps_lengths_and_tells_only_distances() -> None:
+def test_rotation_keeps_norms_and_depends_on_distance_alone() -> None:
     x, y = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 9, 8).double()
     a, b = rotate(x)[0, 0], rotate(y)[0, 0]
     torch.testing.assert_close(a.norm(dim=1), x[0, 0].norm(dim=1), rtol=1e-6, atol=0)
@@ -123,6 +124,6 @@ def test_rotation_keeps_lengths_and_tells_only_distances() -> None:
     assert not torch.allclose(products[0, 0], products[0, 4])
 
 
-def test_sizes_that_do_not_fit_are_told() -> None:
-    with pytest.raises(UserError, match="even number"):
+def test_odd_head_size_is_an_error() -> None:
+    with pytest.raises(UserError, match="even quotient"):
         GPT(11, width=6, heads=2)

@@ -1,4 +1,4 @@
-"""ResNet and ViT: images of any size and number of channels."""
+"""ResNet and ViT accept images of any size and number of channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gdlightning.nets.vit import ViT
 
 
 def make(name: str, channels: int, patch: int = 2) -> nn.Module:
-    """A small one of either."""
+    """Return a small network."""
     torch.manual_seed(0)
     if name == "resnet":
         return ResNet(channels, 5, width=4)
@@ -22,9 +22,12 @@ def make(name: str, channels: int, patch: int = 2) -> nn.Module:
 
 @settings(max_examples=25)
 @given(
-    name=st.sampled_from(["resnet", "vit"]), channels=st.integers(1, 5),
-    height=st.integers(1, 40), width=st.integers(1, 40), patch=st.integers(1, 7),
-)  # fmt: skip
+    name=st.sampled_from(["resnet", "vit"]),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    patch=st.integers(1, 7),
+)
 def test_any_size_and_channels(
     name: str, channels: int, height: int, width: int, patch: int
 ) -> None:
@@ -38,7 +41,7 @@ def test_any_size_and_channels(
 
 
 @pytest.mark.parametrize("name", ["resnet", "vit"])
-def test_an_image_s_logits_do_not_depend_on_the_others(name: str) -> None:
+def test_logits_do_not_depend_on_other_images(name: str) -> None:
     net = make(name, 3).eval()
     images = torch.randn(4, 3, 9, 6)
     torch.testing.assert_close(net(images)[2:3], net(images[2:3]), rtol=1e-4, atol=1e-5)
@@ -52,7 +55,7 @@ def test_vit_pads_to_whole_patches_with_zeros_right_and_below() -> None:
     torch.testing.assert_close(net(image), net(padded))
 
 
-def test_vit_sees_where_a_patch_is() -> None:
+def test_vit_depends_on_patch_positions() -> None:
     net = make("vit", 1).eval()
     image = torch.randn(1, 1, 8, 8)
     for swapped in (image.flip(2), image.flip(3), image.transpose(2, 3)):
@@ -68,7 +71,7 @@ def test_resnet_halves_the_size_and_doubles_the_channels() -> None:
     assert shapes == [(4, 16, 12), (8, 8, 6), (8, 8, 6), (16, 4, 3)]
 
 
-def test_resnet_blocks_begin_as_their_shortcut() -> None:
+def test_resnet_blocks_start_as_the_identity() -> None:
     net = make("resnet", 1)
     block = net.get_submodule("stages.0")
     x = torch.rand(2, 4, 5, 5)

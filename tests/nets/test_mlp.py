@@ -1,4 +1,4 @@
-"""Nets for tables."""
+"""Networks for tabular data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ MAKERS = {"linear": Linear, "mlp": MLP, "residual": ResidualMLP}
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize(("numeric", "cardinalities"), [(3, [4, 2]), (0, [5]), (2, [])])
-def test_numbers_and_codes_each_matter(name: str, numeric: int, cardinalities: list[int]) -> None:
+def test_every_feature_affects_the_output(
+    name: str, numeric: int, cardinalities: list[int]
+) -> None:
     torch.manual_seed(0)
     net = MAKERS[name](numeric, cardinalities, 2).eval()
     x = torch.randn(6, numeric)
@@ -37,7 +39,7 @@ def test_linear_is_linear() -> None:
     torch.testing.assert_close(net(x, none), x @ net.head.weight.T + net.head.bias)
 
 
-def test_hidden_layers_are_those_asked_for() -> None:
+def test_hidden_sets_the_layer_widths() -> None:
     def widths(net: MLP) -> list[int]:
         return [m.out_features for m in net.layers if isinstance(m, nn.Linear)]
 
@@ -50,8 +52,12 @@ def test_hidden_layers_are_those_asked_for() -> None:
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])
 def test_activations(activation: str) -> None:
     net = MLP(1, [], 1, hidden=[4], activation=activation)  # type: ignore[arg-type]
-    function = {"relu": torch.relu, "gelu": nn.functional.gelu, "silu": nn.functional.silu,
-                "tanh": torch.tanh}[activation]  # fmt: skip
+    function = {
+        "relu": torch.relu,
+        "gelu": nn.functional.gelu,
+        "silu": nn.functional.silu,
+        "tanh": torch.tanh,
+    }[activation]
     x = torch.linspace(-2, 2, 9)[:, None]
     layer = net.get_submodule("layers.0")
     torch.testing.assert_close(net(x, torch.zeros(9, 0).long()), net.head(function(layer(x))))

@@ -1,4 +1,4 @@
-"""Parts that are computed again give the same gradients, and keep less."""
+"""Recomputed submodules give the same gradients and store fewer activations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def net() -> GPT:
 
 
 def gradients(module: nn.Module) -> tuple[Tensor, int]:
-    """Of a loss with dropout; and the numbers that autograd keeps for them."""
+    """Return the gradient of a loss with dropout, and the number of values that autograd saves."""
     kept = 0
 
     def pack(tensor: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def gradients(module: nn.Module) -> tuple[Tensor, int]:
     return torch.cat(found), kept
 
 
-def test_the_same_bits_with_dropout_and_less_is_kept() -> None:
+def test_gradients_are_bitwise_equal_and_fewer_activations_are_saved() -> None:
     plain, kept = gradients(net())
     again = net()
     assert recompute(again, ["blocks.*"]) == ["blocks.0", "blocks.1", "blocks.2"]
@@ -43,18 +43,18 @@ def test_the_same_bits_with_dropout_and_less_is_kept() -> None:
     assert less < 0.5 * kept
 
 
-def test_names_of_weights_stay() -> None:
+def test_parameter_names_do_not_change() -> None:
     again = net()
     recompute(again, ["blocks.1"])
     assert again.state_dict().keys() == net().state_dict().keys()
 
 
-def test_patterns_that_match_nothing_are_told() -> None:
-    with pytest.raises(UserError, match=r"recompute: the pattern block\.\* matches no part"):
+def test_pattern_without_a_match_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"recompute: the pattern block\.\* matches no submodule"):
         recompute(net(), ["block.*"])
 
 
-def test_running_statistics_would_count_twice() -> None:
+def test_batch_norm_is_an_error() -> None:
     module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    with pytest.raises(UserError, match="1 has batch norms"):
+    with pytest.raises(UserError, match="1 contains batch norm"):
         recompute(module, ["1"])

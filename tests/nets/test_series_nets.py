@@ -1,4 +1,4 @@
-"""Nets for series: whatever a series is padded with and to, its outputs are the same."""
+"""Outputs of the series networks do not depend on the padding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def make(name: str) -> nn.Module:
-    """A small one in float64, for evaluation."""
+    """Return a small network in float64, in evaluation mode."""
     torch.manual_seed(0)
     return MAKERS[name]().double().eval()
 
@@ -34,9 +34,10 @@ def make(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", MAKERS)
 @settings(max_examples=20)
 @given(
-    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4), more=st.integers(0, 6),
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    more=st.integers(0, 6),
     filling=st.sampled_from([0.0, 1.0, -1e6, math.nan, math.inf]),
-)  # fmt: skip
+)
 def test_padding_changes_nothing(name: str, lengths: list[int], more: int, filling: float) -> None:
     net = make(name)
     generator = torch.Generator().manual_seed(sum(lengths))
@@ -67,7 +68,7 @@ def test_the_order_of_steps_matters(name: str) -> None:
     assert not torch.allclose(net(series, length), net(series.flip(1), length), atol=1e-6)
 
 
-def test_masked_mean_is_the_mean_of_what_is_there() -> None:
+def test_masked_mean_ignores_padding() -> None:
     x = torch.randn(3, 5, 2, dtype=torch.float64)
     lengths = torch.tensor([1, 3, 5])
     found = masked_mean(x, valid(lengths, 5))
@@ -75,7 +76,7 @@ def test_masked_mean_is_the_mean_of_what_is_there() -> None:
         torch.testing.assert_close(found[k], x[k, :n].mean(dim=0))
 
 
-def test_sizes_that_do_not_fit_are_told() -> None:
+def test_invalid_sizes_are_an_error() -> None:
     with pytest.raises(UserError, match="heads 3"):
         TransformerEncoder(2, 3, width=8, heads=3)
     with pytest.raises(ValueError, match="odd"):

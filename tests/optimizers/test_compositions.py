@@ -1,4 +1,4 @@
-"""Compositions of optimizers: what goes where, and the contract that each keeps as a whole."""
+"""Combined optimizers: assignment of parameters, and the contract for each combination."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SPARSE = {"sparse part"}
 
 
 class Tiny(L.LightningModule):
-    """A parameter of each kind, a convolution, and one that is frozen."""
+    """Module with a parameter of each kind, a convolution and a frozen layer."""
 
     def __init__(self, sparse: bool = False) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ CLASSES = WORDS.sum(1) % 3
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # tests run side by side
+    torch.set_num_threads(1)  # tests run in parallel
 
 
 def made(
@@ -107,28 +107,32 @@ def advance(module: Tiny, optimizer: Optimizer, count: int) -> list[float]:
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 @pytest.mark.parametrize("name", COMPOSITIONS)
 class TestContract:
-    """Of every composition."""
+    """Contract for every combination."""
 
     def test_trains_under_lightning(self, name: str) -> None:
         module = Tiny(sparse=name in SPARSE)
         before = {k: v.clone() for k, v in module.state_dict().items()}
         trainer = L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
+            max_epochs=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         gdl.optimize(module, COMPOSITIONS[name], groups=FROZEN, schedule="cosine")
         trainer.fit(module, DataLoader(TensorDataset(WORDS, CLASSES), batch_size=4))
         assert trainer.global_step == 8
         still = {k for k, v in module.state_dict().items() if torch.equal(before[k], v)}
         assert still == {"frozen.weight", "frozen.bias"}
-        assert trainer.optimizers[0].param_groups[0]["lr"] < 1e-4  # the schedule's end
+        assert trainer.optimizers[0].param_groups[0]["lr"] < 1e-4  # end of the schedule
 
     def test_learns(self, name: str) -> None:
         module, optimizer, _ = made(name)
         losses = advance(module, optimizer, 40)
         assert losses[-1] < losses[0] - 0.01
 
-    def test_goes_on_with_the_same_bits(self, name: str) -> None:
+    def test_resume_is_bitwise_identical(self, name: str) -> None:
         module, optimizer, _ = made(name)
         advance(module, optimizer, 5)
         stream = io.BytesIO()
@@ -140,7 +144,7 @@ class TestContract:
         for a, b in zip(module.parameters(), other.parameters(), strict=True):
             assert torch.equal(a, b)
 
-    def test_obeys_the_learning_rate(self, name: str) -> None:
+    def test_follows_the_learning_rate(self, name: str) -> None:
         moved = []
         for factor in (1.0, 2.0, 0.0):
             module, optimizer, _ = made(name, factor)
@@ -151,7 +155,7 @@ class TestContract:
         assert 1.5 < moved[1] / moved[0] < 2.5
         assert moved[2] < 1e-6
 
-    def test_every_parameter_is_in_one_place(self, name: str) -> None:
+    def test_every_parameter_is_in_one_optimizer(self, name: str) -> None:
         module, optimizer, choice = made(name)
         _, parts = build(choice, module, FROZEN, Context())
         names = [n for part in parts for g in part.groups for n in g.names]
@@ -160,35 +164,45 @@ class TestContract:
 
 
 def places(given: dict[str, Any], module: nn.Module | None = None, **rules: Any) -> dict[str, str]:
-    """Parameter → the optimizer that takes it."""
+    """Return the name of the optimizer of each parameter."""
     module = module or Tiny()
     _, parts = build(Choice.of(given), module, Grouping(**rules), Context())
     return {n: p.optimizer for p in parts for g in p.groups for n in g.names}
 
 
-def test_a_companion_takes_all_but_the_hidden_matrices() -> None:
+def test_companion_trains_all_but_the_hidden_matrices() -> None:
     found = places({"name": "soap", "companion": "adamw"})
     mine = {"convolution.weight", "hidden.weight", "frozen.weight"}
     assert {n for n, o in found.items() if o == "soap"} == mine
     assert set(found.values()) == {"soap", "adamw"}
     muons = {n for n, o in places({"name": "muon"}).items() if o == "muon"}
-    assert muons == mine  # the kernel of a convolution is a matrix, too
+    assert muons == mine  # a convolution kernel counts as a matrix
     flat = {n for n, o in places({"name": "spectral-sphere"}).items() if o == "spectral-sphere"}
-    assert flat == {"hidden.weight", "frozen.weight"}  # of two dimensions: no convolution
+    assert flat == {"hidden.weight", "frozen.weight"}  # two dimensions only, no convolutions
     assert set(places({"name": "soap"}).values()) == {"soap"}
 
 
-def test_of_several_patterns_the_first_counts() -> None:
+def test_first_matching_pattern_applies() -> None:
     parts = [{"pattern": "*.bias", "name": "sgd"}, {"pattern": "hidden.*", "name": "lion"}]
     found = places({"name": "muon", "companion": "adam", "parts": parts})
-    wanted = {"hidden.bias": "sgd", "hidden.weight": "lion", "frozen.weight": "muon",
-              "words.weight": "adam", "norm.bias": "sgd", "norm.weight": "adam"}  # fmt: skip
+    wanted = {
+        "hidden.bias": "sgd",
+        "hidden.weight": "lion",
+        "frozen.weight": "muon",
+        "words.weight": "adam",
+        "norm.bias": "sgd",
+        "norm.weight": "adam",
+    }
     assert {k: found[k] for k in wanted} == wanted
 
 
-def test_each_has_its_own_decay_and_rules_hold_for_all() -> None:
-    given = {"name": "muon", "weight_decay": 0.3, "companion": {"name": "adamw", "lr": 1e-4},
-             "parts": [{"pattern": "output.*", "name": "lion", "weight_decay": 0.7}]}  # fmt: skip
+def test_weight_decay_is_per_optimizer_and_rules_apply_to_all() -> None:
+    given = {
+        "name": "muon",
+        "weight_decay": 0.3,
+        "companion": {"name": "adamw", "lr": 1e-4},
+        "parts": [{"pattern": "output.*", "name": "lion", "weight_decay": 0.7}],
+    }
     rules = [Rule("norm.weight", weight_decay=0.2), Rule("convolution.weight", lr=0.5)]
     module = Tiny()
     optimizer, _ = build(Choice.of(given), module, Grouping(rules=rules), Context())
@@ -206,7 +220,7 @@ def test_each_has_its_own_decay_and_rules_hold_for_all() -> None:
     assert found["hidden.bias"] == (1e-4, 0.0)
 
 
-def test_the_rest_is_not_decayed_where_the_first_knows_no_decay() -> None:
+def test_companion_has_no_decay_if_the_main_optimizer_has_none() -> None:
     module = Tiny(sparse=True)
     optimizer, _ = build(Choice.of("sparse-adam"), module, Grouping(), Context())
     decays = {
@@ -223,7 +237,7 @@ def test_the_rest_is_not_decayed_where_the_first_knows_no_decay() -> None:
 @pytest.mark.parametrize(
     ("part", "sparse"), [("sparse-adam", True), ("adagrad", True), ("lion", False)]
 )
-def test_gradients_are_sparse_where_their_owner_takes_them(part: str, sparse: bool) -> None:
+def test_gradients_are_sparse_if_their_optimizer_accepts_them(part: str, sparse: bool) -> None:
     module = Tiny(sparse=True)
     given = {"name": "lion", "parts": [{"pattern": "words.*", "name": part}]}
     optimizer, _ = build(Choice.of(given), module, Grouping(), Context())
@@ -236,7 +250,7 @@ def test_gradients_are_sparse_where_their_owner_takes_them(part: str, sparse: bo
     assert moved == [1, 2]
 
 
-def test_the_first_wrapper_is_the_outermost() -> None:
+def test_first_wrapper_is_the_outermost() -> None:
     optimizer: Any = made("all three")[1]
     names = []
     while hasattr(optimizer, "base"):
@@ -250,36 +264,58 @@ def test_the_first_wrapper_is_the_outermost() -> None:
     [
         ({"companion": "adamv"}, ["optimizer.companion", "adamv", "adam"]),
         ({"companion": {"name": "adamw", "lrr": 1}}, ["optimizer.companion.lrr", "mean lr"]),
-        ({"companion": "sam"}, ["optimizer.companion: sam can't be a companion"]),
-        ({"companion": {"name": "adamw", "wrappers": ["cautious"]}},
-         ["a companion takes no wrappers (optimizer.companion.wrappers)"]),
-        ({"parts": [{"pattern": "wrods.*", "name": "lion"}]},
-         ["optimizer.parts: the pattern wrods.* matches no", "words.weight"]),
+        ({"companion": "sam"}, ["optimizer.companion: sam cannot be used as a companion"]),
+        (
+            {"companion": {"name": "adamw", "wrappers": ["cautious"]}},
+            ["a companion does not support wrappers (optimizer.companion.wrappers)"],
+        ),
+        (
+            {"parts": [{"pattern": "wrods.*", "name": "lion"}]},
+            ["optimizer.parts: the pattern wrods.* matches no", "words.weight"],
+        ),
         ({"parts": [{"pattern": "words.*", "name": "adagrda"}]}, ["optimizer.parts", "adagrad"]),
-        ({"parts": [{"pattern": "words.*", "name": "lion", "lrr": 1}]},
-         ["optimizer.parts.lrr", "mean lr"]),
-        ({"parts": [{"pattern": "words.*", "name": "lion", "lr": -1}]}, ["optimizer.parts.lr is"]),
-        ({"parts": [{"patern": "words.*", "name": "lion"}]}, ["patern", "pattern"]),
-        ({"parts": [{"pattern": "words.*"}]}, ["optimizer.parts has no name"]),
-        ({"parts": ["lion"]}, ["each part has a pattern"]),
-        ({"parts": 3}, ["optimizer.parts is 3; write a list"]),
-        ({"parts": [{"pattern": "norm.*", "name": "muon"}]},
-         ["muon takes only matrices", "norm.weight (norm.*) is none"]),
-        ({"parts": [{"pattern": "words.*", "name": "sparse-adam"}]}, ["only sparse gradients"]),
-        ({"parts": [{"pattern": "words.*", "name": "lbfgs"}]}, ["lbfgs can't be a part"]),
+        (
+            {"parts": [{"pattern": "words.*", "name": "lion", "lrr": 1}]},
+            ["optimizer.parts.lrr", "mean lr"],
+        ),
+        (
+            {"parts": [{"pattern": "words.*", "name": "lion", "lr": -1}]},
+            ["optimizer.parts.lr must"],
+        ),
+        (
+            {"parts": [{"patern": "words.*", "name": "lion"}]},
+            ["Did you mean pattern instead of patern?"],
+        ),
+        ({"parts": [{"pattern": "words.*"}]}, ["optimizer.parts must have a name"]),
+        ({"parts": ["lion"]}, ["Each entry of optimizer.parts must have a pattern"]),
+        ({"parts": 3}, ["optimizer.parts must be a list (got 3)"]),
+        (
+            {"parts": [{"pattern": "norm.*", "name": "muon"}]},
+            ["muon only accepts matrices", "norm.weight (norm.*) is not"],
+        ),
+        (
+            {"parts": [{"pattern": "words.*", "name": "sparse-adam"}]},
+            ["only accepts sparse gradients"],
+        ),
+        (
+            {"parts": [{"pattern": "words.*", "name": "lbfgs"}]},
+            ["lbfgs cannot be used as a part"],
+        ),
         ({"parts": [{"pattern": "*", "name": "lion"}]}, ["optimizer.parts leaves none"]),
         ({"wrappers": ["lookahed"]}, ["optimizer.wrappers", "lookahed", "lookahead"]),
         ({"wrappers": [{"name": "cautious", "flor": 1}]}, ["flor", "mean floor"]),
-        ({"wrappers": 3}, ["optimizer.wrappers is 3; write a list"]),
-        ({"name": "schedule-free-sgd", "wrappers": ["lookahead"]},
-         ["optimizer.wrappers: schedule-free-sgd", "keeps other weights"]),
-        ({"name": "sam", "parts": [EMBEDDED]}, ["optimizer.parts: sam can't be combined"]),
-        ({"name": "sam", "in_backward": True}, ["optimizer.in_backward: sam"]),
+        ({"wrappers": 3}, ["optimizer.wrappers must be a list (got 3)"]),
+        (
+            {"name": "schedule-free-sgd", "wrappers": ["lookahead"]},
+            ["optimizer.wrappers is not supported for schedule-free-sgd", "different weights"],
+        ),
+        ({"name": "sam", "parts": [EMBEDDED]}, ["optimizer.parts is not supported for sam"]),
+        ({"name": "sam", "in_backward": True}, ["optimizer.in_backward is not supported for sam"]),
         ({"name": "prodigy", "in_backward": True}, ["estimates one learning rate"]),
-        ({"in_backward": "yes"}, ["optimizer.in_backward is 'yes'; write true or false"]),
+        ({"in_backward": "yes"}, ["optimizer.in_backward must be true or false (got 'yes')"]),
     ],
-)  # fmt: skip
-def test_what_can_not_be_meant_is_refused(given: dict[str, Any], words: list[str]) -> None:
+)
+def test_invalid_combinations_are_an_error(given: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(gdl.UserError) as error:
         gdl.optimize(Tiny(), {"name": "adamw"} | given)
     for word in words:
@@ -287,10 +323,10 @@ def test_what_can_not_be_meant_is_refused(given: dict[str, Any], words: list[str
     assert len(str(error.value).splitlines()) <= 4
 
 
-# Steps in the backward pass
+# Optimizer steps in the backward pass
 
 
-def test_steps_in_backward_are_those_after_it() -> None:
+def test_steps_in_backward_equal_steps_after_it() -> None:
     found = []
     for given in ({"name": "adamw"}, {"name": "adamw", "in_backward": True}):
         module = Tiny().double()
@@ -300,7 +336,7 @@ def test_steps_in_backward_are_those_after_it() -> None:
     assert torch.allclose(found[0], found[1], rtol=0, atol=1e-12)
 
 
-def test_at_most_two_gradients_are_held() -> None:
+def test_at_most_two_gradients_are_in_memory() -> None:
     torch.manual_seed(0)
     module = nn.Sequential(*[nn.Linear(32, 32) for _ in range(10)])
     most = []
@@ -329,7 +365,7 @@ def test_at_most_two_gradients_are_held() -> None:
     assert most[1] == 20
 
 
-def test_without_a_step_under_way_gradients_are_as_ever() -> None:
+def test_gradients_accumulate_outside_of_steps() -> None:
     module, optimizer, _ = made("in backward")
     advance(module, optimizer, 1)
     assert all(p.grad is None for p in module.parameters() if p.requires_grad)
@@ -364,16 +400,22 @@ def test_tied_weights_are_stepped_once() -> None:
 
 @pytest.mark.parametrize(
     ("trainer", "words"),
-    [({"accumulate_grad_batches": 2}, "accumulated over 2 batches"),
-     ({"devices": 2}, "averaged over 2 processes")],
-)  # fmt: skip
-def test_a_trainer_that_needs_whole_gradients_is_refused(
-    trainer: dict[str, Any], words: str
-) -> None:
+    [
+        ({"accumulate_grad_batches": 2}, "accumulated over 2 batches"),
+        ({"devices": 2}, "averaged over 2 processes"),
+    ],
+)
+def test_trainer_that_needs_all_gradients_is_an_error(trainer: dict[str, Any], words: str) -> None:
     module = gdl.optimize(Tiny(), {"name": "sgd", "in_backward": True})
-    made = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False,
-                     enable_progress_bar=False, enable_model_summary=False, max_epochs=1,
-                     **trainer)  # fmt: skip
+    made = L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        max_epochs=1,
+        **trainer,
+    )
     with pytest.raises(gdl.UserError, match=words):
         check_trainer(made)
     if "devices" not in trainer:
@@ -381,6 +423,6 @@ def test_a_trainer_that_needs_whole_gradients_is_refused(
             made.fit(module, DataLoader(TensorDataset(WORDS, CLASSES), batch_size=4))
 
 
-def test_clipping_is_refused_in_backward() -> None:
+def test_clipping_in_backward_is_an_error() -> None:
     with pytest.raises(gdl.UserError, match=r"clip can't be used with optimizer\.in_backward"):
         gdl.optimize(Tiny(), {"name": "sgd", "in_backward": True}, clip=1.0)

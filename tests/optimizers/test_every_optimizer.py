@@ -1,4 +1,4 @@
-"""Every optimizer, by its name alone, makes steps under Lightning, or says why it can't."""
+"""Every optimizer trains in Lightning by name alone, or gives a reason why not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdlightning.optimizers.entry import NEEDS, Entry
 from gdlightning.optimizers.registry import entries, installed
 
 STEPS = 3
-LATE = {  # their papers make no step before the estimate of the variance is good
+LATE = {  # steps are skipped until the variance estimate is reliable, as in the papers
     "adashift": 12,
     "pytorch_optimizer:radam": 8,
     "schedule-free-radam": 8,
@@ -26,7 +26,7 @@ TRAINED = [e for e in entries() if not e.refused and installed(e) and not e.devi
 
 
 class Tiny(L.LightningModule):
-    """A parameter of each kind: embedding, matrices, biases, gains, output."""
+    """Module with a parameter of each kind: embedding, matrices, biases, gains and output."""
 
     def __init__(self, sparse: bool = False) -> None:
         super().__init__()
@@ -42,26 +42,30 @@ class Tiny(L.LightningModule):
 
 
 def train(entry: Entry, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
-    """The weights before and after, and the steps that were made."""
+    """Return the weights before and after, and the number of steps."""
     torch.manual_seed(0)
     words = torch.arange(4 * steps * 3).reshape(-1, 3) % 5
     data = DataLoader(TensorDataset(words, torch.arange(4 * steps) % 3), batch_size=4)
     model = Tiny(sparse="sparse" in entry.needs)
     with torch.no_grad():
-        for parameter in model.parameters():  # sara trains only the weights that are almost 0
+        for parameter in model.parameters():  # sara only trains weights that are almost 0
             parameter.view(-1)[0] = 1e-4
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(gdl.optimize(model, entry.name), data)
     return before, model.state_dict(), trainer.global_step
 
 
-@pytest.mark.filterwarnings("ignore:max_lr was not set")  # heavyball takes the present one
+@pytest.mark.filterwarnings("ignore:max_lr was not set")  # heavyball uses the current lr
 @pytest.mark.parametrize("entry", TRAINED, ids=[e.name for e in TRAINED])
-def test_makes_steps(entry: Entry) -> None:
+def test_trains(entry: Entry) -> None:
     wanted = LATE.get(entry.name, STEPS)
     before, after, steps = train(entry, wanted)
     assert steps == wanted
@@ -71,19 +75,19 @@ def test_makes_steps(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", REFUSED, ids=[e.name for e in REFUSED])
-def test_a_refused_one_says_why(entry: Entry) -> None:
+def test_unsupported_optimizers_give_a_reason(entry: Entry) -> None:
     with pytest.raises(gdl.UserError) as error:
         gdl.optimize(Tiny(), entry.name)
-    assert str(error.value) == f"optimizer: {entry.name} can't be used here: {entry.refused}."
+    assert str(error.value) == f"optimizer: {entry.name} is not supported: {entry.refused}."
 
 
-def test_few_are_refused() -> None:
+def test_few_optimizers_are_unsupported() -> None:
     assert len(REFUSED) < 15
     assert len(TRAINED) > 130
 
 
 @pytest.mark.parametrize("entry", entries(), ids=[e.name for e in entries()])
-def test_an_entry_is_whole(entry: Entry) -> None:
+def test_entries_are_complete(entry: Entry) -> None:
     assert entry.summary
     assert not entry.summary.endswith(".")
     assert set(entry.needs) <= set(NEEDS)

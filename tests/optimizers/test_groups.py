@@ -14,10 +14,13 @@ from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule, group, kinds, layer_factors
 
 LAYERS: dict[str, Callable[[], nn.Module]] = {
-    "linear": lambda: nn.Linear(3, 3), "norm": lambda: nn.LayerNorm(3),
-    "words": lambda: nn.Embedding(5, 3), "conv": lambda: nn.Conv1d(3, 3, 1),
-    "batch": lambda: nn.BatchNorm1d(3), "bare": lambda: nn.ParameterList([torch.zeros(3)]),
-}  # fmt: skip
+    "linear": lambda: nn.Linear(3, 3),
+    "norm": lambda: nn.LayerNorm(3),
+    "words": lambda: nn.Embedding(5, 3),
+    "conv": lambda: nn.Conv1d(3, 3, 1),
+    "batch": lambda: nn.BatchNorm1d(3),
+    "bare": lambda: nn.ParameterList([torch.zeros(3)]),
+}
 
 
 @given(
@@ -42,7 +45,7 @@ def test_each_parameter_is_in_exactly_one_group(
 
 
 class Tied(nn.Module):
-    """An embedding that is the output's weight too."""
+    """Module with an embedding that is tied to the output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,9 +58,13 @@ class Tied(nn.Module):
 
 def test_kinds_and_tied_weights() -> None:
     assert kinds(Tied()) == {
-        "words.weight": "embedding", "hidden.weight": "matrix", "hidden.bias": "vector",
-        "norm.weight": "vector", "norm.bias": "vector", "head.bias": "vector",
-    }  # fmt: skip
+        "words.weight": "embedding",
+        "hidden.weight": "matrix",
+        "hidden.bias": "vector",
+        "norm.weight": "vector",
+        "norm.bias": "vector",
+        "head.bias": "vector",
+    }
     assert sum(len(g.params) for g in group(Tied(), Grouping(), 0.1)) == 6
 
 
@@ -71,16 +78,19 @@ def test_rules_lr_decay_and_freeze() -> None:
     assert (made["hidden.bias"].lr, made["hidden.bias"].weight_decay) == (None, 0.0)
 
 
-def test_a_pattern_that_matches_nothing_is_an_error() -> None:
+def test_pattern_without_a_match_is_an_error() -> None:
     with pytest.raises(UserError, match=r"hiden\.\* matches no parameter"):
         group(Tied(), Grouping(freeze=["hiden.*"]), None)
-    with pytest.raises(UserError, match="No parameter is left to train"):
+    with pytest.raises(UserError, match="No trainable parameters"):
         group(Tied(), Grouping(freeze=["*"]), None)
 
 
-def test_layers_below_learn_more_slowly() -> None:
+def test_layer_decay_lowers_the_rate_per_layer() -> None:
     names = ["words.weight", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "head.weight"]
     assert layer_factors(names, 0.5) == {
-        "words.weight": 0.125, "blocks.0.weight": 0.25, "blocks.0.bias": 0.25,
-        "blocks.1.weight": 0.5, "head.weight": 1.0,
-    }  # fmt: skip
+        "words.weight": 0.125,
+        "blocks.0.weight": 0.25,
+        "blocks.0.bias": 0.25,
+        "blocks.1.weight": 0.5,
+        "head.weight": 1.0,
+    }

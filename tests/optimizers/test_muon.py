@@ -1,4 +1,4 @@
-"""A convolution's kernel is stepped on as the matrix that it is."""
+"""Convolution kernels are trained as matrices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stepped(
 
 @pytest.mark.parametrize("adjust", [None, "match_rms_adamw"])
 @pytest.mark.parametrize("shape", [(6, 4), (6, 3, 5), (6, 2, 3, 3), (4, 2, 3, 3, 3)])
-def test_it_makes_torchs_steps_on_the_flattened_kernel(
+def test_steps_equal_torch_on_the_flattened_kernel(
     shape: tuple[int, ...], adjust: str | None
 ) -> None:
     torch.manual_seed(0)
@@ -38,7 +38,7 @@ def test_it_makes_torchs_steps_on_the_flattened_kernel(
     assert torch.equal(own.flatten(1), flat)
 
 
-def test_the_layout_in_memory_makes_no_difference() -> None:
+def test_memory_format_does_not_matter() -> None:
     torch.manual_seed(0)
     plain = nn.Conv2d(3, 8, 3)
     last = copy.deepcopy(plain).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -50,11 +50,11 @@ def test_the_layout_in_memory_makes_no_difference() -> None:
             net(x).square().mean().backward()
             optimizer.step()
     assert not last.weight.is_contiguous()
-    # The iteration is made in bfloat16, whose sums depend on the order of the columns.
+    # The iteration uses bfloat16, whose sums depend on the order of the columns.
     torch.testing.assert_close(last.weight, plain.weight, rtol=0.02, atol=2e-3)
 
 
-def test_groups_keep_their_settings_and_states_their_shape() -> None:
+def test_groups_keep_settings_and_states_keep_shapes() -> None:
     torch.manual_seed(0)
     first, second = nn.Parameter(torch.randn(4, 2, 3)), nn.Parameter(torch.randn(5, 3))
     groups = [{"params": [first], "lr": 0.0}, {"params": [second]}]

@@ -1,4 +1,4 @@
-"""States with queues and objects: plain in a file, and as they were after it."""
+"""States with queues and objects are saved as plain values and restored."""
 
 from __future__ import annotations
 
@@ -14,8 +14,18 @@ from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.optimizers.packing import MARK
 
-NAMES = ("adashift", "apollo", "conda", "fira", "galore", "scion", "scalable-shampoo",
-         "torchao:adamw-8bit", "torchao:adamw-4bit", "torchao:adamw-fp8")  # fmt: skip
+NAMES = (
+    "adashift",
+    "apollo",
+    "conda",
+    "fira",
+    "galore",
+    "scion",
+    "scalable-shampoo",
+    "torchao:adamw-8bit",
+    "torchao:adamw-4bit",
+    "torchao:adamw-fp8",
+)
 
 
 def start(name: str) -> tuple[nn.Module, Optimizer]:
@@ -33,13 +43,13 @@ def advance(module: nn.Module, optimizer: Optimizer, first: int, last: int) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_goes_on_with_the_same_bits(name: str) -> None:
+def test_resume_is_bitwise_identical(name: str) -> None:
     module, optimizer = start(name)
     advance(module, optimizer, 0, 14)
     other, resumed = start(name)
     other.load_state_dict(module.state_dict())
     resumed.load_state_dict(through_a_file(optimizer.state_dict()))
-    again = through_a_file(resumed.state_dict())  # saved once more before a step
+    again = through_a_file(resumed.state_dict())  # saved again before the first step
     resumed.load_state_dict(again)
     advance(module, optimizer, 14, 30)
     advance(other, resumed, 14, 30)
@@ -47,12 +57,12 @@ def test_goes_on_with_the_same_bits(name: str) -> None:
         assert torch.equal(one, two)
 
 
-def test_a_queue_keeps_its_length_where_lightning_moves_states() -> None:
+def test_queue_keeps_its_length_when_lightning_moves_states() -> None:
     module, optimizer = start("adashift")
     advance(module, optimizer, 0, 3)
     _, resumed = start("adashift")
     resumed.load_state_dict(optimizer.state_dict())
-    for state in resumed.state.values():  # as Lightning does after loading
+    for state in resumed.state.values():  # Lightning moves states after loading
         for key, value in state.items():
             state[key] = type(value)(value) if isinstance(value, dict | deque) else value
     advance(module, resumed, 3, 4)
@@ -60,17 +70,17 @@ def test_a_queue_keeps_its_length_where_lightning_moves_states() -> None:
     assert all(isinstance(q, deque) and q.maxlen == 10 for q in queues)
 
 
-def test_an_object_of_another_class_is_not_made() -> None:
+def test_object_of_an_unknown_class_is_an_error() -> None:
     module, optimizer = start("galore")
     advance(module, optimizer, 0, 2)
     state = optimizer.state_dict()
     first = next(iter(state["state"]))
     state["state"][first]["projector"] = {MARK: "subprocess:Popen", "attributes": {}}
-    with pytest.raises(ValueError, match="not known: subprocess:Popen"):
+    with pytest.raises(ValueError, match="unknown object: subprocess:Popen"):
         optimizer.load_state_dict(state)
 
 
-def test_states_of_few_bits_are_saved_as_parts_and_stay_few_bits() -> None:
+def test_quantised_states_are_saved_as_tensors_and_stay_quantised() -> None:
     module, optimizer = start("torchao:adamw-4bit")
     advance(module, optimizer, 0, 2)
     saved = through_a_file(optimizer.state_dict())

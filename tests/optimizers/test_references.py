@@ -1,7 +1,8 @@
-"""Thirty optimizers, by name, against references from their papers: twenty steps, to 1e-10.
+"""Over 30 optimizers equal references from their papers for 20 steps, to within 1e-10.
 
-All is in float64, the libraries' own scalars included. The rate is halved after ten steps and ε is
-large, so that either shows where it stands. All kinds of tensors decay alike.
+Everything is in float64, including the scalars of the libraries. The learning rate is halved after
+ten steps and ε is large, so that their exact position in the formulas matters. All kinds of
+parameters have weight decay.
 """
 
 from __future__ import annotations
@@ -42,17 +43,17 @@ EPS = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """An optimizer and its reference.
+    """Optimizer and its reference.
 
     Args:
-        name: of the entry.
-        reference: makes the reference: a rule for each tensor, or a whole Reference.
-        options: of both.
-        switches: what the reference must turn on to do as the library does: the deviation.
+        name: name of the entry.
+        reference: factory of the reference: a rule per tensor, or a whole Reference.
+        options: options of both.
+        switches: options of the reference that reproduce the library's deviation from the paper.
         package: options of the optimizer alone.
-        own: settings of the reference alone that are no deviation of this optimizer.
-        widths: of the layers of the net.
-        case: tells rows of one optimizer apart.
+        own: options of the reference alone that are not a deviation.
+        widths: widths of the layers of the net.
+        case: distinguishes several rows of one optimizer.
     """
 
     name: str
@@ -66,8 +67,8 @@ class Row:
 
 
 def muon(**settings: Any) -> Reference:
-    """Muon for the hidden matrices, its companion AdamW for the rest."""
-    decay = settings["weight_decay"] and 0.01  # the companion's own
+    """Return Muon for the hidden matrices with AdamW as companion."""
+    decay = settings["weight_decay"] and 0.01  # default of the companion
 
     def make(name: str) -> Rule:
         if name in ("0.weight", "2.weight"):
@@ -91,54 +92,119 @@ ROWS = (
     Row("momentum", momentum.HeavyBall, MOVING, RATE),
     Row("sgd", momentum.Nesterov, MOVING, RATE),
     Row("adagrad", accumulated.Adagrad, {"lr": 0.05, "eps": EPS}),
-    Row("rmsprop", accumulated.RMSprop, {"lr": 0.01}, {"eps": EPS, "alpha": 0.99},
-        package={"eps": EPS}),
+    Row(
+        "rmsprop",
+        accumulated.RMSprop,
+        {"lr": 0.01},
+        {"eps": EPS, "alpha": 0.99},
+        package={"eps": EPS},
+    ),
     Row("adadelta", accumulated.Adadelta, {"lr": 1.0, "eps": EPS}),
     Row("adam", adam.Adam, ADAM),
     Row("adamw", adam.AdamW, ADAM, {"decay_by_rate": True}),
     Row("nadam", adam.NAdam, ADAM, {"constant_average": True}),
     Row("radam", adam.RAdam, {"lr": 0.02}, {"eps": EPS, "threshold": 5.0}, package={"eps": EPS}),
     Row("adamax", adam.Adamax, {"lr": 0.02}, {"eps": EPS}, package={"eps": EPS}),
-    Row("amsgrad", adam.AMSGrad, {"lr": 0.02, "betas": (0.9, 0.9)}, {"eps": EPS, "correct": True},
-        package={"eps": EPS}),
+    Row(
+        "amsgrad",
+        adam.AMSGrad,
+        {"lr": 0.02, "betas": (0.9, 0.9)},
+        {"eps": EPS, "correct": True},
+        package={"eps": EPS},
+    ),
     Row("lion", sign.Lion, {"lr": 0.01}),
     Row("lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB),
-    Row("lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB, widths=(4, 400, 3, 3),
-        case="large"),
-    Row("lars", layerwise.LARS, {"lr": 0.1, "trust_coefficient": 0.1},
-        {**RATE, "vectors_apart": True}),
+    Row(
+        "lamb", layerwise.LAMB, {"lr": 0.002, "eps": EPS}, LAMB, widths=(4, 400, 3, 3), case="large"
+    ),
+    Row(
+        "lars",
+        layerwise.LARS,
+        {"lr": 0.1, "trust_coefficient": 0.1},
+        {**RATE, "vectors_apart": True},
+    ),
     Row("adafactor", factored.Adafactor, {"lr": 0.05, "eps": (0.01, 0.3)}, {"eps_as_floor": True}),
     Row("adabelief", adam.AdaBelief, ADAM),
     Row("adan", adam_later.Adan, ADAM, {"correct": True}),
     Row("adopt", adam_later.ADOPT, ADAM, {"clip_ahead": True}),
     Row("ademamix", adam_later.AdEMAMix, ADAM, {"decay_in_gradient": True}),
-    Row("ademamix", adam_later.AdEMAMix, {**ADAM, "t_alpha_beta3": 15},
-        package={"weight_decouple": True}, case="as-in-the-paper"),
+    Row(
+        "ademamix",
+        adam_later.AdEMAMix,
+        {**ADAM, "t_alpha_beta3": 15},
+        package={"weight_decouple": True},
+        case="as-in-the-paper",
+    ),
     Row("muon", muon, {"lr": 0.02}, {"scale_tall": True, "normalised": True}),
-    Row("soap", matrix.SOAP, {"lr": 0.02, "eps": EPS, "precondition_frequency": 3}, SOAP,
-        widths=(4, 4, 4, 4), case="square"),
-    # A first gradient that is not square leaves a part of the longer side's basis to rounding.
-    Row("soap", matrix.SOAP, {"lr": 0.02, "eps": EPS, "precondition_frequency": 3,
-        "max_precondition_dim": 4}, SOAP, widths=(4, 6, 3, 5), case="one-sided"),
+    Row(
+        "soap",
+        matrix.SOAP,
+        {"lr": 0.02, "eps": EPS, "precondition_frequency": 3},
+        SOAP,
+        widths=(4, 4, 4, 4),
+        case="square",
+    ),
+    # With a non-square first gradient, rounding determines part of the basis of the longer side.
+    Row(
+        "soap",
+        matrix.SOAP,
+        {"lr": 0.02, "eps": EPS, "precondition_frequency": 3, "max_precondition_dim": 4},
+        SOAP,
+        widths=(4, 6, 3, 5),
+        case="one-sided",
+    ),
     Row("shampoo", matrix.Shampoo, {"lr": 0.05, "matrix_eps": EPS}),
-    Row("sophia-h", second_order.SophiaH, {"lr": 0.5, "eps": 1e-4, "update_period": 3},
-        {"bounded_ratio": True}, package={"p": 0.05}, own={"gamma": 0.05}),
+    Row(
+        "sophia-h",
+        second_order.SophiaH,
+        {"lr": 0.5, "eps": 1e-4, "update_period": 3},
+        {"bounded_ratio": True},
+        package={"p": 0.05},
+        own={"gamma": 0.05},
+    ),
     Row("prodigy", lr_free.Prodigy, {"lr": 1.0, "d0": 0.01, "eps": EPS}, {"eps_by_new_d": True}),
-    Row("schedule-free-sgd", schedule_free.ScheduleFreeSGD, {"lr": 0.2}, {"largest_rate": True},
-        own={"beta": 0.9}),
-    Row("schedule-free-adamw", schedule_free.ScheduleFreeAdamW, ADAM,
-        {"largest_rate": True, "correct_moment": True}),
-    Row("mars", adam_later.MARS, {**ADAM, "gamma": 0.2, "lr_1d": 0.01, "weight_decay_1d": 0.2},
-        {"stale": True, "from_zero": True, "vectors_apart": True, "eps_before_correction": True}),
-    Row("laprop", adam_later.LaProp, ADAM, {"eps_before_correction": True, "averaged_rate": True,
-        "float32_correction": True}, own={"floor": 1e-15}),
+    Row(
+        "schedule-free-sgd",
+        schedule_free.ScheduleFreeSGD,
+        {"lr": 0.2},
+        {"largest_rate": True},
+        own={"beta": 0.9},
+    ),
+    Row(
+        "schedule-free-adamw",
+        schedule_free.ScheduleFreeAdamW,
+        ADAM,
+        {"largest_rate": True, "correct_moment": True},
+    ),
+    Row(
+        "mars",
+        adam_later.MARS,
+        {**ADAM, "gamma": 0.2, "lr_1d": 0.01, "weight_decay_1d": 0.2},
+        {"stale": True, "from_zero": True, "vectors_apart": True, "eps_before_correction": True},
+    ),
+    Row(
+        "laprop",
+        adam_later.LaProp,
+        ADAM,
+        {"eps_before_correction": True, "averaged_rate": True, "float32_correction": True},
+        own={"floor": 1e-15},
+    ),
     Row("stable-adamw", adam.StableAdamW, {**ADAM, "betas": (0.9, 0.95)}),
-    Row("sam", functools.partial(sam, momentum.GradientDescent), {"lr": 0.1, "rho": 0.2},
-        package={"base": "gd"}),
-    Row("sam", functools.partial(sam, momentum.Nesterov), {"lr": 0.1, "rho": 0.2}, own=RATE,
-        case="on-sgd"),  # the rate is the base's deviation
-)  # fmt: skip
-"""One row a reference."""
+    Row(
+        "sam",
+        functools.partial(sam, momentum.GradientDescent),
+        {"lr": 0.1, "rho": 0.2},
+        package={"base": "gd"},
+    ),
+    Row(
+        "sam",
+        functools.partial(sam, momentum.Nesterov),
+        {"lr": 0.1, "rho": 0.2},
+        own=RATE,
+        case="on-sgd",
+    ),  # RATE is a deviation of the base, not of SAM
+)
+"""One row per reference."""
 
 DECAYS = (0.0, 0.1)
 CASES = [
@@ -149,15 +215,18 @@ CASES = [
 
 
 class Net:
-    """A smooth loss, not convex, that changes with the batch; the ``Problem`` of the references."""
+    """Smooth, non-convex loss that changes with the batch; a ``Problem`` of the references."""
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         torch.default_generator.manual_seed(0)
         first, second, third, out = widths
         self.module = nn.Sequential(
-            nn.Linear(first, second), nn.Tanh(), nn.Linear(second, third), nn.Tanh(),
+            nn.Linear(first, second),
+            nn.Tanh(),
+            nn.Linear(second, third),
+            nn.Tanh(),
             nn.Linear(third, out),
-        )  # fmt: skip
+        )
         self.inputs, self.targets = torch.randn(3, 8, first), 3 * torch.randn(3, 8, out)
         self.shapes = {name: p.shape for name, p in self.module.named_parameters()}
 
@@ -177,13 +246,13 @@ class Net:
         return _arrays(at, torch.autograd.grad(slope, list(at.values()), along))
 
     def noise(self, step: int) -> Weights:
-        """As the optimizer draws it: one group of parameters after the other."""
+        """Return noise in the order in which the optimizer draws it, group by group."""
         torch.default_generator.manual_seed(step)
         drawn = {name: torch.randn(self.shapes[name]).numpy() for name in self.order()}
         return {name: drawn[name] for name in self.shapes}
 
     def order(self) -> list[str]:
-        """Matrices, vectors, the output's weight: as ``groups`` sorts them."""
+        """Return parameter names in the order of ``groups``: matrices, vectors, output weight."""
         vectors = [name for name, shape in self.shapes.items() if len(shape) == 1]
         return ["0.weight", "2.weight", *vectors, "4.weight"]
 
@@ -214,7 +283,7 @@ def modes(row: Row) -> bool:
 
 @functools.cache
 def library_path(row: Row, decay: float) -> list[Weights]:
-    """The weights of each step of the optimizer, those for evaluation too where it has any."""
+    """Return the weights after each step of the optimizer, including evaluation weights if any."""
     net, needs = Net(row.widths), find(row.name).needs
     settings = {"name": row.name, "weight_decay": decay, **row.options, **row.package}
     if row.name == "muon" and not decay:
@@ -251,7 +320,7 @@ def library_path(row: Row, decay: float) -> list[Weights]:
 
 
 def reference_path(row: Row, settings: Mapping[str, Any]) -> list[Weights]:
-    """The same of the reference, which follows the loss by itself."""
+    """Return the weights after each step of the reference, which evaluates the loss itself."""
     net, make = Net(row.widths), functools.partial(row.reference, **settings)
     whole = not (isinstance(row.reference, type) and issubclass(row.reference, Rule))
     reference: Any = make() if whole else Tensorwise(lambda name: make())  # type: ignore[arg-type,return-value]
@@ -265,7 +334,7 @@ def reference_path(row: Row, settings: Mapping[str, Any]) -> list[Weights]:
 
 
 def difference(row: Row, decay: float, without: str = "", **changes: Any) -> float:
-    """The largest difference of a weight in any step; one switch can be left out."""
+    """Return the largest difference of a weight in any step; one switch can be left out."""
     switches = {k: v for k, v in row.switches.items() if k != without}
     settings = {"weight_decay": decay, **row.options, **row.own, **switches, **changes}
     return max(
@@ -278,34 +347,34 @@ def difference(row: Row, decay: float, without: str = "", **changes: Any) -> flo
 
 
 @pytest.mark.parametrize(("row", "decay"), CASES)
-def test_twenty_steps_are_those_of_the_reference(row: Row, decay: float) -> None:
+def test_steps_equal_the_reference(row: Row, decay: float) -> None:
     assert difference(row, decay) < CLOSE
 
 
 @pytest.mark.parametrize(("row", "decay"), CASES)
-def test_another_rate_would_be_seen(row: Row, decay: float) -> None:
+def test_a_different_learning_rate_is_detected(row: Row, decay: float) -> None:
     assert difference(row, decay, lr=row.options["lr"] * 1.001) > 100 * CLOSE
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_another_decay_would_be_seen(row: Row) -> None:
+def test_a_different_weight_decay_is_detected(row: Row) -> None:
     assert difference(row, DECAYS[1], weight_decay=DECAYS[1] * 1.01) > 100 * CLOSE
 
 
 @pytest.mark.parametrize(
     ("name", "switch"), sorted({(row.name, switch) for row in ROWS for switch in row.switches})
 )
-def test_each_part_of_a_deviation_is_one(name: str, switch: str) -> None:
-    """With the paper's form in its place the steps are others."""
+def test_each_switch_is_needed(name: str, switch: str) -> None:
+    """Each switch is needed: with the form of the paper, the steps differ."""
     rows = [row for row in ROWS if row.name == name and switch in row.switches]
     assert max(difference(row, DECAYS[1], without=switch) for row in rows) > CLOSE
 
 
 @pytest.mark.parametrize("name", sorted({row.name for row in ROWS}))
-def test_the_entry_tells_the_deviation(name: str) -> None:
+def test_entries_describe_deviations(name: str) -> None:
     deviates = any(row.switches for row in ROWS if row.name == name)
     assert bool(find(name).deviation) == deviates
 
 
-def test_more_than_thirty_are_checked() -> None:
+def test_more_than_thirty_optimizers_are_tested() -> None:
     assert len({row.name for row in ROWS}) > 30

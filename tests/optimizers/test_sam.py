@@ -1,4 +1,4 @@
-"""SAM and L-BFGS: against a hand-written loop, and on a quadratic."""
+"""SAM equals a hand-written loop; L-BFGS minimises a quadratic."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_sam_equals_a_hand_written_loop(adaptive: bool) -> None:
     assert torch.allclose(ours.detach(), theirs, rtol=0, atol=1e-12)
 
 
-def test_sam_without_a_closure_says_what_it_needs() -> None:
+def test_sam_without_a_closure_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="closure"):
         SAM([torch.nn.Parameter(torch.zeros(1))]).step()
 
 
-def test_lbfgs_finds_the_minimum_and_rests_at_a_rate_of_0() -> None:
+def test_lbfgs_finds_the_minimum_and_stops_with_lr_0() -> None:
     w = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
     optimizer = LBFGS([w], line_search_fn="strong_wolfe")
 

@@ -1,4 +1,4 @@
-"""Optimizers of other libraries: resume, errors where one is missing, and which is the default."""
+"""Optimizers of other libraries: resume, missing libraries, and default implementations."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ HERE = [e for e in entries() if e.extra and installed(e) and not e.refused and n
 
 
 def start(given: Any, kind: torch.dtype = torch.float32) -> tuple[nn.Module, Optimizer]:
-    """A net with weights enough for states of few bits, and its optimizer."""
+    """Return a net large enough for quantised states, and its optimizer."""
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 8), nn.LayerNorm(8), nn.Linear(8, 3)
     ).to(kind)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "max_lr was not set")  # so does adamc without a schedule
+        warnings.filterwarnings("ignore", "max_lr was not set")  # adamc warns without a schedule
         optimizer = build(Choice.of(given), module, Grouping(), Context())[0]
     switch(optimizer, "train")
     return module, optimizer
@@ -45,7 +45,7 @@ def switch(optimizer: Optimizer, mode: str) -> None:
 
 
 def train(module: nn.Module, optimizer: Optimizer, first: int, last: int) -> None:
-    """Steps on batches of these numbers; the random state is a batch's own, as after a resume."""
+    """Step on the batches from ``first`` to ``last``; each batch sets the random state."""
     weight = next(module.parameters())
     for number in range(first, last):
         torch.manual_seed(number)
@@ -61,7 +61,7 @@ def apart(one: nn.Module, other: nn.Module) -> float:
 
 
 @pytest.mark.parametrize("entry", HERE, ids=[e.name for e in HERE])
-def test_goes_on_from_a_file_with_the_same_bits(entry: Entry) -> None:
+def test_resume_from_a_file_is_bitwise_identical(entry: Entry) -> None:
     module, optimizer = start(entry.name)
     train(module, optimizer, 0, 5)
     other, resumed = start(entry.name)
@@ -75,11 +75,15 @@ def test_goes_on_from_a_file_with_the_same_bits(entry: Entry) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "close"),
-    [("schedule-free-sgd", "schedulefree:sgd", 1e-12),
-     ("schedule-free-radam", "schedulefree:radam", 1e-12), ("prodigy", "prodigyopt:prodigy", 1e-9),
-     ("adamw", "heavyball:adamw", 1e-6), ("momentum", "heavyball:sgd", 1e-6)],
-)  # fmt: skip
-def test_makes_the_steps_of_the_default(one: str, other: str, close: float) -> None:
+    [
+        ("schedule-free-sgd", "schedulefree:sgd", 1e-12),
+        ("schedule-free-radam", "schedulefree:radam", 1e-12),
+        ("prodigy", "prodigyopt:prodigy", 1e-9),
+        ("adamw", "heavyball:adamw", 1e-6),
+        ("momentum", "heavyball:sgd", 1e-6),
+    ],
+)
+def test_takes_the_same_steps_as_the_default(one: str, other: str, close: float) -> None:
     pytest.importorskip(find(other).package)
     options: dict[str, dict[str, Any]] = {
         "heavyball:adamw": {"betas": [0.9, 0.999], "storage_dtype": "float64"},
@@ -87,18 +91,19 @@ def test_makes_the_steps_of_the_default(one: str, other: str, close: float) -> N
         "schedulefree:radam": {"silent_sgd_phase": True},
     }
     same = {"lr": 1.0 if "prodigy" in one else 0.01, "weight_decay": 0.0}
-    eps = {} if "sgd" in other else {"eps": 1e-20}  # heavyball has the larger, not the sum
+    eps = {} if "sgd" in other else {"eps": 1e-20}  # heavyball uses the maximum, not the sum
     ends = []
     for name in (one, other):
-        module, optimizer = start({"name": name, **same, **eps, **options.get(name, {})},
-                                  torch.float64)  # fmt: skip
+        module, optimizer = start(
+            {"name": name, **same, **eps, **options.get(name, {})}, torch.float64
+        )
         train(module, optimizer, 0, 20)
         switch(optimizer, "eval")
         ends.append(module)
     assert apart(*ends) < close
 
 
-def test_a_rate_is_a_schedules_and_no_pickle_is_opened() -> None:
+def test_schedules_apply_and_pickles_are_ignored() -> None:
     pytest.importorskip("heavyball")
     module, optimizer = start("heavyball:soap")
     train(module, optimizer, 0, 3)
@@ -113,14 +118,14 @@ def test_a_rate_is_a_schedules_and_no_pickle_is_opened() -> None:
 
 
 class Opened:
-    """Its pickle ends the process."""
+    """Object whose unpickling ends the process."""
 
     def __reduce__(self) -> Any:
         return os._exit, (3,)
 
 
 def blocked(name: str, command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python where a library can't be imported."""
+    """Run Python with a library that cannot be imported."""
     code = f"import sys; sys.modules[{name!r}] = None\n{command}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
@@ -128,7 +133,7 @@ def blocked(name: str, command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("optimizer", "library"), [("heavyball:muon", "heavyball"), ("adamw-8bit", "bitsandbytes")]
 )
-def test_a_missing_library_is_named_with_its_extra(optimizer: str, library: str) -> None:
+def test_missing_library_is_an_error_with_its_extra(optimizer: str, library: str) -> None:
     config = str(CONFIGS / "tabular.yaml")
     arguments = ["fit", "--config", config, "--optimizer", optimizer]
     command = f"from gdlightning.__main__ import main; sys.exit(main({arguments!r}))"
@@ -136,31 +141,31 @@ def test_a_missing_library_is_named_with_its_extra(optimizer: str, library: str)
     name = find(optimizer).name
     assert done.returncode == 2, done.stderr
     assert (
-        f"The optimizer {name} is in {library}, which is not installed. "
+        f"The optimizer {name} needs {library}, which is not installed. "
         f"Install it with: pip install 'gdlightning[{library}]'"
     ) in done.stderr
 
 
-def test_all_are_listed_and_none_is_imported() -> None:
+def test_listing_imports_no_library() -> None:
     command = (
         "from gdlightning.__main__ import main; main(['optimizers', '--format', 'json'])\n"
         f"print([m for m in {(*EXTRAS, 'torch')!r} if sys.modules.get(m)])"
     )
     done = blocked("prodigyopt", command)
     assert done.stdout.strip().endswith("[]"), done.stderr
-    for entry in ENTRIES:  # not what other tests have registered in this process
+    for entry in ENTRIES:  # excludes optimizers that other tests have registered
         assert f'"name": "{entry.name}"' in done.stdout
     one = done.stdout.split('"name": "prodigyopt:prodigy"')[1].split("}")[0]
     assert '"installed": false' in done.stdout.split('"name": "prodigyopt:prodigy"')[1], one
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
-def test_what_needs_a_gpu_says_so() -> None:
-    with pytest.raises(gdl.UserError, match="paged-adamw needs a GPU, and this machine has none"):
+def test_missing_gpu_is_an_error() -> None:
+    with pytest.raises(gdl.UserError, match="paged-adamw needs a GPU, but none is available"):
         Choice.of("bitsandbytes:paged-adamw")
 
 
-def test_each_method_of_several_libraries_says_why_it_is_which() -> None:
+def test_defaults_give_a_reason() -> None:
     assert set(sources()) == set(WHY)
     for name, source in sources().items():
         assert find(name).name == source.default

@@ -1,4 +1,4 @@
-"""Settings for one optimizer from those of another."""
+"""Settings of one optimizer derived from those of another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_lion_from_adamw() -> None:
 
 
 @given(pair=st.sampled_from(PAIRS), lr=rates, decay=rates)
-def test_lr_times_weight_decay_stays_and_the_way_back_leads_back(
+def test_lr_times_weight_decay_is_kept_and_transfer_is_invertible(
     pair: tuple[Entry, Entry], lr: float, decay: float
 ) -> None:
     one, other = pair
@@ -41,7 +41,7 @@ def test_lr_times_weight_decay_stays_and_the_way_back_leads_back(
     assert back.options["lr"] == pytest.approx(lr, rel=1e-4)
 
 
-def test_nothing_is_guessed() -> None:
+def test_no_transfer_without_known_ratios() -> None:
     assert transfer(find("adamw"), {"lr": 1e-3}, find("sgd")) is None
     assert transfer(find("adamw"), {}, find("lion")) is None
     assert transfer(find("adamw"), {"lr": 1e-3}, find("adamw")) is None
@@ -54,7 +54,7 @@ def resolved(gdl: Run, *flags: str) -> dict[str, object]:
     return found
 
 
-def test_muon_takes_the_place_of_adamw_in_a_config(gdl: Run) -> None:
+def test_muon_replaces_adamw_in_a_config(gdl: Run) -> None:
     tuned = resolved(gdl)
     muon = resolved(gdl, "--optimizer", "muon")
     assert muon["adjust_lr_fn"] == "match_rms_adamw"
@@ -64,13 +64,13 @@ def test_muon_takes_the_place_of_adamw_in_a_config(gdl: Run) -> None:
     assert (companion["name"], companion["lr"]) == ("adamw", tuned["lr"])
 
 
-def test_ones_own_rate_is_kept(gdl: Run) -> None:
+def test_explicit_lr_is_kept(gdl: Run) -> None:
     muon = resolved(gdl, "--optimizer", "muon", "--optimizer.lr", "0.02")
     assert muon["lr"] == 0.02
     assert muon["adjust_lr_fn"] is None
 
 
-def test_it_is_said(gdl: Run) -> None:
+def test_transfer_is_reported(gdl: Run) -> None:
     flags = ("--optimizer", "lion", "--trainer.max_steps", "1", *QUIET)
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *flags)
     assert result.code == 0, result.err

@@ -1,4 +1,4 @@
-"""After a range test all is as it was, to the last bit."""
+"""Everything is restored bitwise after a range test."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gdlightning.callbacks.exact import random_state
 from gdlightning.data.images import SklearnImages
 from gdlightning.nets.resnet import ResNet
 from gdlightning.optimizers.groups import Grouping
+from gdlightning.random_state import random_state
 from gdlightning.range_test.run import range_test
 from gdlightning.range_test.untouched import untouched
 from gdlightning.tasks.vision import ImageClassification
@@ -24,8 +24,8 @@ from gdlightning.tasks.vision import ImageClassification
 CPU = {"accelerator": "cpu"}
 
 
-class Foreign(L.LightningModule):
-    """Keeps notes of its own, and draws from all generators."""
+class ThirdParty(L.LightningModule):
+    """Module with its own containers and tensors, which draws from all generators."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def data(seed: int = 5) -> DataLoader[Any]:
 
 
 def everything(module: nn.Module) -> dict[str, Any]:
-    """All that a module holds, copied."""
+    """Return copies of everything that a module contains."""
     found: dict[str, Any] = {}
     for path, own in module.named_modules():
         for group in (own._parameters, own._buffers, vars(own)):
@@ -91,8 +91,11 @@ def same(before: Any, after: Any) -> bool:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [k for k in before.keys() | after.keys()
-            if k not in before or k not in after or not same(before[k], after[k])]  # fmt: skip
+    return [
+        k
+        for k in before.keys() | after.keys()
+        if k not in before or k not in after or not same(before[k], after[k])
+    ]
 
 
 def task() -> ImageClassification:
@@ -109,19 +112,19 @@ def digits() -> SklearnImages:
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode")
 @pytest.mark.parametrize("grouping", [None, Grouping(freeze=["net.*.bias"])])
-def test_a_task_is_as_it_was(digits: SklearnImages, grouping: Grouping | None) -> None:
+def test_task_is_restored(digits: SklearnImages, grouping: Grouping | None) -> None:
     module = task().eval()
-    module.net(torch.randn(2, 1, 8, 8)).sum().backward()  # gradients that someone wants to keep
+    module.net(torch.randn(2, 1, 8, 8)).sum().backward()  # gradients that must be kept
     kept, held, drawn = everything(module), dict(vars(digits)), random_state()
     found = range_test(module, digits, "adamw", groups=grouping, steps=60, trainer=CPU)
-    assert found.curve.loss[0] != found.curve.loss[-1]  # it has been trained
+    assert found.curve.loss[0] != found.curve.loss[-1]  # the module was trained
     assert differences(kept, everything(module)) == []
     assert same(drawn, random_state())
     assert vars(digits) == held
 
 
-def test_a_module_from_elsewhere_is_as_it_was() -> None:
-    module, loader = Foreign(), data()
+def test_third_party_module_is_restored() -> None:
+    module, loader = ThirdParty(), data()
     kept, drawn = everything(module), random_state()
     order = loader.generator.get_state()
     range_test(module, loader, "sgd", steps=60, trainer=CPU)
@@ -131,15 +134,19 @@ def test_a_module_from_elsewhere_is_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("tested", [False, True])
-def test_a_training_afterwards_makes_the_same_bits(tested: bool) -> None:
+def test_training_afterwards_is_bitwise_identical(tested: bool) -> None:
     L.seed_everything(1, verbose=False)
-    module, loader = Foreign(), data()
+    module, loader = ThirdParty(), data()
     if tested:
         range_test(module, loader, "adamw", steps=60, trainer=CPU)
     L.Trainer(
-        accelerator="cpu", max_steps=12, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    ).fit(module, loader)  # fmt: skip
+        accelerator="cpu",
+        max_steps=12,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module, loader)
     after = [*module.state_dict().values(), torch.tensor(module.notes), torch.get_rng_state()]
     AFTER.append(after)
     assert same(AFTER[0], after)
@@ -149,9 +156,9 @@ AFTER: list[list[Tensor]] = []
 
 
 @pytest.mark.parametrize("tested", [False, True])
-def test_an_optimizer_that_exists_goes_on_with_the_same_bits(tested: bool) -> None:
+def test_existing_optimizer_continues_bitwise_identically(tested: bool) -> None:
     torch.manual_seed(2)
-    module, loader = Foreign(), data()
+    module, loader = ThirdParty(), data()
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
     batches = list(loader)
     for batch in batches[:4]:
@@ -167,14 +174,14 @@ def test_an_optimizer_that_exists_goes_on_with_the_same_bits(tested: bool) -> No
 ENDS: list[list[Any]] = []
 
 
-def step(module: Foreign, optimizer: torch.optim.Optimizer, batch: Any) -> None:
+def step(module: ThirdParty, optimizer: torch.optim.Optimizer, batch: Any) -> None:
     optimizer.zero_grad()
     loss = ((module.net(batch[0]) - batch[1]) ** 2).mean()
     loss.backward()
     optimizer.step()
 
 
-def test_an_epoch_that_was_begun_goes_on_where_it_was(digits: SklearnImages) -> None:
+def test_started_epoch_continues_at_its_position(digits: SklearnImages) -> None:
     loader = digits.train_dataloader()
     batches = iter(loader)
     next(batches)
@@ -183,8 +190,8 @@ def test_an_epoch_that_was_begun_goes_on_where_it_was(digits: SklearnImages) -> 
     assert loader.state_dict() == state
 
 
-def test_errors_leave_all_as_it_was() -> None:
-    class Broken(Foreign):
+def test_restored_after_errors() -> None:
+    class Broken(ThirdParty):
         def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
             if self.steps == 7:
                 raise ValueError("the eighth")
@@ -198,8 +205,8 @@ def test_errors_leave_all_as_it_was() -> None:
     assert same(drawn, random_state())
 
 
-def test_what_is_shared_and_what_goes_in_circles() -> None:
-    module = Foreign()
+def test_shared_objects_and_cycles() -> None:
+    module = ThirdParty()
     ring: list[Any] = [module, module.net]
     ring.append(ring)
     with untouched(ring, module):

@@ -1,4 +1,4 @@
-"""Each decay against torch's own scheduler, or the formula of its paper, at every step."""
+"""Each decay equals the scheduler of torch, or the formula of its paper, at every step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Make = Callable[[SGD], lrs.LRScheduler]
 
 
 def torch_factors(make: Make, steps: int = TOTAL) -> list[float]:
-    """The learning rates that torch's scheduler gives an optimizer with lr 1."""
+    """Return the multipliers of a torch scheduler: its learning rates for a peak of 1."""
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = make(optimizer)
     found = []
@@ -31,7 +31,7 @@ def torch_factors(make: Make, steps: int = TOTAL) -> list[float]:
 
 
 def factors(name: str, total: int = TOTAL, **options: Any) -> list[float]:
-    """Ours."""
+    """Return the multipliers of a schedule."""
     schedule = Schedule(name, **options)
     return [schedule.factor(k, total) for k in range(total)]
 
@@ -65,7 +65,12 @@ AGAINST_TORCH: dict[str, tuple[str, dict[str, Any], Make]] = {
         "one_cycle",
         {"rise": 0.1, "initial": 0.1, "final": 1e-3},
         lambda o: lrs.OneCycleLR(
-            o, 1.0, total_steps=TOTAL, pct_start=0.1, div_factor=10, final_div_factor=100,
+            o,
+            1.0,
+            total_steps=TOTAL,
+            pct_start=0.1,
+            div_factor=10,
+            final_div_factor=100,
             cycle_momentum=False,
         ),
     ),
@@ -81,25 +86,25 @@ AGAINST_TORCH: dict[str, tuple[str, dict[str, Any], Make]] = {
             o, 0.1, 1.0, step_size_up=5, mode="triangular2", cycle_momentum=False
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", AGAINST_TORCH)
 def test_equal_to_torch(case: str) -> None:
     name, options, make = AGAINST_TORCH[case]
-    steps = TOTAL - 1 if name == "one_cycle" else TOTAL  # torch refuses to step past the last
+    steps = TOTAL - 1 if name == "one_cycle" else TOTAL  # OneCycleLR raises after its last step
     ours, theirs = factors(name, **options)[:steps], torch_factors(make, steps)
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
-def test_cosine_restarts_are_cosines_one_after_the_other() -> None:
+def test_cosine_restarts_are_consecutive_cosines() -> None:
     growing = [*factors("cosine", 10), *factors("cosine", 20), *factors("cosine", 40)]
     assert factors("cosine_restarts", 70, cycles=3, growth=2.0) == pytest.approx(growing)
     once = factors("cosine_restarts", TOTAL, cycles=1, final=0.1)
     assert once == pytest.approx(factors("cosine", TOTAL, final=0.1))
 
 
-def test_inverse_sqrt_is_that_of_the_transformer_after_as_long_a_warmup() -> None:
+def test_inverse_sqrt_equals_noam_if_the_timescale_is_the_warmup() -> None:
     warmup, total = 10, 500
     ours = factors("inverse_sqrt", total, timescale=warmup, warmup=warmup)
     noam = [math.sqrt(warmup / k) for k in range(warmup, total)]
@@ -115,6 +120,6 @@ def test_wsd_is_flat_then_falls(shape: str) -> None:
     np.testing.assert_allclose(ours, wanted, atol=1e-7)
 
 
-def test_all_are_tried() -> None:
-    tried = {name for name, _, _ in AGAINST_TORCH.values()}
-    assert tried | {"cosine_restarts", "inverse_sqrt", "wsd", "reduce_on_plateau"} == set(names())
+def test_every_decay_is_tested() -> None:
+    tested = {name for name, _, _ in AGAINST_TORCH.values()}
+    assert tested | {"cosine_restarts", "inverse_sqrt", "wsd", "reduce_on_plateau"} == set(names())

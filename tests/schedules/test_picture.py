@@ -12,7 +12,7 @@ from gdlightning.schedules.picture import curve, draw_png, draw_text
 
 
 def dots(drawing: str) -> np.ndarray:
-    """The Braille dots of a drawing as booleans, a row a line of dots."""
+    """Return the dots of a Braille drawing as a boolean array."""
     lines = [line.split("│")[1] for line in drawing.split("\n")]
     found = np.zeros((4 * len(lines), 2 * len(lines[0])), bool)
     bits = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -24,7 +24,7 @@ def dots(drawing: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_column_of_the_terminal_has_its_factor(name: str) -> None:
+def test_every_column_of_the_drawing_shows_its_multiplier(name: str) -> None:
     factors = curve(Schedule(name))
     drawing = draw_text(factors, width=40, height=5)
     assert [len(line) for line in drawing.split("\n")] == [45] * 5
@@ -35,7 +35,7 @@ def test_every_column_of_the_terminal_has_its_factor(name: str) -> None:
         assert found[row, x], x
 
 
-def test_drawing_changes_nothing_that_a_plateau_remembers() -> None:
+def test_drawing_does_not_change_the_state_of_a_plateau() -> None:
     schedule = Schedule("reduce_on_plateau")
     first = curve(schedule)
     assert min(first) < 1
@@ -43,7 +43,7 @@ def test_drawing_changes_nothing_that_a_plateau_remembers() -> None:
     assert schedule.factor(0, 10) == 1
 
 
-def test_png_has_a_panel_a_schedule(tmp_path: Path) -> None:
+def test_png_has_one_panel_per_schedule(tmp_path: Path) -> None:
     from PIL import Image
 
     path = tmp_path / "one.png"
@@ -56,9 +56,11 @@ def test_png_has_a_panel_a_schedule(tmp_path: Path) -> None:
         assert image.width > 3 * one
         blue = np.all(np.array(image.convert("RGB")) == (0x2A, 0x78, 0xD6), axis=2)
     height, width = blue.shape
-    for k in range(12):  # four in a line
+    for k in range(12):  # four panels per row
         line, column = divmod(k, 4)
-        panel = blue[line * height // 3 : (line + 1) * height // 3,
-                     column * width // 4 : (column + 1) * width // 4]  # fmt: skip
+        panel = blue[
+            line * height // 3 : (line + 1) * height // 3,
+            column * width // 4 : (column + 1) * width // 4,
+        ]
         assert panel.sum() > 200, k
-    assert [p.name for p in tmp_path.iterdir()] == ["one.png"]  # nothing left beside it
+    assert [p.name for p in tmp_path.iterdir()] == ["one.png"]  # no temporary files remain

@@ -1,4 +1,4 @@
-"""The plateau's cuts are those of torch's ReduceLROnPlateau on the same metrics."""
+"""``reduce_on_plateau`` equals torch's ``ReduceLROnPlateau`` on the same metrics."""
 
 from __future__ import annotations
 
@@ -29,21 +29,32 @@ def test_equal_to_torch(
     values: list[float], mode: Literal["min", "max"], patience: int, cooldown: int, threshold: float
 ) -> None:
     ours = Schedule(
-        "reduce_on_plateau", factor=0.3, patience=patience, cooldown=cooldown, mode=mode,
-        threshold=threshold, min_factor=1e-3,
-    )  # fmt: skip
+        "reduce_on_plateau",
+        factor=0.3,
+        patience=patience,
+        cooldown=cooldown,
+        mode=mode,
+        threshold=threshold,
+        min_factor=1e-3,
+    )
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = ReduceLROnPlateau(
-        optimizer, mode=mode, factor=0.3, patience=patience, cooldown=cooldown,
-        threshold=threshold, min_lr=1e-3, eps=0,
-    )  # fmt: skip
+        optimizer,
+        mode=mode,
+        factor=0.3,
+        patience=patience,
+        cooldown=cooldown,
+        threshold=threshold,
+        min_lr=1e-3,
+        eps=0,
+    )
     for step, value in enumerate(values):
         ours.observe({"val_loss": torch.tensor(value)})
         theirs.step(value)
         assert ours.factor(step, 100) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
 
 
-def test_a_negative_metric_that_falls_improves() -> None:
+def test_decreasing_negative_metric_is_an_improvement() -> None:
     made = Schedule("plateau", patience=0, threshold=0.1)
     for value in (-1.0, -2.0, -4.0):
         made.observe({"val_loss": value})
@@ -52,7 +63,7 @@ def test_a_negative_metric_that_falls_improves() -> None:
     assert made.factor(0, 1) == pytest.approx(0.1)
 
 
-def test_memory_goes_through_the_scheduler_s_state() -> None:
+def test_state_is_restored_through_the_scheduler() -> None:
     def make() -> tuple[Schedule, Any]:
         made = Schedule("plateau", patience=1, factor=0.5)
         optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -70,7 +81,7 @@ def test_memory_goes_through_the_scheduler_s_state() -> None:
     assert first.factor(9, 100) == 0.125
 
 
-def test_an_absent_metric_is_told_with_the_nearest() -> None:
+def test_missing_metric_is_an_error_with_a_suggestion() -> None:
     made = Schedule("plateau", monitor="val_los")
     assert made.needs_metric == "val_los"
     with pytest.raises(UserError, match="Did you mean val_loss"):

@@ -1,4 +1,4 @@
-"""The learning rate that is logged is the one that each step was made with."""
+"""The logged learning rate is the one used in each step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PEAK = 0.1
 
 
 class Line(L.LightningModule):
-    """Knows nothing of gdlightning."""
+    """Plain Lightning module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Line(L.LightningModule):
 
 
 class Used(L.Callback):
-    """The learning rate at each step, read from the optimizer as it steps."""
+    """Callback that records the learning rate of each step as the optimizer steps."""
 
     def __init__(self) -> None:
         self.found: list[float] = []
@@ -44,7 +44,7 @@ class Used(L.Callback):
 
 
 class Memory(Logger):
-    """Keeps what is logged."""
+    """Logger that keeps logged learning rates in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Memory(Logger):
 
 
 def train(schedule: dict[str, Any], **options: Any) -> tuple[list[float], dict[int, float]]:
-    """Learning rates as used and as logged; an epoch has 5 batches."""
+    """Return the used and the logged learning rates; an epoch has 5 batches."""
     x = torch.linspace(0, 1, 20)[:, None]
     data = DataLoader(TensorDataset(x, 2 * x), batch_size=4)
     model, used, memory, watch = Line(), Used(), Memory(), Watch(samples=False, graph=False)
@@ -71,10 +71,16 @@ def train(schedule: dict[str, Any], **options: Any) -> tuple[list[float], dict[i
     optimization.attach(model)
     watch.optimization = optimization
     trainer = L.Trainer(
-        accelerator="cpu", logger=memory, callbacks=[watch, used], log_every_n_steps=1,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, **options,
-    )  # fmt: skip
+        accelerator="cpu",
+        logger=memory,
+        callbacks=[watch, used],
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
     trainer.fit(model, data, data)
     return used.found, memory.found
 
@@ -90,7 +96,9 @@ def train(schedule: dict[str, Any], **options: Any) -> tuple[list[float], dict[i
     ],
 )
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])
-def test_logged_is_used_is_planned(name: str, options: dict[str, Any], steps: int) -> None:
+def test_used_and_logged_rates_follow_the_schedule(
+    name: str, options: dict[str, Any], steps: int
+) -> None:
     given: dict[str, Any] = {"name": name, "warmup": 2}
     used, logged = train(given, **options)
     plan = Schedule(**given)
@@ -100,15 +108,16 @@ def test_logged_is_used_is_planned(name: str, options: dict[str, Any], steps: in
 
 
 def test_warmup_in_epochs_counts_optimizer_steps() -> None:
-    used, _ = train({"name": "constant", "warmup": "2 epochs"}, max_epochs=4,
-                    accumulate_grad_batches=2)  # fmt: skip
+    used, _ = train(
+        {"name": "constant", "warmup": "2 epochs"}, max_epochs=4, accumulate_grad_batches=2
+    )
     assert len(used) == 12
     assert used[:7] == pytest.approx([PEAK * (k + 1) / 7 for k in range(7)])
     assert used[7:] == pytest.approx([PEAK] * 5)
 
 
-def test_a_plateau_is_cut_after_the_validation_that_shows_it() -> None:
+def test_plateau_reduces_right_after_the_validation() -> None:
     given = {"name": "reduce_on_plateau", "mode": "max", "patience": 0, "factor": 0.5}
-    used, logged = train(given, max_epochs=4)  # the loss falls: only the first is a maximum
+    used, logged = train(given, max_epochs=4)  # the loss decreases, so only the first is a maximum
     assert used == pytest.approx([PEAK] * 10 + [PEAK / 2] * 5 + [PEAK / 4] * 5)
     assert logged == pytest.approx(dict(enumerate(used)))

@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdlightning.errors import StorageError, UserError
-from gdlightning.storage.checkpoint import KEY, WholeCheckpoints, candidates, read, verify, write
+from gdlightning.storage.checkpoint import (
+    KEY,
+    DamagedCheckpointError,
+    WholeCheckpoints,
+    candidates,
+    read,
+    verify,
+    write,
+)
 
 CONTENT: dict[str, Any] = {
     "state_dict": {"w": torch.arange(300.0)}, KEY: {"config": {"lr": 1e-3}, "seed": (1, 2)},
@@ -93,6 +101,41 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     write({"state_dict": {}, KEY: {"format": 99}}, tmp_path / "later.ckpt")
     with pytest.raises(UserError, match="format 99"):
         read(tmp_path / "later.ckpt")
+
+
+@pytest.mark.parametrize("limit", ["memory", "EIO"])
+def test_a_good_file_that_cannot_be_read_now_is_not_called_damaged(
+    limit: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.ckpt"
+    write({"state_dict": {"w": torch.zeros(1 << 24)}}, path)  # 64 MiB
+    if limit == "EIO":
+        path = tmp_path / "bad.ckpt"
+        path.symlink_to("/proc/self/mem")  # no process has anything at address 0
+    former = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    if limit == "memory":
+        resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), former[1]))
+    try:
+        with pytest.raises(UserError, match=r"memory|Input/output error") as caught:
+            read(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, former)
+    assert type(caught.value) is (UserError if limit == "memory" else StorageError)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "other", "code", "empty"])
+def test_a_damaged_file_is_told_from_one_that_cannot_be_read(
+    spoil: str, tmp_path: Path, good: Path
+) -> None:
+    path = tmp_path / "bad.ckpt"
+    if spoil == "code":
+        torch.save({"state_dict": {}, "evil": Evil()}, path)
+    else:
+        raw = {"cut": good.read_bytes()[:-9], "other": b"text", "empty": b""}[spoil]
+        path.write_bytes(raw)
+    with pytest.raises(DamagedCheckpointError, match=r"bad\.ckpt"):
+        read(path)
 
 
 def test_the_last_ones_are_kept_in_order(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Many trainings at once come out as each by itself, and what can't be trained so is named."""
+"""Stacked runs equal separate runs, and unsupported cases are an error."""
 
 from __future__ import annotations
 
@@ -21,9 +21,21 @@ from gdlightning.study.stacked import accepted
 from gdlightning.tasks.tabular import TabularClassification
 
 STEPS = 50
-SERVE = ("adadelta", "adagrad", "adam", "adamax", "adamw", "amsgrad", "lion", "momentum", "nadam",
-         "radam", "rmsprop", "sgd")  # fmt: skip
-"""Those that must serve; what else does is found by trial."""
+SUPPORTED = (
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "amsgrad",
+    "lion",
+    "momentum",
+    "nadam",
+    "radam",
+    "rmsprop",
+    "sgd",
+)
+"""Optimizers that must support stacking; others are found by trial."""
 
 
 def data() -> SklearnTabular:
@@ -39,7 +51,7 @@ def task() -> TabularClassification:
 def one_by_one(
     made: Callable[[], Any], variation: Variation, optimizer: str, **options: Any
 ) -> dict[str, Tensor]:
-    """The weights of a training by a Trainer."""
+    """Return the weights of a run with a Trainer."""
     L.seed_everything(variation.seed, verbose=False)
     module, own = made(), data()
     own.seed = variation.seed
@@ -47,10 +59,15 @@ def one_by_one(
     settings = {"name": optimizer} | {k: v for k, v in given.items() if v is not None}
     gdl.optimize(module, settings, **options)
     trainer = L.Trainer(
-        max_steps=STEPS, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, precision="64-true",
+        max_steps=STEPS,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        precision="64-true",
         limit_val_batches=0,
-    )  # fmt: skip
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.fit(module, datamodule=own)
@@ -88,12 +105,14 @@ def check(found: list[Trained], optimizer: str, made: Callable[[], Any], **optio
         alone = one_by_one(made, one.variation, optimizer, **options)
         for name, weight in one.state_dict.items():
             assert torch.allclose(weight, alone[name], rtol=1e-6, atol=1e-8), (
-                one.variation, name, float((weight - alone[name]).abs().max())
-            )  # fmt: skip
+                one.variation,
+                name,
+                float((weight - alone[name]).abs().max()),
+            )
 
 
 def everyone() -> list[str]:
-    """The optimizers that serve."""
+    """Return the optimizers that support stacking."""
     found = []
     for entry in entries():
         if entry.refused or entry.device or not installed(entry) or ":" in entry.name:
@@ -107,19 +126,20 @@ def everyone() -> list[str]:
 
 
 @pytest.mark.parametrize("optimizer", everyone())
-def test_each_optimizer_that_serves_makes_the_same_steps(optimizer: str) -> None:
+def test_supported_optimizers_take_the_same_steps(optimizer: str) -> None:
     lr = Choice.of(optimizer).value("lr")
     decays = Choice.of(optimizer).value("weight_decay") is not None
-    variations = [Variation(lr=lr * f, weight_decay=0.05 * f if decays else None)
-                  for f in (0.3, 1.0, 2.0)]  # fmt: skip
+    variations = [
+        Variation(lr=lr * f, weight_decay=0.05 * f if decays else None) for f in (0.3, 1.0, 2.0)
+    ]
     check(at_once(task, variations, optimizer), optimizer, task)
 
 
-def test_those_that_people_use_serve() -> None:
-    assert set(SERVE) <= set(everyone())
+def test_common_optimizers_are_supported() -> None:
+    assert set(SUPPORTED) <= set(everyone())
 
 
-def test_seeds_differ_in_weights_and_order() -> None:
+def test_seeds_set_weights_and_order() -> None:
     variations = [Variation(seed=s, lr=lr) for s in (0, 3) for lr in (1e-3, 1e-2)]
     check(at_once(task, variations, "adamw"), "adamw", task)
 
@@ -131,7 +151,7 @@ def test_schedule_clipping_and_groups(schedule: Any) -> None:
     check(at_once(task, variations, "adamw", **options), "adamw", task, **options)
 
 
-def test_frozen_weights_stay() -> None:
+def test_frozen_weights_do_not_change() -> None:
     options = {"groups": gdl.Grouping(freeze=["net.layers.*"])}
     variations = [Variation(lr=lr) for lr in (1e-3, 1e-1)]
     check(at_once(task, variations, "adamw", **options), "adamw", task, **options)
@@ -143,13 +163,13 @@ def dropping() -> TabularClassification:
 
 
 @pytest.mark.parametrize("trace", [False, True])
-def test_dropout_is_that_of_a_training_of_the_same_seed(trace: bool) -> None:
+def test_dropout_equals_a_run_with_the_same_seed(trace: bool) -> None:
     variations = [Variation(lr=lr) for lr in (1e-3, 1e-2)]
     check(at_once(dropping, variations, "sgd", trace=trace), "sgd", dropping)
 
 
 class Normed(gdl.Classification):
-    """Running statistics, of each copy its own."""
+    """Task with running statistics per copy."""
 
     def __init__(self) -> None:
         net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
@@ -166,7 +186,7 @@ def test_running_statistics(trace: bool) -> None:
     check(at_once(Normed, variations, "sgd", trace=trace), "sgd", Normed)
 
 
-def test_the_validation_loss_is_that_of_the_weights() -> None:
+def test_validation_loss_equals_that_of_the_weights() -> None:
     found = at_once(task, [Variation(lr=lr) for lr in (1e-3, 1e-1)], "adamw")
     own = Doubled(dataset="iris", batch_size=16)
     own.setup()
@@ -180,13 +200,13 @@ def test_the_validation_loss_is_that_of_the_weights() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["lamb", "muon", "sam", "prodigy", "lbfgs", "rprop"])
-def test_optimizers_that_do_not_serve_are_named(optimizer: str) -> None:
-    with pytest.raises(gdl.UserError, match=f"{optimizer} can't train many copies at once"):
+def test_unsupported_optimizers_are_an_error(optimizer: str) -> None:
+    with pytest.raises(gdl.UserError, match=f"{optimizer} cannot train stacked copies"):
         at_once(task, [Variation(lr=1e-3)], optimizer)
 
 
 class Recurrent(gdl.Classification):
-    """An LSTM over one step."""
+    """LSTM over one step."""
 
     def __init__(self) -> None:
         super().__init__(nn.LSTM(4, 3, batch_first=True).double(), outputs=3)
@@ -202,24 +222,24 @@ def test_recurrent_nets(trace: bool) -> None:
     check(at_once(Recurrent, variations, "adamw", trace=trace), "adamw", Recurrent)
 
 
-def test_nets_that_cant_be_stacked_are_told() -> None:
+def test_unsupported_nets_are_an_error() -> None:
     class Chooses(Recurrent):
         def forward(self, *inputs: Tensor) -> Tensor:
             found = super().forward(*inputs)
             return found + found[found > 0].mean()
 
-    with pytest.raises(gdl.UserError, match=r"The net can't be trained in many copies at once"):
+    with pytest.raises(gdl.UserError, match="The net cannot be trained as stacked copies"):
         at_once(Chooses, [Variation(lr=1e-3), Variation(lr=1e-2)], "adamw")
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"schedule": "reduce-on-plateau"}, "schedule reduce.on.plateau"),
         ({"clip": -1.0}, "max_norm"),
         ({"groups": gdl.Grouping(rules=[gdl.Rule("net.*", lr=1.0)])}, "groups.rules"),
     ],
 )
-def test_what_it_can_not_do(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(gdl.UserError, match=told):
+def test_unsupported_options_are_an_error(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(gdl.UserError, match=message):
         at_once(task, [Variation(lr=1e-3)], "adamw", **options)

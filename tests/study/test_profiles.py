@@ -1,4 +1,4 @@
-"""Performance profiles and the sensitivity to the learning rate, by hand."""
+"""Performance profiles and learning-rate sensitivity, computed by hand."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def test_profiles_by_hand() -> None:
     found = profiles(times)
     assert found["a"] == [(1.0, 0.5), (2.0, 1.0), (4.0, 1.0)]
     assert found["b"] == [(1.0, 0.5), (2.0, 1.0), (4.0, 1.0)]
-    assert found["c"] == [(1.0, 0.0), (4.0, 0.0)]  # ten times the fastest, and never
+    assert found["c"] == [(1.0, 0.0), (4.0, 0.0)]  # ten times the fastest, or never
     assert area(found["a"]) == pytest.approx((0.5 + 2.0) / 3)
 
 
-def test_a_target_that_nobody_reaches() -> None:
+def test_target_that_is_never_reached() -> None:
     assert profiles({"a": {"x": math.inf}})["a"] == [(1.0, 0.0), (4.0, 0.0)]
 
 
-def test_the_good_range_lies_between_the_points() -> None:
+def test_good_range_is_interpolated() -> None:
     found = sensitivity([(1e-3, 1.0), (1e-2, 0.0), (1e-1, math.inf)], untrained=1.0)
     assert found is not None
     assert found.low == pytest.approx(10 ** (-2 - 0.05))
@@ -35,6 +35,6 @@ def test_the_good_range_lies_between_the_points() -> None:
     assert found.mean_loss == pytest.approx(2 / 3)
 
 
-def test_nothing_is_said_where_nothing_was_learnt() -> None:
+def test_no_sensitivity_without_improvement() -> None:
     assert sensitivity([(1e-3, 2.0), (1e-2, 3.0)], untrained=1.0) is None
     assert sensitivity([(1e-3, 0.5)], untrained=1.0) is None

@@ -1,4 +1,4 @@
-"""Rules say what they chose, why, and by whom it is held; short trainings refine it."""
+"""Rules give choices with reasons and sources; short runs refine them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def every() -> list[Recommendation]:
     return found
 
 
-def test_whatever_is_recommended_can_be_used_and_has_its_reasons() -> None:
+def test_recommendations_are_valid_and_have_reasons() -> None:
     for found in every():
         chosen = found.sections["optimizer"]
         if not chosen["name"].startswith("torchao:"):
@@ -63,7 +63,7 @@ def test_rules(changed: dict[str, Any], name: str) -> None:
     assert optimizer(**changed)["name"] == name
 
 
-def test_larger_language_models_and_fine_tuning_get_smaller_rates() -> None:
+def test_larger_language_models_and_fine_tuning_get_smaller_learning_rates() -> None:
     rates = [optimizer(net="transformer", parameters=n)["lr"] for n in (10**5, 10**8, 10**9)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 3e-3
@@ -75,12 +75,15 @@ def workload() -> Workload:
     data = SklearnTabular(dataset="breast_cancer", batch_size=32)
     data.setup()
     return Workload(
-        "cancer", lambda: TabularClassification(MLP(30, [], 2, hidden=[8]), outputs=2), data, 60,
+        "cancer",
+        lambda: TabularClassification(MLP(30, [], 2, hidden=[8]), outputs=2),
+        data,
+        60,
         trainer={"accelerator": "cpu"},
-    )  # fmt: skip
+    )
 
 
-def test_facts_are_those_of_module_and_data() -> None:
+def test_facts_of_module_and_data() -> None:
     made = workload()
     found = facts_of(made.module(), made.data, 60)
     assert (found.net, found.batch, found.steps, found.sparse) == ("dense", 32, 60, False)
@@ -88,12 +91,12 @@ def test_facts_are_those_of_module_and_data() -> None:
     assert found.epochs == pytest.approx(60 * 32 / found.examples)
 
 
-def test_short_trainings_mend_a_rate_that_is_far_off() -> None:
+def test_short_runs_correct_a_bad_learning_rate() -> None:
     candidates = [{"name": "adamw", "lr": 1e-5}, {"name": "sgd", "lr": 1e-6}]
     first, again = (
         measure(workload(), candidates, {"name": "cosine", "warmup": 0.1}) for _ in range(2)
     )
     assert first.optimizer["name"] == "adamw"
     assert first.optimizer["lr"] >= 1e-4
-    assert "times a whole training" in first.words
+    assert "times a full run" in first.words
     assert first == again

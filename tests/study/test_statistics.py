@@ -1,4 +1,4 @@
-"""Intervals and tests beside scipy's, and what they promise over many repetitions."""
+"""Statistics equal scipy, and hold their guarantees over many repetitions."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ FINITE = st.floats(-50, 50, allow_nan=False)
 
 
 @given(FINITE, st.integers(1, 60))
-def test_students_distribution_is_scipys(t: float, freedom: int) -> None:
+def test_t_cdf_equals_scipy(t: float, freedom: int) -> None:
     assert t_cdf(t, freedom) == pytest.approx(stats.t.cdf(t, freedom), abs=1e-12)
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 7, 29])
-def test_quantiles_are_scipys(freedom: int) -> None:
+def test_t_quantile_equals_scipy(freedom: int) -> None:
     assert t_quantile(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
 
 
 @given(st.lists(st.tuples(FINITE, FINITE), min_size=2, max_size=12))
-def test_the_paired_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
+def test_paired_test_equals_scipy(pairs: list[tuple[float, float]]) -> None:
     first, second = zip(*pairs, strict=True)
     gaps = np.subtract(second, first)
     if np.std(gaps) > 1e-3:
@@ -49,13 +49,13 @@ def test_holms_correction(values: list[float]) -> None:
     assert np.array(found)[order] == pytest.approx(np.maximum.accumulate(steps))
 
 
-def test_equal_results_are_the_same_and_not_a_difference() -> None:
+def test_equal_results_are_not_a_difference() -> None:
     (found,) = compare({"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2, 0.3]})
     assert not found.shown
-    assert "the same" in found.words
+    assert "equal up to rounding" in found.words
 
 
-def test_an_exact_shift_is_a_difference() -> None:
+def test_exact_shift_is_a_difference() -> None:
     (found,) = compare({"a": [1.0, 2.0, 3.0], "b": [1.5, 2.5, 3.5]})
     assert found.shown
     assert (found.first, found.second) == ("a", "b")
@@ -71,8 +71,8 @@ def test_intervals_cover_the_mean(count: int) -> None:
     assert hits / 400 >= 0.90
 
 
-def test_false_claims_stay_below_the_level() -> None:
-    """Four optimizers that are the same, three seeds: six pairs, and any claim counts."""
+def test_family_wise_error_rate() -> None:
+    """With four equal optimizers and three seeds, any significant one of six pairs is an error."""
     random = np.random.default_rng(0)
     claims = 0
     for _ in range(400):
@@ -81,7 +81,7 @@ def test_false_claims_stay_below_the_level() -> None:
     assert claims / 400 <= 0.05 + 0.022  # two standard errors
 
 
-def test_the_seeds_that_are_needed_do_show_it() -> None:
+def test_needed_seeds_detect_the_gap() -> None:
     random = np.random.default_rng(1)
     gaps = [0.2, 1.4, 0.8]
     needed = seeds_needed(gaps)
@@ -94,7 +94,7 @@ def test_the_seeds_that_are_needed_do_show_it() -> None:
     assert 0.72 <= shown / 400 <= 0.97
 
 
-def test_too_few_or_failed_seeds_show_nothing() -> None:
+def test_too_few_or_failed_seeds_are_not_significant() -> None:
     (found,) = compare({"a": [1.0, 2.0], "b": [1.0, math.inf]})
     assert not found.shown
     assert "failed" in found.words
@@ -103,12 +103,12 @@ def test_too_few_or_failed_seeds_show_nothing() -> None:
     assert seeds_needed([0.0, 0.0, 0.0]) is None
 
 
-def test_a_gap_of_rounding_is_no_difference_however_steady() -> None:
+def test_rounding_is_not_a_difference() -> None:
     first = [0.5, 0.6, 0.7, 0.8]
     (found,) = compare({"a": first, "b": [v + 1e-8 for v in first]})
     assert not found.shown
     assert found.p == 1
-    assert "the same, up to rounding" in found.words
+    assert "equal up to rounding" in found.words
     (clear,) = compare({"a": first, "b": [v + 1e-3 for v in first]})
     assert clear.shown
 
@@ -117,7 +117,7 @@ MEANS = {"a": 0.0, "b": 0.3, "c": 0.6, "d": 1.0}
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_interval_of_a_claim_leaves_out_zero(seed: int) -> None:
+def test_interval_of_a_significant_difference_excludes_zero(seed: int) -> None:
     random = np.random.default_rng(seed)
     scores = {k: list(random.normal(shift, 0.3, 5)) for k, shift in MEANS.items()}
     for found in compare(scores):

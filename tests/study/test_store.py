@@ -1,4 +1,4 @@
-"""Outcomes outlast kills at any byte, and several workers share them without doing work twice."""
+"""Outcomes survive kills at any byte, and workers share them without duplicate work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def jobs(size: int = 1) -> list[list[Trial]]:
 
 
 def finish(store: Store, size: int = 1) -> tuple[list[Outcome], int]:
-    """All outcomes, and how many trials were run for them."""
+    """Return all outcomes, and how many trials were run."""
     ran: list[Trial] = []
 
     def run(job: list[Trial]) -> list[Outcome]:
@@ -36,7 +36,7 @@ def finish(store: Store, size: int = 1) -> tuple[list[Outcome], int]:
     return work(store, jobs(size), run, lambda t, o: o.metrics["val_loss"]), len(ran)
 
 
-def test_nothing_is_done_twice(tmp_path: Path) -> None:
+def test_no_duplicate_work(tmp_path: Path) -> None:
     first, ran = finish(Store(tmp_path, "s", {}))
     assert ran == len(TRIALS)
     again, ran = finish(Store(tmp_path, "s", {}))
@@ -55,7 +55,7 @@ def in_another_process(target: Callable[..., None], *arguments: str) -> None:
     assert worker.exitcode is not None
 
 
-def test_a_journal_that_was_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> None:
+def test_truncated_journal_is_resumed(tmp_path: Path) -> None:
     in_another_process(_finishes, str(tmp_path))
     journal = tmp_path / "journal.log"
     whole = journal.read_bytes()
@@ -66,18 +66,18 @@ def test_a_journal_that_was_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> 
         assert finish(Store(tmp_path, "s", {}))[1] == 0
 
 
-def test_a_stack_is_run_as_a_whole_and_told_of_once(tmp_path: Path) -> None:
+def test_stack_is_run_as_a_whole_and_reported_once(tmp_path: Path) -> None:
     store = Store(tmp_path, "s", {})
     (number,) = (store.claim(TRIALS[:1]) or {}).values()
     store.tell(number, Outcome({"val_loss": -1.0}), -1.0)
     found, ran = finish(store, size=4)
     assert ran == 12
-    assert found[0].metrics == {"val_loss": -1.0}  # what was known stays
+    assert found[0].metrics == {"val_loss": -1.0}  # known outcomes are kept
 
 
-def test_another_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+def test_different_study_in_the_same_folder_is_an_error(tmp_path: Path) -> None:
     Store(tmp_path, "s", {"optimizers": "adamw", "seeds": 3})
-    with pytest.raises(gdl.UserError, match="another comparison: optimizers"):
+    with pytest.raises(gdl.UserError, match=r"a different comparison \(optimizers changed\)"):
         Store(tmp_path, "s", {"optimizers": "sgd", "seeds": 3})
 
 
@@ -113,19 +113,19 @@ def _dies(where: str) -> None:
     os._exit(1)
 
 
-def test_claims_of_the_dead_are_free(tmp_path: Path) -> None:
+def test_claims_of_dead_workers_expire(tmp_path: Path) -> None:
     Store(tmp_path, "s", {})
     in_another_process(_dies, str(tmp_path))
     assert finish(Store(tmp_path, "s", {}))[1] == len(TRIALS)
 
 
-def test_of_two_claims_the_first_counts(tmp_path: Path) -> None:
+def test_first_of_two_claims_wins(tmp_path: Path) -> None:
     one, other = Store(tmp_path, "s", {}), Store(tmp_path, "s", {})
     assert one.claim(TRIALS[:2])
     assert other.claim(TRIALS[1:3]) is None
     assert other.claim(TRIALS[2:3])
 
 
-def test_a_database_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(gdl.UserError, match="can't be opened"):
+def test_invalid_database_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(gdl.UserError, match="cannot be opened"):
         Store("nosuch://x", "s", {})

@@ -1,4 +1,4 @@
-"""Forecasts: in the units of the user, with metrics as scikit-learn's."""
+"""Forecasts and their metrics are in the unit of the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdlightning.tasks.sequence import Forecasting, in_units
 
 
 class Still(nn.Module):
-    """Predicts that the last value stays, or a fixed change."""
+    """Net that predicts a fixed change of the last value, 0 by default."""
 
     def __init__(self, change: float = 0.0) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ def batch(log: bool) -> Any:
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_nothing_changes_unless_the_net_says_so(log: bool) -> None:
+def test_output_is_the_change_from_the_last_step(log: bool) -> None:
     inputs, future = batch(log)
     records = Forecasting(Still()).predict_step((inputs,))
     past, lengths, scale = inputs
@@ -44,7 +44,7 @@ def test_nothing_changes_unless_the_net_says_so(log: bool) -> None:
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_metrics_are_in_the_units_of_the_user(log: bool) -> None:
+def test_metrics_are_in_the_unit_of_the_data(log: bool) -> None:
     inputs, future = batch(log)
     task = Forecasting(Still(0.2))
     task.prepare_metrics()
@@ -65,14 +65,14 @@ def test_metrics_are_in_the_units_of_the_user(log: bool) -> None:
     assert loss == pytest.approx(np.mean(errors**2), rel=1e-4)
 
 
-def test_a_figure_of_the_first_and_last_windows() -> None:
+def test_samples_show_the_first_and_last_windows() -> None:
     (figure,) = Forecasting(Still()).samples(batch(True)).values()
     assert len(figure.axes) == 2
     for panel in figure.axes:
         lines = {str(line.get_label()): line for line in panel.lines}
         past, future, forecast = (lines[k] for k in ("past", "future", "forecast"))
         assert list(past.get_xdata())[-1] == 0
-        for line in (future, forecast):  # both go on from the last known step
+        for line in (future, forecast):  # both start at the last step of the past
             assert list(line.get_xdata()) == list(range(13))
             assert line.get_ydata()[0] == past.get_ydata()[-1]
         assert len(set(forecast.get_ydata().tolist())) == 1

@@ -1,4 +1,4 @@
-"""Language modelling: perplexity and bits a byte against a float64 reference; text that goes on."""
+"""Language modelling equals a float64 reference; text generation follows its options."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ TEXT = "Größe zählt nicht, 世界 schon. " * 30
 
 
 def make(tmp_path: Path, level: Any) -> tuple[TextFiles, LanguageModelling]:
-    """A corpus with characters of several bytes, and a net that knows nothing."""
+    """Return a corpus with multi-byte characters, and an untrained net."""
     (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
     data = TextFiles(
-        str(tmp_path / "book.txt"), context=16, level=level, val_fraction=0.2, test_fraction=0.0,
+        str(tmp_path / "book.txt"),
+        context=16,
+        level=level,
+        val_fraction=0.2,
+        test_fraction=0.0,
         batch_size=5,
-    )  # fmt: skip
+    )
     data.setup()
     sizes = data.sizes()
     torch.manual_seed(0)
@@ -38,9 +42,12 @@ def make(tmp_path: Path, level: Any) -> tuple[TextFiles, LanguageModelling]:
 def test_perplexity_and_bits_per_byte(level: Any, tmp_path: Path) -> None:
     data, task = make(tmp_path, level)
     trainer = L.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
-    )  # fmt: skip
+    )
     (found,) = trainer.validate(task, datamodule=data, verbose=False)
 
     rows, net = data.rows["val"], task.net.double()
@@ -59,7 +66,7 @@ def test_perplexity_and_bits_per_byte(level: Any, tmp_path: Path) -> None:
         assert units > len(scored)
 
 
-def test_the_loss_is_the_mean_over_what_is_scored() -> None:
+def test_loss_ignores_unscored_targets() -> None:
     task = LanguageModelling(GPT(256, width=16, depth=1, heads=2).double())
     tokens = torch.arange(12).reshape(2, 6)
     targets = tokens + 1
@@ -71,7 +78,7 @@ def test_the_loss_is_the_mean_over_what_is_scored() -> None:
     assert float(loss.detach()) == 0
 
 
-def test_sums_do_not_lose_digits_over_many_batches() -> None:
+def test_sums_are_accurate_over_many_batches() -> None:
     metric = PerUnit(bits=False)
     for _ in range(3000):
         metric.update(torch.tensor(20_000.1), torch.tensor([8192, 8192]))
@@ -80,7 +87,7 @@ def test_sums_do_not_lose_digits_over_many_batches() -> None:
 
 
 class Counting(torch.nn.Module):
-    """The next byte is the last one plus 1, almost surely; the runner-up is that plus 2."""
+    """Net that predicts the last byte plus 1 almost surely, and the last byte plus 2 next."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         self.seen = tokens.shape[1]
@@ -104,7 +111,7 @@ def test_generation() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_unknown_character_is_never_written() -> None:
+def test_unknown_character_is_never_generated() -> None:
     net = torch.nn.Embedding(3, 3)
     with torch.no_grad():
         net.weight.copy_(torch.tensor([9.0, 1.0, 0.0]).expand(3, 3))
@@ -116,14 +123,14 @@ def test_the_unknown_character_is_never_written() -> None:
 @pytest.mark.parametrize(
     "options", [{"length": 0}, {"temperature": -1.0}, {"temperature": math.nan}, {"top_k": 0}]
 )
-def test_numbers_that_cant_be_meant(options: dict[str, Any]) -> None:
+def test_invalid_options_are_an_error(options: dict[str, Any]) -> None:
     task = LanguageModelling(Counting())
     (key,) = options
-    with pytest.raises(UserError, match=rf"--{key} is"):
+    with pytest.raises(UserError, match=rf"--{key} must be at least"):
         task.generate("a", **options)
 
 
-def test_samples_go_on_from_the_batch(tmp_path: Path) -> None:
+def test_samples_continue_the_batch(tmp_path: Path) -> None:
     data, task = make(tmp_path, "characters")
     batch = data.rows["val"].take(torch.arange(2))
     (text,) = task.samples(batch).values()

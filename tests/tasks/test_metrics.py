@@ -1,4 +1,4 @@
-"""Metrics equal scikit-learn's, and say NaN where a split is too small to tell."""
+"""Metrics equal those of scikit-learn, and are NaN for splits that are too small."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gdlightning.tasks.metrics import AUROC, R2
 
 
 class Given(nn.Module):
-    """Returns its input: the test hands over the outputs."""
+    """Net that returns its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x
 
 
 def evaluate(task: gdl.Task, batches: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """The validation metrics over batches, without a trainer."""
+    """Return the validation metrics over batches, without a trainer."""
     task.prepare_metrics()
     collection: Any = task.get_submodule("_stage_metrics.val_")
     task._observing = collection
@@ -34,7 +34,7 @@ def evaluate(task: gdl.Task, batches: list[tuple[Tensor, Tensor]]) -> dict[str, 
 
 
 def batched(*tensors: Tensor) -> list[Any]:
-    """In uneven batches."""
+    """Split tensors into uneven batches."""
     return list(zip(*(t.split([7, 1, len(t) - 8]) for t in tensors), strict=True))
 
 
@@ -54,7 +54,7 @@ def test_classification(classes: int) -> None:
     assert found["auroc"] == pytest.approx(auroc, abs=1e-6)
 
 
-def test_auroc_of_many_classes_is_close() -> None:
+def test_auroc_of_many_classes_is_approximate() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(600, 12, generator=generator)
     targets = torch.randint(12, (600,), generator=generator)
@@ -64,7 +64,7 @@ def test_auroc_of_many_classes_is_close() -> None:
     assert found["auroc"] == pytest.approx(auroc, abs=0.01)
 
 
-def test_regression_in_the_target_s_unit() -> None:
+def test_regression_metrics_are_in_the_unit_of_the_target() -> None:
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(60, 1, generator=generator)
     targets = 2000 + 5 * (outputs[:, 0] + 0.3 * torch.randn(60, generator=generator))
@@ -81,14 +81,14 @@ def test_regression_in_the_target_s_unit() -> None:
     assert [r["prediction"] for r in records] == pytest.approx(guess.tolist())
 
 
-def test_mixed_precision_takes_no_digits_from_the_unit() -> None:
+def test_metrics_are_float32_in_mixed_precision() -> None:
     outputs = torch.linspace(-1, 1, 9).to(torch.bfloat16)[:, None]
     targets = outputs[:, 0].float() * 50 + 300_000
     task = gdl.Regression(Given(), target_mean=300_000.0, target_std=50.0)
     assert evaluate(task, [(outputs, targets)])["rmse"] < 0.1
 
 
-def test_r2_far_from_zero_is_the_one_near_zero() -> None:
+def test_r2_does_not_depend_on_an_offset() -> None:
     x = torch.linspace(-1, 1, 64)
     noisy = x + 0.1 * (40 * x).sin()
     near, far = R2(), R2(centre=1e6)
@@ -97,7 +97,7 @@ def test_r2_far_from_zero_is_the_one_near_zero() -> None:
     assert float(far.compute()) == pytest.approx(float(near.compute()), rel=1e-5)
 
 
-def test_a_split_of_one_row() -> None:
+def test_split_of_one_row() -> None:
     found = evaluate(gdl.Regression(Given()), [(torch.tensor([[1.0]]), torch.tensor([3.0]))])
     assert found["rmse"] == found["mae"] == 2
     assert math.isnan(found["r2"])
@@ -108,10 +108,10 @@ def test_a_split_of_one_row() -> None:
 
 
 @pytest.mark.parametrize("thresholds", [None, 200])
-def test_classes_that_a_split_lacks_are_left_out(thresholds: int | None) -> None:
+def test_auroc_ignores_missing_classes(thresholds: int | None) -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.rand(40, 3, generator=generator).softmax(dim=1)
-    targets = torch.arange(40) % 2  # of class 2 there is none
+    targets = torch.arange(40) % 2  # class 2 is missing
     metric = AUROC(3, thresholds=thresholds)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -121,7 +121,7 @@ def test_classes_that_a_split_lacks_are_left_out(thresholds: int | None) -> None
     assert found == pytest.approx(np.mean(each), abs=1e-6 if thresholds is None else 0.03)
 
 
-def test_metrics_add_up_over_batches_and_start_afresh() -> None:
+def test_metrics_accumulate_over_batches_and_reset() -> None:
     metric = AUROC(2)
     scores, targets = torch.rand(20, 2), torch.arange(20) % 2
     metric.update(scores, targets)

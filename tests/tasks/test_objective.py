@@ -1,3 +1,5 @@
+"""The loss of any LightningModule, evaluated without side effects."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from gdlightning.tasks.objective import loss_of
 
 
-class Foreign(L.LightningModule):
+class ThirdParty(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
@@ -21,8 +23,8 @@ class Foreign(L.LightningModule):
         return {"loss": loss}
 
 
-def test_the_loss_of_any_module_is_had_without_a_trainer_and_without_a_trace() -> None:
-    module, batch = Foreign(), torch.randn(8, 3)
+def test_loss_of_needs_no_trainer_and_has_no_side_effects() -> None:
+    module, batch = ThirdParty(), torch.randn(8, 3)
     before = {k: v.clone() for k, v in module.state_dict().items()}
     loss = loss_of(module, batch)
     torch.testing.assert_close(loss, (module.net(batch) ** 2).mean())
@@ -33,8 +35,8 @@ def test_the_loss_of_any_module_is_had_without_a_trainer_and_without_a_trace() -
     assert all(p.grad is not None for p in module.parameters())
 
 
-def test_a_step_without_a_loss_is_told() -> None:
-    module = Foreign()
+def test_training_step_without_a_loss_is_an_error() -> None:
+    module = ThirdParty()
     module.training_step = lambda batch, batch_idx: None  # type: ignore[method-assign,assignment,return-value]
     with pytest.raises(TypeError, match="not a loss"):
         loss_of(module, torch.randn(8, 3))

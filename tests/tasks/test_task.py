@@ -1,4 +1,4 @@
-"""A task of the user's: forward, loss and metrics alone."""
+"""A custom task with forward, loss and metrics alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gdlightning.tasks.task import examples
 
 
 class Denoiser(gdl.Task):
-    """That of the docstring."""
+    """Task from the docstring of ``Task``."""
 
     def __init__(self, width: int = 8, measured: bool = True) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Denoiser(gdl.Task):
 
 
 def loader(rows: int = 22) -> DataLoader[Any]:
-    """Batches of 5, the last one shorter."""
+    """Return batches of 5, of which the last is smaller."""
     x = torch.randn(rows, 4, generator=torch.Generator().manual_seed(0))
     return DataLoader(TensorDataset(x), batch_size=5)
 
@@ -50,9 +50,13 @@ def test_trains_validates_and_tests(measured: bool) -> None:
     task = Denoiser(measured=measured)
     gdl.optimize(task, "adamw", lr=0.01)
     trainer = L.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     data = loader()
     trainer.fit(task, data, data)
     found = {k: float(v) for k, v in trainer.callback_metrics.items()}
@@ -67,7 +71,7 @@ def test_trains_validates_and_tests(measured: bool) -> None:
         assert tested["test_mse"] == pytest.approx(wanted, rel=1e-5)
 
 
-def test_observing_outside_a_stage_does_nothing() -> None:
+def test_observe_outside_a_stage_does_nothing() -> None:
     task = Denoiser()
     task.loss((torch.randn(3, 4),))
     task.prepare_metrics()
@@ -76,14 +80,14 @@ def test_observing_outside_a_stage_does_nothing() -> None:
             assert int(metric.total) == 0
 
 
-def test_metrics_are_not_in_the_weights() -> None:
+def test_metrics_are_not_in_the_state_dict() -> None:
     task = Denoiser()
     before = set(task.state_dict())
     task.prepare_metrics()
     assert set(task.state_dict()) == before
 
 
-def test_a_task_without_a_loss_is_told() -> None:
+def test_task_without_a_loss_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"must define loss"):
         gdl.Task().loss(None)
 
@@ -105,19 +109,19 @@ def test_examples_of_a_batch(batch: Any, count: int) -> None:
     assert examples(batch) == count
 
 
-def test_classes_and_numbers_are_told_apart() -> None:
+def test_mismatch_of_task_and_target_is_an_error() -> None:
     net = nn.Linear(2, 1)
-    with pytest.raises(gdl.UserError, match="two classes or more"):
+    with pytest.raises(gdl.UserError, match="at least two classes"):
         gdl.Classification(net, outputs=1)
-    with pytest.raises(gdl.UserError, match="needs classes or outputs"):
+    with pytest.raises(gdl.UserError, match="needs classes, or outputs"):
         gdl.Classification(net)
     with pytest.raises(gdl.UserError, match="one of 2 classes"):
         gdl.Regression(net, classes=["a", "b"])
-    with pytest.raises(gdl.UserError, match=r"label_smoothing is 1"):
+    with pytest.raises(gdl.UserError, match=r"label_smoothing must be in \[0, 1\) \(got 1"):
         gdl.Classification(net, outputs=2, label_smoothing=1.0)
 
 
-def test_predictions_name_their_classes() -> None:
+def test_predictions_use_class_names() -> None:
     net = nn.Linear(2, 3)
     task = gdl.Classification(net, classes=["x", "y", "z"])
     inputs = torch.randn(4, 2)
@@ -129,7 +133,7 @@ def test_predictions_name_their_classes() -> None:
         assert found == pytest.approx(row.tolist())
 
 
-def test_label_smoothing_is_torchs() -> None:
+def test_label_smoothing_is_equal_to_torch() -> None:
     net = nn.Linear(2, 3)
     inputs, targets = torch.randn(4, 2), torch.tensor([0, 1, 2, 0])
     task = gdl.Classification(net, outputs=3, label_smoothing=0.1)

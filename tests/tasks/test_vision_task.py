@@ -1,4 +1,4 @@
-"""The grid of images with their frames."""
+"""The grid of images and its frames."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from gdlightning.tasks.vision import FRAME, RIGHT, WRONG, ImageClassification, g
 
 @settings(max_examples=30)
 @given(
-    count=st.integers(1, 36), channels=st.integers(1, 5), height=st.integers(1, 60),
+    count=st.integers(1, 36),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 60),
     width=st.integers(1, 60),
-)  # fmt: skip
-def test_any_size_and_number(count: int, channels: int, height: int, width: int) -> None:
+)
+def test_images_of_any_size_and_number(count: int, channels: int, height: int, width: int) -> None:
     images = torch.randn(count, channels, height, width)
     picture = grid(images, torch.ones(count, dtype=torch.bool))
     assert picture.shape[0] == 3
@@ -23,7 +25,7 @@ def test_any_size_and_number(count: int, channels: int, height: int, width: int)
     assert picture.max() <= 1
 
 
-def test_frames_tell_right_from_wrong() -> None:
+def test_frames_show_correct_and_wrong_predictions() -> None:
     images = torch.rand(2, 1, 48, 48)
     picture = grid(images, torch.tensor([True, False]))
     tile = 48 + 2 * FRAME + 2
@@ -37,7 +39,7 @@ def test_frames_tell_right_from_wrong() -> None:
 
 def test_samples_of_a_batch() -> None:
     class Bright(torch.nn.Module):
-        """Class 1 if bright."""
+        """Net that predicts class 1 for bright images."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             light = x.mean(dim=(1, 2, 3))

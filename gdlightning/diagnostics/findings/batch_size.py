@@ -20,19 +20,16 @@ def noise_scale(record: Record, share: float = 0.5) -> float | None:
     tr(Σ) / ‖G‖² of McCandlish et al. (2018), https://arxiv.org/abs/1812.06162. It is good for an
     order of magnitude only, since the gradient changes from step to step.
     """
-    steps = [s for s in record.steps if s.step in record.alike]
-    steps = steps[int((1 - share) * len(steps)) :]
-    if len(steps) < LEAST:
+    places, pairs = record.cosines
+    begin = int((1 - share) * len(places))
+    if len(places) - begin < LEAST:
         return None
-    cosines = []
-    for step in steps:
-        dot, first, second = record.alike[step.step]
-        if first > 0 and second > 0 and math.isfinite(dot):
-            cosines.append(dot / math.sqrt(first * second))
+    cosines = [v for v in pairs[begin:].tolist() if math.isfinite(v)]
     if len(cosines) < LEAST or mean(cosines) < 2 * stdev(cosines) / math.sqrt(len(cosines)):
         return None  # not told from 0
     cosine = min(max(mean(cosines), 1e-6), 0.999)
-    return mean(s.examples for s in steps) * (1 - cosine) / cosine
+    batch = mean(record.steps.examples[places[begin:]].tolist())
+    return float(batch * (1 - cosine) / cosine)
 
 
 def find(record: Record) -> Iterator[Verdict]:
@@ -40,7 +37,7 @@ def find(record: Record) -> Iterator[Verdict]:
     scale = noise_scale(record)
     if scale is None or scale <= 0:
         return
-    batch = record.steps[-1].examples
+    batch = int(record.steps.examples[-1])
     ratio = batch / scale
     evidence = (
         f"Batch {batch:,}; noise and gradient are as large at about "

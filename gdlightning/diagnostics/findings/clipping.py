@@ -14,11 +14,10 @@ ALWAYS = 0.95
 def find(record: Record) -> Iterator[Verdict]:
     """Whether clipping is a safety net, as it should be."""
     name = record.start.get("clip", "NoClip")
-    if name in ("NoClip", "QuantileClip") or len(record.losses) < 50 or not record.clipped:
+    if name in ("NoClip", "QuantileClip") or len(record.losses) < 50 or not len(record.clipped):
         return
-    late = list(record.clipped.values())[len(record.clipped) // 10 :]
-    share = mean(late)
-    norms = sorted(s.grad_norm for s in record.steps if s.grad_norm == s.grad_norm)
+    share = mean(record.clipped[len(record.clipped) // 10 :])
+    norms = sorted(v for v in record.steps.grad_norm.tolist() if v == v)
     middle = norms[len(norms) // 2] if norms else 0.0
     evidence = (f"It changed the gradient on {share:.0%} of the steps.",
                 f"The gradient norm before it was {middle:.3g} (median).")  # fmt: skip
@@ -31,7 +30,7 @@ def find(record: Record) -> Iterator[Verdict]:
             advice=(f"--clip.max_norm {2 * middle:.2g}", "--clip quantile, which follows the norm"),
             picture="gradient",
         )
-    elif max(record.clipped.values()) == 0:
+    elif max(record.clipped) == 0:
         yield Verdict(
             name="clip-never",
             severity="note",

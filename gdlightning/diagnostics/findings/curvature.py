@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -65,12 +66,14 @@ def _along(record: Record) -> Iterator[Verdict]:
 
 
 def _saddle(record: Record, found: dict[str, Any]) -> Iterator[Verdict]:
-    top, bottom = found["top"][0]["value"], found["bottom"][0] if found["bottom"] else None
-    if bottom is None or not top > 0:
+    top, bottom = _value(found["top"]), _value(found["bottom"])
+    if math.isnan(bottom) or not top > 0:
         return
-    surely = bottom["value"] + bottom["bound"] + (bottom["sampling"] or 0.0)
-    gain = found["gradient_norm"] ** 2 / (2 * top)
-    if not surely < -NEGATIVE * top or not gain < SMALL * abs(found["loss"]):
+    lowest = found["bottom"][0]
+    surely = bottom + (lowest["bound"] or 0.0) + (lowest["sampling"] or 0.0)
+    norm = _or_nan(found["gradient_norm"])
+    gain = norm * norm / (2 * top)
+    if not surely < -NEGATIVE * top or not gain < SMALL * abs(_or_nan(found["loss"])):
         return
     still = record.smooth(0.4, 0.6) - record.smooth(0.9, 1.0) < STILL * record.first_loss
     stuck = still and record.smooth(0.9, 1.0) > 0.5 * record.first_loss
@@ -79,8 +82,7 @@ def _saddle(record: Record, found: dict[str, Any]) -> Iterator[Verdict]:
         severity="warning" if stuck else "note",
         title="The training is at a saddle: the gradient is small, and the loss curves down.",
         evidence=(
-            f"Smallest eigenvalue {bottom['value']:.3g} (±{bottom['bound']:.1g}), largest "
-            f"{top:.3g}.",
+            f"Smallest eigenvalue {bottom:.3g} (±{lowest['bound'] or 0.0:.1g}), largest {top:.3g}.",
             f"A step along the gradient could gain {gain:.2g} at most, of a loss of "
             f"{found['loss']:.4g}.",
         ),
@@ -94,16 +96,25 @@ def _saddle(record: Record, found: dict[str, Any]) -> Iterator[Verdict]:
     )
 
 
+def _value(measured: Sequence[dict[str, Any]]) -> float:
+    """The first of some measured numbers; NaN where there is none."""
+    return _or_nan(measured[0]["value"]) if measured else math.nan
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
 def _sharpness(found: dict[str, Any]) -> Iterator[Verdict]:
     stands = found.get("stability")
-    top = found["top"][0]["value"]
+    top = _value(found["top"])
     sharp = found.get("adaptive_sharpness", {}).get("value")
     told = [
         f"Largest eigenvalue {top:.3g}" + (f", adaptive sharpness {sharp:.3g}." if sharp else ".")
     ]
     if not stands or not stands.get("limit"):
         return
-    product = stands["at_peak"]["value"]  # a schedule may have ended at 0
+    product = _or_nan(stands["at_peak"]["value"])  # a schedule may have ended at 0
     share = product / stands["limit"]
     told.append(f"λ·lr at the peak rate is {product:.3g}, and {found['optimizer']} is stable below "
                 f"{stands['limit']:.3g} ({stands['formula']}).")  # fmt: skip

@@ -73,7 +73,7 @@ def _unrelated(record: Record, data: dict[str, Any]) -> Iterator[Verdict]:
     values = [m["val_loss"] for m in record.validations.values() if "val_loss" in m]
     best, last = min(values, default=math.nan), record.smooth(0.8, 1.0)
     size = data.get("examples", {}).get("val", 0)
-    if not base or not size or not last < LEARNT * base:
+    if not base or size < 1 or not last < LEARNT * base:
         return
     if not best > base * (1 - CHANCE / math.sqrt(size)) or not values[-1] > base:
         return

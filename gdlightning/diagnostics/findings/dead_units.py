@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
 
@@ -13,23 +15,26 @@ MOST, MANY = 0.9, 0.5
 
 def find(record: Record) -> Iterator[Verdict]:
     """Layers whose units are dead in the last half of what was measured."""
-    seen = [s for s in record.steps if s.dead]
-    late = seen[len(seen) // 2 :]
-    if not late:
+    dead = record.steps.dead
+    known = [~np.isnan(v) for v in dead.values()]
+    seen = np.flatnonzero(np.any(known, axis=0)) if known else np.empty(0, np.int64)
+    if not len(seen):
         return
-    least = {name: min(s.dead.get(name, 0.0) for s in late) for name in late[-1].dead}
+    begin, steps = len(seen) // 2, record.steps.step[seen].tolist()
+    shares = {name: np.nan_to_num(v[seen]) for name, v in dead.items() if not np.isnan(v[seen[-1]])}
+    least = {name: float(v[begin:].min()) for name, v in shares.items()}
     bad = {k: v for k, v in sorted(least.items(), key=lambda kv: -kv[1]) if v > MANY}
     if not bad:
         return
     name, share = next(iter(bad.items()))
-    early = seen[0].dead.get(name, 0.0)
+    early = float(shares[name][0])
     since = "from the first step on" if early > MANY else f"{early:.0%} at the first step"
     yield Verdict(
         name="dead-units",
         severity="fault" if share > MOST else "warning",
         title=f"{share:.0%} of the units of {name} are dead.",
         evidence=(
-            f"They gave 0 for all examples of each measured batch since step {late[0].step:,}; "
+            f"They gave 0 for all examples of each measured batch since step {steps[begin]:,}; "
             f"{since}.",
             *(f"Also {k}: {v:.0%}." for k, v in list(bad.items())[1:4]),
         ),
@@ -38,6 +43,6 @@ def find(record: Record) -> Iterator[Verdict]:
         symptoms=(
             "plateau", "vanishing-gradients", "lr-too-small", "saddle", "nothing-carries-over"
         ),
-        first=0 if early > MANY else late[0].step,
+        first=0 if early > MANY else steps[begin],
         picture="units",
     )  # fmt: skip

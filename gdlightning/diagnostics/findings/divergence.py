@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+
+import numpy as np
 
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
@@ -52,14 +53,15 @@ def find(record: Record) -> Iterator[Verdict]:
 
 def _began(record: Record) -> int:
     """The step from which the loss stayed above where training began."""
-    above = [k for k, v in enumerate(record.losses) if not v <= record.first_loss]
-    last_good = max((k for k, v in enumerate(record.losses) if v <= record.first_loss), default=-1)
-    return next((k for k in above if k > last_good), 0)
+    good = np.flatnonzero(np.array(record.losses) <= record.first_loss)
+    begin = int(good[-1]) + 1 if len(good) else 0
+    return begin if begin < len(record.losses) else 0
 
 
 def _growth(record: Record, where: int) -> float:
-    norms = [s.grad_norm for s in record.steps if s.step <= where and math.isfinite(s.grad_norm)]
-    return norms[-1] / norms[0] if len(norms) > 1 and norms[0] > 0 else 1.0
+    norms = record.steps.grad_norm
+    norms = norms[(record.steps.step <= where) & np.isfinite(norms)]
+    return float(norms[-1] / norms[0]) if len(norms) > 1 and norms[0] > 0 else 1.0
 
 
 def _spike(spike: dict[str, object]) -> str:

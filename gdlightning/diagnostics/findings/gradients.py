@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from statistics import median
 
-from gdlightning.diagnostics.record import Record, Step
+from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
 
+LAYERS = 3
+"""Matrices that a net must have, for its first and last ones to be compared."""
 VANISHING = 1e-3
 """Gradient-to-weight ratio of the first layers over the last, below which they stand still."""
 EXPLODING = 300.0
@@ -22,21 +25,25 @@ def find(record: Record) -> Iterator[Verdict]:
 
 
 def _vanishing(record: Record) -> Iterator[Verdict]:
-    early = [s for s in record.steps if len(s.grads) >= 3][: max(3, len(record.steps) // 4)]
-    pairs = [p for p in map(_ends, early) if p is not None]
+    steps = record.steps
+    layers = ((k, *steps.layers(k)) for k in range(len(steps)))
+    deep = ((k, grads, weights) for k, grads, weights in layers if len(grads) >= LAYERS)
+    early = list(islice(deep, max(3, len(steps) // 4)))
+    pairs = [p for _, grads, weights in early if (p := _ends(grads, weights)) is not None]
     if not pairs:
         return
     ratio = median(first / last for first, last in pairs)
     if not ratio < VANISHING:
         return
     first, last = pairs[0]
+    names = record.layers or ["the first layer", "the last layer"]
     yield Verdict(
         name="vanishing-gradients",
         severity="fault",
         title=f"Gradients vanish: the first layers get {ratio:.1g} of what the last one gets.",
         evidence=(
-            f"Gradient over weight at step {early[0].step:,}: {first:.2g} in {record.layers[0]}, "
-            f"{last:.2g} in {record.layers[-1]}.",
+            f"Gradient over weight at step {steps.step[early[0][0]]:,}: {first:.2g} in "
+            f"{names[0]}, {last:.2g} in {names[-1]}.",
         ),
         advice=(
             "ReLU or GELU in place of sigmoid or tanh, normalisation, residual connections",
@@ -47,38 +54,33 @@ def _vanishing(record: Record) -> Iterator[Verdict]:
     )
 
 
-def _ends(step: Step) -> tuple[float, float] | None:
+def _ends(grads: Sequence[float], weights: Sequence[float]) -> tuple[float, float] | None:
     """Gradient over weight of the first third of the matrices, and of the last."""
-    relative = [
-        g / w for g, w in zip(step.grads, step.weights, strict=True) if w > 0 and math.isfinite(g)
-    ]
-    if len(relative) < 3 or max(relative) == 0:
+    pairs = zip(grads, weights, strict=True)
+    relative = [g / w for g, w in pairs if w > 0 and math.isfinite(g)]
+    if len(relative) < LAYERS or max(relative) == 0:
         return None
     third = max(1, len(relative) // 3)
     last = max(relative[-third:])
     return (max(relative[:third]), last) if last > 0 else None
 
 
-def elasticity(step: Step) -> float:
-    """‖gradient‖·‖weights‖ / |loss|, which knows no units; NaN where there is no loss."""
-    weights = _norm(step.weights)
-    return step.grad_norm * weights / abs(step.loss) if step.loss else math.nan
-
-
 def _exploding(record: Record) -> Iterator[Verdict]:
-    first = record.steps[:1]
-    if not first or first[0].step > 0:
+    steps = record.steps
+    if not len(steps) or steps.step[0] > 0:
         return
-    value, step = elasticity(first[0]), first[0]
+    loss, norm = float(steps.loss[0]), float(steps.grad_norm[0])
+    weights = _norm(steps.layers(0)[1])
+    elasticity = norm * weights / abs(loss) if loss else math.nan
     base = record.start.get("data", {}).get("entropy")
-    far = base is not None and base > 0 and step.loss > 20 * base
-    if math.isfinite(value) and not (value > EXPLODING or far):
+    far = base is not None and base > 0 and loss > 20 * base
+    if math.isfinite(elasticity) and not (elasticity > EXPLODING or far):
         return
-    told = [f"At step 0 the loss is {step.loss:.4g} and the gradient norm {step.grad_norm:.3g}."]
+    told = [f"At step 0 the loss is {loss:.4g} and the gradient norm {norm:.3g}."]
     if base is not None:
         told.append(f"Guessing the classes' shares would give a loss of {base:.3g}.")
-    if step.scale:
-        low, high = min(step.scale.values()), max(step.scale.items(), key=lambda kv: kv[1])
+    if scale := steps.first_scale:
+        low, high = min(scale.values()), max(scale.items(), key=lambda kv: kv[1])
         told.append(f"Outputs of layers go up to {high[1]:.3g} (root mean square, {high[0]}), "
                     f"from {low:.3g}.")  # fmt: skip
     yield Verdict(

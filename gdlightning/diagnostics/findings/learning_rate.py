@@ -34,7 +34,7 @@ def find(record: Record) -> Iterator[Verdict]:
         )
         return
     severity: Severity = "warning" if chances[side] > SURE else "note"
-    rate = max((s.lr for s in record.steps if s.lr is not None), default=None)
+    rate = max((v for v in record.steps.lr.tolist() if v == v), default=None)
     small = side == CLASSES[0]
     yield Verdict(
         name="lr-too-small" if small else "lr-too-large",

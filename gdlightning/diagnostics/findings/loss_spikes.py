@@ -18,7 +18,8 @@ many such there may be by chance."""
 
 def find(record: Record) -> Iterator[Verdict]:
     """The largest spikes with the examples in their batches; those that spoil batch after batch."""
-    spikes = [s for s in record.spikes if s["loss"] > LEAST * record.first_loss]
+    least = LEAST * record.first_loss
+    spikes = [s for s in record.spikes if s["loss"] > least]
     if not spikes:
         return
     worst = sorted(spikes, key=lambda s: -s["loss"] / max(s["typical"], 1e-12))[:SHOWN]
@@ -59,18 +60,18 @@ def find(record: Record) -> Iterator[Verdict]:
 
 def _harmful(record: Record, spikes: Sequence[dict[str, Any]], bad: Sequence[int]) -> bool:
     """Whether they throw the loss back above where it began, as merely hard examples don't."""
-    own = [float(s["loss"]) for s in spikes if set(bad) & set(s.get("examples") or ())]
+    own = [float(s["loss"]) for s in spikes if not set(bad).isdisjoint(s.get("examples") or ())]
     return max(own) > record.first_loss
 
 
 def _again(record: Record, spikes: Sequence[dict[str, Any]]) -> list[int]:
     """Examples that are in a spike nearly each time that they are seen."""
     size = record.start.get("data", {}).get("examples", {}).get("train", 0)
-    batch = record.steps[-1].examples if record.steps else 0
+    batch = int(record.steps.examples[-1]) if len(record.steps) else 0
     if not size or not batch:
         return []
     steps = len(record.losses) - spikes[0]["step"]
-    share, seen = len(spikes) / max(1, steps), steps * batch / size
+    share, seen = min(1.0, len(spikes) / max(1, steps)), steps * batch / size
     counts = Counter(e for s in spikes for e in s.get("examples") or ())
     told = [(e, n) for e, n in counts.most_common(SHOWN * 3) if n >= max(OFTEN, MOSTLY * seen)]
     return [e for e, n in told if size * share**n < CHANCE]

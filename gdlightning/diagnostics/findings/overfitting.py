@@ -32,7 +32,7 @@ def find(record: Record) -> Iterator[Verdict]:
         name="overfitting",
         severity="warning" if late > best + MUCH * abs(best) else "note",
         title=f"It overfits since step {step:,}: the validation loss rose by "
-        f"{(late - best) / abs(best):.0%} while the training loss fell.",
+        f"{(late - best) / abs(best) if best else math.inf:.0%} while the training loss fell.",
         evidence=(
             f"Validation loss {best:.4g} at step {step:,}, {values[-1][1]:.4g} at the end.",
             f"Training loss {then:.4g} then, {now:.4g} at the end.",

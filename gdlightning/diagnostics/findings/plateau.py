@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from statistics import median
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from gdlightning.diagnostics.record import Record
 from gdlightning.diagnostics.verdict import Verdict
@@ -59,12 +60,12 @@ def _left(record: Record, level: list[float]) -> tuple[int, int] | None:
     return (begin, begin + length) if length >= LONG and after > DROP * first else None
 
 
-def _noise(losses: list[float]) -> float:
+def _noise(losses: Sequence[float]) -> float:
     """By how much the median of a window is off, for the noise of single losses."""
     size = max(2, len(losses) // WINDOWS)
-    parts = [losses[k : k + size] for k in range(0, len(losses) - size + 1, size)]
-    spreads = [median(abs(v - median(p)) for v in p) for p in parts]
-    return 1.25 * 1.48 * median(spreads) / math.sqrt(size)
+    parts = np.array(losses[: len(losses) // size * size]).reshape(-1, size)
+    spreads = np.median(abs(parts - np.median(parts, axis=1, keepdims=True)), axis=1)
+    return 1.25 * 1.48 * float(np.median(spreads)) / math.sqrt(size)
 
 
 def _longest_flat(level: list[float], change: float) -> tuple[int, int]:
@@ -82,10 +83,10 @@ def _longest_flat(level: list[float], change: float) -> tuple[int, int]:
 
 
 def _verdict(record: Record, begin: int, end: int, when: str, loss: float) -> Verdict:
-    inside = [s for s in record.steps if begin <= s.step < end]
-    norms = sorted(s.grad_norm for s in inside if math.isfinite(s.grad_norm))
+    step, norms = record.steps.step, record.steps.grad_norm
+    norms = np.sort(norms[(begin <= step) & (step < end) & np.isfinite(norms)])
     told = [f"The loss stood at about {loss:.4g} {when}."]
-    if norms:
+    if len(norms):
         told.append(f"The gradient norm was {norms[len(norms) // 2]:.3g} there (median).")
     base = record.start.get("data", {}).get("entropy")
     if base and abs(loss - base) < 0.03 * base:

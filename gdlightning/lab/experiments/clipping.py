@@ -1,14 +1,15 @@
-"""Clipping the gradient keeps a bad batch, or a steep place, from destroying a training.
+"""Gradient clipping keeps a bad batch, or a steep region, from destroying a run.
 
-A bad batch: a net of two dense layers learns the digits by SGD with momentum (lr 0.1). After 100
-steps one batch comes that is nothing but noise a thousand times as bright as the images, then 200
-good ones. A training is spoilt if after these its loss is still above that before the bad batch.
-With clipping to norm 1, without, and without the bad batch.
+Bad batch: a net with two dense layers learns the digits by SGD with momentum (lr 0.1). After 100
+steps, one batch contains nothing but noise a thousand times as bright as the images; 200 regular
+batches follow. The run is spoiled if its final loss is still above the loss before the bad batch.
+It is repeated with clipping to norm 1, without clipping, and without the bad batch.
 
-Steep places: a plain recurrent net (tanh, 32 units, random orthogonal weights times 1.1) is to say
-the first of 40 numbers at their end, by SGD with momentum 0.9 at learning rates from 0.003 to 0.3,
-300 steps; it diverges where the loss is no longer a number or ends above the start. With clipping
-to norm 1, and without: what is the largest rate up to which none diverges?
+Steep regions: a plain recurrent net (tanh, 32 units, random orthogonal weights times 1.1) has to
+output the first of 40 numbers at the end of the sequence. It is trained for 300 steps by SGD with
+momentum 0.9 at learning rates from 0.003 to 0.3. A run diverges if its loss becomes non-finite or
+ends above the initial loss. The experiment determines the largest learning rate up to which no run
+diverges, with clipping to norm 1 and without clipping.
 """
 
 from __future__ import annotations
@@ -148,18 +149,19 @@ def conclude(found: Sequence[Found]) -> Outcome:
     )
     batches = [one["bad"] for one in found]
     effects = [
-        effect(f"right on test images, {name}", [100 * b[name]["right"] for b in batches], "%")
+        effect(f"test accuracy, {name}", [100 * b[name]["right"] for b in batches], "%")
         for name in CASES
     ]
     effects += [
-        effect(f"largest learning rate of recurrent nets, {name}", rates)
+        effect(f"largest stable learning rate of recurrent nets, {name}", rates)
         for name, rates in most.items()
     ]
     best = {k: [min(r["end"] or math.inf for r in one["steep"][k]) for one in found] for k in most}
-    effects += [effect(f"least loss of recurrent nets, {k}", v) for k, v in best.items()]
+    effects += [effect(f"lowest loss of recurrent nets, {k}", v) for k, v in best.items()]
     words = (
-        f"The bad batch spoils {count(plain)} trainings, with clipping {count(clipped)}. "
-        f"Recurrent nets bear {median(ratios):.2g} times the learning rate with clipping."
+        f"The bad batch spoils {count(plain)} runs without clipping and {count(clipped)} with "
+        f"clipping. With clipping, recurrent nets are stable up to {median(ratios):.2g} times the "
+        "learning rate."
     )
     return Outcome(verdict, words, tuple(effects))
 

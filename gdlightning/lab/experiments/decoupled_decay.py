@@ -1,14 +1,15 @@
-"""Adam's weight decay has to be decoupled: AdamW decays all alike and generalises better.
+"""Adam needs decoupled weight decay: AdamW decays all weights equally and generalizes better.
 
-First, weights that get nothing but noise for gradients, of scales from 0.01 to 100, begin at 1 and
-are decayed by 0.1 for 2,000 steps at lr 0.001. Decay that is decoupled leaves (1 − lr·λ)ⁿ = 0.82 of
-them all. As a part of the gradient (L2), it is divided by the gradient's scale like all else.
+First, weights whose gradients are pure noise, with scales from 0.01 to 100, start at 1 and are
+decayed by 0.1 for 2,000 steps at lr 0.001. Decoupled decay leaves (1 − lr·λ)ⁿ = 0.82 of each
+weight. Decay as a part of the gradient (L2) is divided by the scale of the gradient, as the rest of
+the gradient is.
 
 Then a net of 128 hidden units learns digits from 300 images, 40% of them with a wrong class, and
-another tumours from 100 rows, 20% with the wrong one: 300 full-batch steps of Adam without decay,
-with L2, and of AdamW, with a cosine. Learning rate and decay are those of the highest accuracy on
-validation rows of true classes, out of 24 pairs each; what is told is the test accuracy of a fresh
-training with these, of other weights on other rows.
+tumours from 100 rows, 20% of them with the wrong class: 300 full-batch steps of Adam without decay,
+of Adam with L2, and of AdamW, with a cosine schedule. Learning rate and decay are those with the
+highest accuracy on clean validation rows, from 24 pairs each. The reported test accuracy is that of
+a new run with these settings, from other initial weights and on other rows.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
     Under conditions, if it decays alike, but the rest does not show.
     """
     effects = [
-        effect(f"weight left by {name}, gradients of scale {scale:g}",
+        effect(f"remaining weight, {name}, gradients of scale {scale:g}",
                [one["left"][name][SCALES.index(scale)] for one in found],
                expected=f"{theory(optimizer, scale):.2f}")
         for name, optimizer in METHODS.items() for scale in (0.1, 10.0)
@@ -133,7 +134,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         right = {name: _right(found, task, name) for name in DECAYS}
         effects += [effect(f"accuracy on {task}, {name}", v, "%") for name, v in right.items()]
         gain = [b - a for a, b in zip(right["L2"], right["AdamW"], strict=True)]
-        effects.append(effect(f"gain on {task} by AdamW over L2", gain, "points"))
+        effects.append(effect(f"gain of AdamW over L2 on {task}", gain, "points"))
         p = paired_p(right["L2"], right["AdamW"])
         better.append(p < 0.05 and mean(gain) > 0)
         gains.append(f"{mean(gain):+.1f} points on {task} (p {small(p)})")
@@ -144,10 +145,10 @@ def conclude(found: Sequence[Found]) -> Outcome:
         else Verdict.CONDITIONS if alike else Verdict.NOT_HERE
     )  # fmt: skip
     words = (
-        f"AdamW leaves {min(adamw):.3f} to {max(adamw):.3f} of a weight, whatever the scale of its "
-        f"gradients ({LEFT:.3f} by theory), Adam with L2 {min(l2):.2f} to {max(l2):.2f}. "
-        f"With learning rate and decay tuned for both, AdamW's accuracy is "
-        f"{' and '.join(gains)} beside L2's; a gain shows on {count(better)} (p < 0.05)."
+        f"AdamW leaves {min(adamw):.3f} to {max(adamw):.3f} of a weight, for all scales of the "
+        f"gradient ({LEFT:.3f} in theory); Adam with L2 leaves {min(l2):.2f} to {max(l2):.2f}. "
+        f"With tuned learning rate and decay, AdamW's accuracy differs from that of L2 by "
+        f"{' and '.join(gains)}; a gain shows on {count(better)} tasks (p < 0.05)."
     )
     return Outcome(verdict, words, tuple(effects))
 

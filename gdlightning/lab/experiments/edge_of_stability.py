@@ -1,12 +1,12 @@
-"""Full-batch descent moves to where λ·lr is 2, the limit of stability, and stays there.
+"""In full-batch descent, λ·lr moves to the stability limit of 2 and stays there.
 
-A net of two tanh layers of 32 units learns 200 digits by full-batch gradient descent, squared
-error, 3,000 steps, at three learning rates; and by heavy ball (momentum 0.9), whose limit on a
-quadratic is 2 (1 + 0.9) = 3.8. Every 100 steps λ, the largest eigenvalue of the Hessian, is found
-by Lanczos' method.
+A net with two tanh layers of 32 units learns 200 digits by full-batch gradient descent on the
+squared error for 3,000 steps, at three learning rates, and by heavy ball (momentum 0.9), whose
+limit on a quadratic is 2 (1 + 0.9) = 3.8. Every 100 steps, the largest eigenvalue λ of the Hessian
+is computed with the Lanczos method.
 
-On a quadratic, descent diverges where λ·lr is above 2. A net does something else: λ rises until it
-is 2/lr and stays about there, while the loss goes on falling, though not at each step.
+On a quadratic, gradient descent diverges if λ·lr is above 2. A net behaves differently: λ increases
+to about 2/lr and stays there, while the loss continues to decrease, though not in every step.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def conclude(found: Sequence[Found]) -> Outcome:
         Verdict.HOLDS if share > 0.9 else Verdict.CONDITIONS if share > 0.5 else Verdict.NOT_HERE
     )
     words = (
-        f"In {sum(near)} of {len(near)} trainings λ·lr ends within a tenth of the limit, "
-        "from wherever it began."
+        f"In {sum(near)} of {len(near)} runs, λ·lr ends within a tenth of the limit, regardless "
+        "of its initial value."
     )
     return Outcome(verdict, words, tuple(effects))
 

@@ -1,13 +1,14 @@
-"""Fine-tuning wants a smaller learning rate than training from scratch.
+"""Fine-tuning needs a smaller learning rate than training from scratch.
 
-A net of two layers of 128 units learns the digits from all training images (AdamW, 1e-3). Then it
-is trained on digits that are turned by 30°, five images of each, 200 full-batch steps of AdamW with
-a cosine, at learning rates from 1e-5 to 0.1; so is a net from scratch. Each is tested on other
-turned digits, and the first on upright ones too, which it knew before.
+A net with two layers of 128 units learns the digits from all training images (AdamW, 1e-3). It is
+then trained on digits rotated by 30°, five images of each, for 200 full-batch steps of AdamW with a
+cosine schedule, at learning rates from 1e-5 to 0.1. A net from scratch is trained in the same way.
+Both are tested on other rotated digits, and the first also on upright ones, which it learned
+before.
 
-The best learning rate is that of the lowest loss on one half of the turned test images; accuracies
-are of the other half. The upright digits are kept at a learning rate where accuracy on them has
-lost less than five points.
+The best learning rate is the one with the lowest loss on one half of the rotated test images;
+accuracies are those of the other half. A learning rate keeps the upright digits if the accuracy on
+them decreases by less than five points.
 """
 
 from __future__ import annotations
@@ -100,18 +101,22 @@ def conclude(found: Sequence[Found]) -> Outcome:
         effect("best learning rate, fine-tuned", [RATES[k] for k in tuned]),
         effect("best learning rate, from scratch", [RATES[k] for k in scratch]),
         effect("largest learning rate that keeps the upright digits", [k or None for k in kept]),
-        effect("accuracy on turned digits, fine-tuned", _new(found, "fine-tuned", tuned), "%"),
-        effect("the same from scratch", _new(found, "from scratch", scratch), "%"),
-        effect("lost on upright digits at the best rate", lost, "points"),
-        effect("lost on upright digits at the best rate from scratch", lost_scratch, "points"),
+        effect("accuracy on rotated digits, fine-tuned", _new(found, "fine-tuned", tuned), "%"),
+        effect(
+            "accuracy on rotated digits, from scratch", _new(found, "from scratch", scratch), "%"
+        ),
+        effect("accuracy lost on upright digits at the best rate", lost, "points"),
+        effect(
+            "accuracy lost on upright digits at the best rate from scratch", lost_scratch, "points"
+        ),
     )
     smaller = median(ratios) < SMALLER
     limit = median(k / RATES[b] for k, b in zip(kept, scratch, strict=True)) < SMALLER
     verdict = Verdict.HOLDS if smaller else Verdict.CONDITIONS if limit else Verdict.NOT_HERE
     words = (
-        f"The best learning rate for the turned digits alone is {median(ratios):.2g} times that "
-        f"from scratch; the upright ones are kept up to {median(kept):.2g}. At the best rate from "
-        f"scratch {median(lost_scratch):.2g} points of accuracy on these are lost."
+        f"The best learning rate for the rotated digits alone is {median(ratios):.2g} times that "
+        f"from scratch. The upright digits are kept up to {median(kept):.2g}. At the best learning "
+        f"rate from scratch, {median(lost_scratch):.2g} points of accuracy on them are lost."
     )
     return Outcome(verdict, words, effects)
 

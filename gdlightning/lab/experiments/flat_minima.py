@@ -1,14 +1,15 @@
-"""Small batches and SAM end in flatter minima, and flatter minima generalise better.
+"""Small batches and SAM end in flatter minima, and flatter minima generalize better.
 
-A net with 64 ReLU units learns the digits, 1,000 steps of SGD with momentum 0.9 and a cosine, in
-batches of 512 or of 16, and by SAM (radius 0.2) in batches of 512; labels are smoothed by 0.1, so
-that the loss has minima at a finite distance. Each takes the best of the learning rates 0.1, 0.3, 1
-and 3 by the loss on one half of the test images; accuracies are of the other half.
+A net with 64 ReLU units learns the digits in 1,000 steps of SGD with momentum 0.9 and a cosine
+schedule, in batches of 512 or of 16, and with SAM (radius 0.2) in batches of 512. Labels are
+smoothed by 0.1, so that the loss has minima at a finite distance. The learning rate is the best of
+0.1, 0.3, 1 and 3 by the loss on one half of the test images; accuracies are those of the other
+half.
 
-Sharpness is the largest eigenvalue λ of the Hessian of the training loss. A counter-example: of the
-first net, one layer is multiplied by 5 and the next divided by 5, which changes nothing that a ReLU
-net puts out. Beside λ stands the adaptive sharpness, the largest eigenvalue for changes of weights
-relative to their size (Kwon et al. 2021).
+Sharpness is the largest eigenvalue λ of the Hessian of the training loss. As a counterexample, one
+layer of the first net is multiplied by 5 and the next divided by 5, which does not change the
+output of a ReLU net. The adaptive sharpness, the largest eigenvalue for changes relative to the
+size of the weights, is listed for comparison (Kwon et al. 2021).
 """
 
 from __future__ import annotations
@@ -121,16 +122,16 @@ def conclude(found: Sequence[Found]) -> Outcome:
         effects += [
             effect(f"λ, {label}", [one[name]["sharpness"] for one in found]),
             effect(f"adaptive sharpness, {label}", [one[name]["adaptive"] for one in found]),
-            effect(f"right on test images, {label}", [100 * one[name]["right"] for one in found],
+            effect(f"test accuracy, {label}", [100 * one[name]["right"] for one in found],
                    "%"),
         ]  # fmt: skip
     ratio = median(o["rescaled"]["sharpness"] / o["batches of 512"]["sharpness"] for o in found)
     shown = [name for name, told in better.items() if told]
     words = (
-        f"Batches of 16 end flatter than batches of 512 in {count(flatter['batches of 16'])} "
-        f"seeds, SAM in {count(flatter['SAM'])}. Better accuracy shows for "
-        f"{' and '.join(shown) if shown else 'neither'}. Rescaling layers changes λ "
-        f"{ratio:.3g}-fold, and nothing that the net puts out."
+        f"The minima of batches of 16 are flatter than those of batches of 512 in "
+        f"{count(flatter['batches of 16'])} seeds, those of SAM in {count(flatter['SAM'])}. A "
+        f"higher accuracy shows for {' and '.join(shown) if shown else 'neither'}. Rescaling "
+        f"layers changes λ {ratio:.3g}-fold without changing the output of the net."
     )
     return Outcome(verdict, words, tuple(effects))
 

@@ -1,18 +1,18 @@
-"""Transformers want AdamW with a warm-up.
+"""Transformers train best with AdamW and a warmup.
 
-A decoder of five blocks, 32 wide, learns to continue sequences of eight symbols: each symbol
-follows from the two before it by a table drawn for the seed, but one in ten is drawn blindly, so
-that the best loss is 0.467; guessing costs ln 8 = 2.08. To look two symbols back, attention must
-learn to. 200 steps of 16 sequences that are never seen twice; the learning rate falls to 0 in a
-line, with or without a warm-up over the first 50 steps.
+A decoder with five blocks of width 32 learns to continue sequences of eight symbols. Each symbol
+follows from the two before it by a table drawn for the seed, but one in ten is drawn at random, so
+that the best loss is 0.467; a uniform prediction has a loss of ln 8 = 2.08. Looking two symbols
+back has to be learned by attention. Each run takes 200 steps of 16 sequences, none of which is seen
+twice. The learning rate decreases linearly to 0, with or without a warmup over the first 50 steps.
 
-The norm stands before each branch, as in today's models, or after the sum, as in the first
-transformer. SGD with momentum has the warm-up too. Learning rates are chosen by the loss on 500
-sequences, and fresh trainings with them are tested on 1,000 others. A training counts as one that
-learnt if its loss is below the middle between guessing and the best.
+The norm is before each branch, as in current models, or after the sum, as in the original
+transformer. SGD with momentum uses the warmup, too. Learning rates are selected by the loss on 500
+sequences, and new runs with them are tested on 1,000 others. A run has learned if its loss is below
+the midpoint between that of a uniform prediction and the best loss.
 
-The gaps are small: with a coarser grid of learning rates and three seeds, one of the two nets
-missed them in a seed or two.
+The gaps are small: with a coarser grid of learning rates and three seeds, one of the two nets did
+not show them in one or two seeds.
 """
 
 from __future__ import annotations
@@ -151,15 +151,15 @@ def conclude(found: Sequence[Found]) -> Outcome:
         part = any(all(adam[n]) and helped for n, helped in zip(NORMS, helps, strict=True))
         verdict = Verdict.CONDITIONS if part else Verdict.NOT_HERE
     words = " ".join(
-        f"With the {norm} each branch: tuned AdamW ends below tuned SGD with momentum in "
-        f"{count(adam[norm])} seeds ({_middle(tests[norm][ADAMW])} against "
-        f"{_middle(tests[norm][MOMENTUM])}), and below AdamW without warm-up in "
-        f"{count(lower[norm])} ({_middle(tests[norm][BARE])}); the warm-up lets a larger learning "
-        f"rate learn in {count(wider[norm])} (up to {_middle(largest[norm][ADAMW])} against "
+        f"With the {norm} each branch: tuned AdamW reaches a lower loss than tuned SGD with "
+        f"momentum in {count(adam[norm])} seeds ({_middle(tests[norm][ADAMW])} compared with "
+        f"{_middle(tests[norm][MOMENTUM])}), and than AdamW without warmup in {count(lower[norm])} "
+        f"({_middle(tests[norm][BARE])}). The warmup allows a larger learning rate in "
+        f"{count(wider[norm])} (up to {_middle(largest[norm][ADAMW])} compared with "
         f"{_middle(largest[norm][BARE])})."
         for norm in NORMS
     )
-    effects = [effect(f"test loss, {norm}, {name}", values, expected=f"at best {BEST:.3f}")
+    effects = [effect(f"test loss, {norm}, {name}", values, expected=f"best possible {BEST:.3f}")
                for norm, one in tests.items() for name, values in one.items()]  # fmt: skip
     effects += [effect(f"largest learning rate that learns, {norm}, {name}", map(_known, values))
                 for norm, one in largest.items() for name, values in one.items()]  # fmt: skip

@@ -1,12 +1,13 @@
-"""Vision from scratch wants SGD with momentum: it ends with fewer errors than Adam or AdamW.
+"""For vision from scratch, SGD with momentum makes fewer errors than Adam or AdamW.
 
-Three convolutions of 16, 32 and 32 channels and a linear layer, from random weights, learn 1,011
-handwritten digits of 8 × 8 pixels, 300 steps of 64 with a cosine decay: by SGD with momentum 0.9
-and weight decay 0.0005, by Adam, and by AdamW with weight decay 0.1. The learning rate of each is
-chosen by the loss on 337 digits; a fresh training with it is tested on 449 others.
+A net with three convolutions of 16, 32 and 32 channels and a linear layer learns 1,011 handwritten
+digits of 8 × 8 pixels from random weights, in 300 steps of 64 with a cosine schedule: by SGD with
+momentum 0.9 and weight decay 0.0005, by Adam, and by AdamW with weight decay 0.1. Each learning
+rate is selected by the loss on 337 digits, and a new run with it is tested on 449 others.
 
-Eight seeds, each with a split, weights and an order of its own. Differences are judged seed by
-seed, by Student's paired test with Holm's correction for the three pairs; intervals are of 95%.
+There are eight seeds, each with its own split, initial weights and data order. Differences are
+tested over the seeds with Student's paired test and Holm's correction for the three pairs;
+intervals are 95% confidence intervals.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""A learning rate can be too small, just right or too large, and usual values are just right.
+"""A learning rate can be too small, good or too large, and common values are good.
 
 Five small tasks (breast tumours and digits with two dense layers, digits with a convolution, digits
 read row by row with a GRU, a curve with two dense layers) are trained for 200 steps with batches of
-32, by SGD with momentum 0.9 at learning rates from 1e-4 to 10, and by Adam from 1e-5 to 1, half a
-decade apart.
+32: by SGD with momentum 0.9 at learning rates from 1e-4 to 10, and by Adam from 1e-5 to 1, in steps
+of half a decade.
 
-A rate is good where the loss over all training rows ends at no more than the best rate's plus a
-tenth of the fall from the start; smaller ones are too small, larger ones too large. The usual
-values are 0.01 to 0.1 for SGD and 1e-4 to 1e-3 for Adam; longer trainings of larger nets want
-smaller rates than these short ones.
+A learning rate is good if the final loss over all training rows exceeds the best one by at most a
+tenth of the best one's decrease. Smaller learning rates are too small, larger ones too large.
+Common values are 0.01 to 0.1 for SGD and 1e-4 to 1e-3 for Adam. Longer runs of larger nets need
+smaller learning rates than these short runs.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ def conclude(found: Sequence[Found]) -> Outcome:
     )  # fmt: skip
     width = median(e.middle for e in effects[1::2])
     words = (
-        f"In {sum(three)} of {len(three)} cases there are rates that are too small and rates that "
-        f"are too large; the good range is {width:.2g} decades wide. The best rate lies in the "
-        f"usual range in {sum(usual)} of {len(usual)}."
+        f"In {sum(three)} of {len(three)} cases, some learning rates are too small and some too "
+        f"large; the good range is {width:.2g} decades wide. The best learning rate is in the "
+        f"common range in {sum(usual)} of {len(usual)} cases."
     )
     return Outcome(verdict, words, tuple(effects))
 

@@ -1,14 +1,14 @@
-"""Momentum gets through ravines in fewer steps than plain descent, and Nesterov's in the fewest.
+"""Momentum crosses ravines in fewer steps than plain descent, Nesterov's in the fewest.
 
-On quadratics in 20 dimensions, curvatures from 1/κ to 1 spread evenly over their logarithm, what
-counts is the number of steps from a random start until the distance to the minimum stays below a
-hundredth of the first, each at the best of 60 learning rates; with momentum 0.9, as is usual, and
-at the best of ten momenta. In one dimension, the largest learning rate is sought that does not
-diverge.
+The test functions are quadratics in 20 dimensions with curvatures from 1/κ to 1, evenly spaced on a
+logarithmic scale. The experiment counts the steps from a random start until the distance to the
+minimum stays below one hundredth of the initial distance, at the best of 60 learning rates: with
+the usual momentum of 0.9, and with the best of ten momenta. In one dimension, the largest learning
+rate that does not diverge is determined.
 
-Then a net of two tanh layers of 32 units learns the digits in batches of 64, with momentum 0.9. The
-learning rate with the fewest steps to a training loss of 0.1 is sought with one seed, four a
-decade, and the steps and the accuracy after 300 of them are those of another.
+Then a net with two tanh layers of 32 units learns the digits in batches of 64 with momentum 0.9.
+The learning rate with the fewest steps to a training loss of 0.1 is selected with one seed, from
+four per decade. The number of steps, and the accuracy after 300 steps, are those of another seed.
 """
 
 from __future__ import annotations
@@ -168,11 +168,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
     )  # fmt: skip
     spread = max(map(median, right.values())) - min(map(median, right.values()))
     words = (
-        f"Steps at condition {RAVINE}: {_middles(ravine, METHODS)}; at their best momentum "
+        f"Steps at condition {RAVINE}: {_middles(ravine, METHODS)}; with the best momentum, "
         f"{_middles(ravine, list(ravine)[3:])}. {_worth(found)} Steps on digits: "
-        f"{_middles(images, METHODS)}; accuracies are within {spread:.1f} points. "
+        f"{_middles(images, METHODS)}; the accuracies differ by at most {spread:.1f} points. "
         f"Nesterov's largest stable learning rate is "
-        f"{median(limits[ahead]) / median(limits[ball]):.2f} times heavy ball's."
+        f"{median(limits[ahead]) / median(limits[ball]):.2f} times that of heavy ball."
     )
     return Outcome(verdict, words, tuple(effects))
 

@@ -1,12 +1,13 @@
-"""On a plateau momentum and adaptive steps go on where plain descent stands still.
+"""Momentum and adaptive optimizers cross plateaus on which plain descent stalls.
 
-Four layers of 32 sigmoid units before the output learn the digits in batches of 64: the gradient
-shrinks from layer to layer on its way back, so that the first ones hardly learn and the loss stays
-at that of guessing. How many steps are there until the mean loss of 20 batches is below half of
-guessing's 2.3, at most 2,000?
+Four layers of 32 sigmoid units before the output learn the digits in batches of 64. The gradient
+shrinks from layer to layer in the backward pass, so the first layers barely learn and the loss
+stays at 2.3, that of predicting the class priors. The experiment counts the steps, at most 2,000,
+until the mean loss of 20 batches is below half of that.
 
-Plain descent, momentum 0.9 and Adam, each at the best of several learning rates; and plain descent
-where the cause is mended instead: tanh in place of sigmoids, or sigmoids after layer norms.
+Plain descent, momentum 0.9 and Adam each use the best of several learning rates. For comparison,
+plain descent is run with the cause removed: with tanh instead of sigmoids, or with layer norms
+before the sigmoids.
 """
 
 from __future__ import annotations
@@ -107,15 +108,15 @@ def conclude(found: Sequence[Found]) -> Outcome:
         for name in CASES
     ]
     effects += [
-        effect(f"gradient of the first layer over the last's, {units}",
+        effect(f"gradient of the first layer / last layer, {units}",
                [one[f"gradient, {units}"] for one in found])
         for units in ("sigmoid", "tanh", "normalised")
     ]  # fmt: skip
     words = (
-        f"Descent takes {_text(plain)} steps, momentum {_text(steps['momentum'])}, Adam "
-        f"{_text(steps['Adam'])}; descent with tanh {_text(steps['descent, tanh'])}, with layer "
-        f"norms {_text(steps['descent, layer norms'])}. What helps is a step that does not shrink "
-        "with the gradient, or a gradient that does not shrink."
+        f"Plain descent takes {_text(plain)} steps, momentum {_text(steps['momentum'])}, Adam "
+        f"{_text(steps['Adam'])}; plain descent with tanh takes {_text(steps['descent, tanh'])}, "
+        f"with layer norms {_text(steps['descent, layer norms'])}. Steps that do not shrink with "
+        "the gradient help, and so do gradients that do not shrink."
     )
     return Outcome(verdict, words, tuple(effects))
 

@@ -1,18 +1,18 @@
-"""Noise lets descent escape from saddle points.
+"""Noise lets gradient descent escape from saddle points.
 
-Three saddles, each started exactly on, in float64, plain descent with and without noise:
+Gradient descent starts exactly on one of three saddles, in float64, with and without noise:
 
-A ridge: x²/2 − y²/2 + y⁴/4 from (0.5, 0), 300 steps of 0.1; the noise is added to the gradient,
-normal with deviation 0.001.
+A ridge: x²/2 − y²/2 + y⁴/4 from (0.5, 0), 300 steps with a learning rate of 0.1. Normal noise with
+standard deviation 0.001 is added to the gradient.
 
-A linear autoencoder of one unit, w wᵀx, at the second principal direction of 256 points in five
-dimensions, 1,000 steps; the noise is that of batches of one point beside the full batch.
+A linear autoencoder with one unit, w wᵀx, at the second principal direction of 256 points in five
+dimensions, 1,000 steps. The noise is that of batches of one point, compared with the full batch.
 
-A linear net of three layers of 8 units, all weights 0, that is to learn a linear map, 1,000 steps.
-There each example's gradient is 0, so that batches of one have no noise; normal noise of 0.01 that
-is added to the weights after each step has.
+A linear net with three layers of 8 units, all weights 0, that has to learn a linear map, 1,000
+steps. The gradient of every example is 0 here, so batches of one have no noise. Normal noise of
+0.01 that is added to the weights after each step is tested as well.
 
-A training has escaped when its loss has fallen by half of what lies between the saddle and the
+A run has escaped if its loss has decreased by half of the difference between the saddle and the
 minimum.
 """
 
@@ -172,10 +172,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
         Verdict.HOLDS if all(helps) else Verdict.CONDITIONS if any(helps) else Verdict.NOT_HERE
     )
     effects = [
-        effect(f"left of the way down, {way}", [one[way][-1] for one in found]) for way in found[0]
+        effect(f"remaining fraction of the decrease, {way}", [one[way][-1] for one in found])
+        for way in found[0]
     ]
     words = " ".join(
-        f"From the {saddle} there escape "
+        f"Runs that escape from the {saddle}: "
         + ", ".join(f"{count(free[f'{saddle}, {way}'])} with {way}" for way in ways) + "."
         for saddle, ways in CASES.items()
     )  # fmt: skip

@@ -1,13 +1,13 @@
 """All minima of wide networks are about equal.
 
-Nets with one hidden layer of 4 to 512 ReLU units learn the digits (AdamW, 3e-3, a cosine, 600 steps
-of 64), two a seed from different weights and in a different order of the data. How much do their
-test losses differ, from one training to another?
+Nets with one hidden layer of 4 to 512 ReLU units learn the digits (AdamW, 3e-3, a cosine schedule,
+600 steps of 64). Each seed trains two nets, from different initial weights and with different data
+orders. The experiment measures how much the test losses of the runs differ.
 
-And is it one minimum? The training loss is followed on the straight line between the two, and again
-after the units of one were put in the order of the other's that they are most alike to, by the
-correlation of what they put out (a linear assignment). The barrier is how far the loss rises above
-the line between both ends.
+To test whether both nets are in the same minimum, the training loss is evaluated on the straight
+line between them, and again after the units of one net are permuted to match those of the other, by
+the correlation of their outputs (a linear assignment). The barrier is the largest increase of the
+loss above the line between both ends.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         effects += [
             effect(f"test loss, {name}", [v for p in pairs for v in p["losses"]]),
             effect(f"barrier, {name}", [barrier(p["straight"]) for p in pairs]),
-            effect(f"barrier once matched, {name}", [barrier(p["matched"]) for p in pairs]),
+            effect(f"barrier after matching, {name}", [barrier(p["matched"]) for p in pairs]),
         ]
     narrow, wide = _spread(found, WIDTHS[0]), _spread(found, WIDTHS[-1])
     straight, matched = effects[-2].middle, effects[-1].middle
@@ -125,10 +125,10 @@ def conclude(found: Sequence[Found]) -> Outcome:
     else:
         verdict = Verdict.HOLDS if straight <= NONE else Verdict.CONDITIONS
     words = (
-        f"From one training to another the test loss has a standard deviation of {wide:.2g} with "
-        f"{WIDTHS[-1]} units, of {narrow:.2g} with {WIDTHS[0]} ({_share(found, WIDTHS[-1]):.1%} "
-        f"and {_share(found, WIDTHS[0]):.1%} of the loss). On the straight line between two wide "
-        f"nets the loss rises by {straight:.2g}, once their units are matched by {matched:.2g}."
+        f"The standard deviation of the test loss over the runs is {wide:.2g} with {WIDTHS[-1]} "
+        f"units and {narrow:.2g} with {WIDTHS[0]} ({_share(found, WIDTHS[-1]):.1%} and "
+        f"{_share(found, WIDTHS[0]):.1%} of the loss). On the straight line between two wide nets, "
+        f"the loss increases by {straight:.2g}; after matching their units, by {matched:.2g}."
     )
     return Outcome(verdict, words, tuple(effects))
 

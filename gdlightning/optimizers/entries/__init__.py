@@ -1,4 +1,4 @@
-"""One row an optimizer; nothing is imported but the rows."""
+"""One entry per optimizer, as data; no optimizer library is imported."""
 
 from __future__ import annotations
 

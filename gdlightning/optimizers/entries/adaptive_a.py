@@ -1,4 +1,4 @@
-"""Adaptive methods, A to L, from pytorch-optimizer."""
+"""Adaptive optimizers of pytorch-optimizer, A to L."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ENTRIES = (
     Entry(
         name="adabound",
         target="pytorch_optimizer:AdaBound",
-        summary="Adam whose step is bounded ever tighter until it is SGD",
+        summary="Adam with step bounds that tighten until it becomes SGD",
         family="adaptive",
         paper="https://openreview.net/forum?id=Bkg3g2R9FX",
         rule=(
@@ -54,7 +54,7 @@ ENTRIES = (
         target="pytorch_optimizer:AdaDelta",
         summary="Adadelta whose weight decay is L2, or decoupled by weight_decouple",
         family="adaptive",
-        use="As adadelta, where decoupled weight decay is wanted.",
+        use="As adadelta, for decoupled weight decay.",
         paper="https://arxiv.org/abs/1212.5701v1",
         rule=(
             "g ← g + λθ,  v ← ρ v + (1−ρ) g²\n"
@@ -89,7 +89,8 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         cannot={
-            "bf16": "the product of its momenta rounds to 1, and it divides by what is left to 1"
+            "bf16": "the product of its momentum coefficients rounds to 1, and it divides by one "
+            "minus that product"
         },
     ),
     Entry(
@@ -97,7 +98,7 @@ ENTRIES = (
         target="pytorch_optimizer:AdaMax",
         summary="Adamax whose weight decay is L2, or decoupled by weight_decouple",
         family="adaptive",
-        use="As adamax, where decoupled weight decay is wanted.",
+        use="As adamax, for decoupled weight decay.",
         paper="https://arxiv.org/abs/1412.6980",
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) g,  u ← max(β2 u, |g| + ε)\n"
@@ -108,9 +109,9 @@ ENTRIES = (
     Entry(
         name="adamc",
         target="pytorch_optimizer:AdamC",
-        summary="AdamW whose weight decay follows the schedule",
+        summary="AdamW with weight decay scaled by the schedule",
         family="adaptive",
-        use="Long trainings of transformers, whose gradients grow towards the end.",
+        use="Long training runs of transformers, whose gradients grow towards the end.",
         paper="https://arxiv.org/abs/2506.02285",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -134,15 +135,15 @@ ENTRIES = (
         licence="Apache-2.0",
         cannot={
             "learns": (
-                "the bound on its steps is a running mean that starts at 0, so it warms up "
-                "over a thousand steps"
+                "its steps are bounded by a running mean that starts at 0, so it warms up over a "
+                "thousand steps"
             ),
         },
     ),
     Entry(
         name="adamp",
         target="pytorch_optimizer:AdamP",
-        summary="Adam that drops the part of a step along scale-invariant weights",
+        summary="Adam that removes the component of a step parallel to scale-invariant weights",
         family="adaptive",
         use="As Adam, in networks with normalisation layers.",
         paper="https://arxiv.org/abs/2006.08217",
@@ -170,7 +171,7 @@ ENTRIES = (
         target="pytorch_optimizer:Adan",
         summary="Nesterov momentum estimated from gradient differences",
         family="adaptive",
-        use="As AdamW; takes larger learning rates.",
+        use="As AdamW; allows larger learning rates.",
         paper="https://arxiv.org/abs/2208.06677",
         rule=(
             "Δ = g − g₋,  m ← β1 m + (1−β1) g,  d ← β2 d + (1−β2) Δ\n"
@@ -178,8 +179,8 @@ ENTRIES = (
             "θ ← (θ − η (m̂ + β2 d̂) / (√n̂ + ε)) / (1 + ηλ)"
         ),
         deviation=(
-            "Averages start at 0 and their bias is corrected, as in the authors' code; in the "
-            "paper they start at the first gradient."
+            "Averages start at 0 with bias correction, as in the authors' code; in the paper, "
+            "they start at the first gradient."
         ),
         licence="Apache-2.0",
         likeness=Likeness(5.0, "its authors: five to ten times Adam's"),
@@ -213,7 +214,7 @@ ENTRIES = (
     Entry(
         name="adashift",
         target="pytorch_optimizer:AdaShift",
-        summary="Adam whose second moment uses earlier gradients, so that the two are independent",
+        summary="Adam whose second moment uses earlier gradients, independent of the current one",
         family="adaptive",
         paper="https://arxiv.org/abs/1810.00143v4",
         rule=(
@@ -227,7 +228,7 @@ ENTRIES = (
     Entry(
         name="adasmooth",
         target="pytorch_optimizer:AdaSmooth",
-        summary="RMSprop whose window follows the ratio of progress to path",
+        summary="RMSprop with a window set by the ratio of net movement to path length",
         family="adaptive",
         paper="https://arxiv.org/abs/2204.00825v1",
         rule=(
@@ -255,7 +256,7 @@ ENTRIES = (
         target="pytorch_optimizer:AdEMAMix",
         summary="Adam with a second, much slower momentum",
         family="adaptive",
-        use="Long trainings of language models.",
+        use="Long training runs of language models.",
         paper="https://arxiv.org/abs/2409.03137",
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -272,9 +273,9 @@ ENTRIES = (
     Entry(
         name="adopt",
         target="pytorch_optimizer:ADOPT",
-        summary="Adam that divides by the former second moment, converging with any beta2",
+        summary="Adam that divides by the previous second moment; converges for any beta2",
         family="adaptive",
-        use="As AdamW, where beta2 close to 1 is unstable.",
+        use="As AdamW, when training with beta2 close to 1 is unstable.",
         paper="https://arxiv.org/abs/2411.02853",
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) clip(g / max(√v, ε), ±t^¼)\n"
@@ -282,8 +283,8 @@ ENTRIES = (
             "v ← β2 v + (1−β2) g²;  the first step sets v = g² and moves nothing"
         ),
         deviation=(
-            "An off-by-one: the bound of the clipping counts from 2, so that each step has the "
-            "bound of the paper's next one."
+            "Off by one: the clipping bound counts steps from 2, so each step has the bound of "
+            "the next step in the paper."
         ),
         licence="Apache-2.0",
         hidden=("clip_lambda",),

@@ -1,4 +1,4 @@
-"""Adaptive methods, the rest, from pytorch-optimizer."""
+"""Adaptive optimizers of pytorch-optimizer, M to Z."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ENTRIES = (
     Entry(
         name="emo-navi",
         target="pytorch_optimizer:EmoNavi",
-        summary="Adam whose steps are scaled by the course of the loss; optional shadow weights",
+        summary="Adam with steps scaled by the trend of the loss; optional shadow weights",
         family="adaptive",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -76,7 +76,7 @@ ENTRIES = (
         target="pytorch_optimizer:GrokFastAdamW",
         summary="AdamW on gradients whose slow part is amplified",
         family="adaptive",
-        use="Small algorithmic tasks, where generalisation comes long after fitting.",
+        use="Small algorithmic tasks that generalise long after fitting (grokking).",
         paper="https://arxiv.org/abs/2405.20233",
         rule=(
             "h ← α h + (1−α) g,  g ← g + 2 h\n"
@@ -107,10 +107,10 @@ ENTRIES = (
             "θ ← θ − η/(1−β1ᵗ) · min(‖θ‖, 10)/‖u‖ · u"
         ),
         deviation=(
-            "A bug: the bias of the momentum is corrected after the step was scaled to the "
-            "weights, which makes the first step 1/(1−beta1), ten times, too long; that of the "
-            "second moment is not corrected. Weight decay stands outside the scaled step, the "
-            "weights' norm counts as 10 at most, and eps is added to the step's norm."
+            "Bug: the momentum's bias is corrected after the step is scaled to the weights, which"
+            " makes the first step too long by a factor of 1/(1−beta1), which is ten; the second "
+            "moment's bias is not corrected. Weight decay is applied outside the scaled step, the"
+            " norm of the weights is capped at 10, and eps is added to the norm of the step."
         ),
         licence="Apache-2.0",
     ),
@@ -127,9 +127,9 @@ ENTRIES = (
             "θ ← (1 − ηλ) (θ − m̂),  m̂ = m/(1−β1ᵗ)"
         ),
         deviation=(
-            "Eps is added before the second moment's bias is corrected, and each gradient counts "
-            "in the momentum by the learning rate of its step. The momentum's bias is corrected "
-            "in float32, even for float64 weights."
+            "Eps is added before the second moment's bias is corrected, and each gradient enters "
+            "the momentum with the learning rate of its step. The momentum's bias is corrected in"
+            " float32, even for float64 weights."
         ),
         licence="Apache-2.0",
     ),
@@ -199,7 +199,7 @@ ENTRIES = (
         target="pytorch_optimizer:QHAdam",
         summary="Adam with quasi-hyperbolic momentum",
         family="adaptive",
-        use="Set nus, e.g. 0.7 and 1: at the default it is Adam.",
+        use="Set nus, such as 0.7 and 1; with the default, it is Adam.",
         paper="https://arxiv.org/abs/1810.06801",
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -238,9 +238,9 @@ ENTRIES = (
     Entry(
         name="ranger21",
         target="pytorch_optimizer:Ranger21",
-        summary="AdamW with many additions, schedule included",
+        summary="AdamW with many additions, including a schedule",
         family="adaptive",
-        use="When many additions are wanted at once, schedule included.",
+        use="When you want many additions at once, including the schedule.",
         paper="https://arxiv.org/abs/2106.13731",
         rule=(
             "g clipped to ‖θ‖/100, centred, divided by its deviation;  v ← β2 v + (1−β2) g²\n"
@@ -254,7 +254,7 @@ ENTRIES = (
     Entry(
         name="simplified-ademamix",
         target="pytorch_optimizer:SimplifiedAdEMAMix",
-        summary="AdEMAMix with one momentum, and the gradient itself by alpha",
+        summary="AdEMAMix with one momentum, plus the gradient weighted by alpha",
         family="adaptive",
         paper="https://arxiv.org/abs/2502.02431",
         rule=(
@@ -279,9 +279,9 @@ ENTRIES = (
     Entry(
         name="stable-adamw",
         target="pytorch_optimizer:StableAdamW",
-        summary="AdamW whose step is clipped by its own root mean square",
+        summary="AdamW with steps clipped by their own root mean square",
         family="adaptive",
-        use="As AdamW, where loss spikes appear; it needs no gradient clipping.",
+        use="As AdamW, when there are loss spikes; it needs no gradient clipping.",
         paper="https://arxiv.org/abs/2304.13013",
         rule=(
             "m ← β m + (1−β) g with β1 (1−β1ᵗ⁻¹)/(1−β1ᵗ) for β,  v likewise with g² and β2\n"
@@ -307,7 +307,7 @@ ENTRIES = (
     Entry(
         name="swats",
         target="pytorch_optimizer:SWATS",
-        summary="Adam that changes to SGD when its step is steady",
+        summary="Adam that switches to SGD once its step size is stable",
         family="adaptive",
         paper="https://arxiv.org/abs/1712.07628",
         rule=(
@@ -333,7 +333,7 @@ ENTRIES = (
     Entry(
         name="yogi",
         target="pytorch_optimizer:Yogi",
-        summary="Adam whose second moment changes additively",
+        summary="Adam with additive updates of the second moment",
         family="adaptive",
         use="As Adam, with noisy or sparse gradients.",
         paper="https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization",

@@ -1,4 +1,4 @@
-"""The methods' own authors' code for schedule-free training and for Prodigy."""
+"""Schedule-free optimizers and Prodigy, in the code of their authors."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from gdlightning.optimizers.entry import Entry
 
 ROAD = "https://arxiv.org/abs/2405.15682"
 AVERAGED = "θ ← (1−c)θ + cz, c = wₜ/Σw, w = t^r·η_max^p; y = (1−β₁)z + β₁θ"
-MOVES = "it moves the weights before the loss is evaluated, which misses accumulated batches; take "
+MOVES = "it changes the weights before evaluating the loss, which breaks accumulation; use "
 
 ENTRIES = (
     Entry(
         name="schedulefree:adamw",
         target="schedulefree:AdamWScheduleFree",
-        summary="AdamW whose averaging replaces the schedule, its authors' code",
+        summary="AdamW with weight averaging instead of a schedule (the authors' code)",
         family="schedule-free",
-        use="When the length of training is not known; use a warm-up and no decay.",
+        use="When the length of the run is not known in advance; use a warm-up and no decay.",
         paper=ROAD,
         rule=f"v ← β₂v + (1−β₂)g(y)²; z ← z − η(g/(√v̂+ε) + λy)\n{AVERAGED}",
         licence="Apache-2.0",
@@ -23,7 +23,7 @@ ENTRIES = (
     Entry(
         name="schedulefree:radam",
         target="schedulefree:RAdamScheduleFree",
-        summary="RAdam whose averaging replaces schedule and warm-up, its authors' code",
+        summary="RAdam with weight averaging instead of schedule and warm-up (the authors' code)",
         family="schedule-free",
         use="As schedulefree:adamw, without a warm-up.",
         paper=ROAD,
@@ -34,9 +34,9 @@ ENTRIES = (
     Entry(
         name="schedulefree:sgd",
         target="schedulefree:SGDScheduleFree",
-        summary="SGD whose averaging replaces the schedule, its authors' code",
+        summary="SGD with weight averaging instead of a schedule (the authors' code)",
         family="schedule-free",
-        use="As schedulefree:adamw, where SGD is the right optimizer.",
+        use="As schedulefree:adamw, for tasks where SGD works best.",
         paper=ROAD,
         rule=f"z ← z − η(g(y) + λy)\n{AVERAGED}",
         licence="Apache-2.0",
@@ -46,10 +46,10 @@ ENTRIES = (
         Entry(
             name=f"schedulefree:{name}-closure",
             target=f"schedulefree:{cls}ScheduleFreeClosure",
-            summary=f"schedulefree:{name} that holds the averaged weights between steps",
+            summary=f"schedulefree:{name} that keeps the averaged weights between steps",
             family="schedule-free",
             paper=ROAD,
-            rule=f"as schedulefree:{name}; y is held within the step alone\n{AVERAGED}",
+            rule=f"as schedulefree:{name}; y only exists within a step\n{AVERAGED}",
             licence="Apache-2.0",
             needs=("closure",),
             refused=f"{MOVES}schedulefree:{name}",
@@ -59,14 +59,17 @@ ENTRIES = (
     Entry(
         name="prodigyopt:prodigy",
         target="prodigyopt:Prodigy",
-        summary="Adam that estimates its learning rate as it goes, its authors' code",
+        summary="Adam that estimates its learning rate during training (the authors' code)",
         family="lr-free",
-        use="When no learning rate is known: leave lr at 1.",
+        use="When no good learning rate is known; keep lr at 1.",
         paper="https://arxiv.org/abs/2306.06101",
         rule="m ← β₁m + (1−β₁)dg, v ← β₂v + (1−β₂)d²g²; θ ← θ − ηd(m/(√v+dε) + λθ)\n"
         "r ← √β₂r + ηd²⟨g,θ₀−θ⟩, s ← √β₂s + ηd²g; d ← max(d, r/|s|₁)",
         licence="MIT",
         hidden=("fsdp_in_use",),
-        cannot={"groups": "one estimate is of all weights: their learning rates must be the same"},
+        cannot={
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own"
+        },
     ),
 )

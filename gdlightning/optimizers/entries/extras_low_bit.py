@@ -1,4 +1,4 @@
-"""Optimizers whose states take few bits, of torchao and bitsandbytes."""
+"""Optimizers with quantised states, from torchao and bitsandbytes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ TORCHAO = tuple(
     Entry(
         name=f"torchao:{name}-{bits}",
         target=f"torchao.optim:{cls}{suffix}",
-        summary=f"{title} whose moments take {bits.replace('bit', ' bits').replace('-', '')}",
+        summary=f"{title} with {bits.replace('bit', '-bit')} moments",
         family="low-memory",
-        use="As adamw, where its state does not fit; tensors of 4096 weights or more gain.",
+        use="As adamw, when its state does not fit in memory; only tensors with at least 4096 "
+        "elements benefit.",
         paper=paper,
         rule=f"{rule}\nm and v are stored in blocks, {how}",
         defaults={"weight_decay": 0.01} if name == "adamw" else {},
@@ -32,33 +33,52 @@ TORCHAO = tuple(
         ("adamw", "AdamW", "AdamW", DECOUPLED),
     )
     for bits, suffix, paper, how in (
-        ("8bit", "8bit", BLOCKWISE, "each number a code of 8 bits times its block's maximum"),
-        ("4bit", "4bit", "https://arxiv.org/abs/2309.01507", "each a code of 4 bits"),
+        ("8bit", "8bit", BLOCKWISE, "each value an 8-bit code times the maximum of its block"),
+        ("4bit", "4bit", "https://arxiv.org/abs/2309.01507", "each value a 4-bit code"),
         ("fp8", "Fp8", "https://arxiv.org/abs/2209.05433", "as float8 times a scale"),
     )
 )
 
-# Callables and switches of other classes; options that the library refuses or does not read.
+# Callables, options of other classes, and options that the library rejects or ignores.
 UNREAD = (
-    "args", "optim_bits", "is_paged", "amsgrad", "nesterov", "dampening", "centered", "lr_decay",
-    "initial_accumulator_value", "bias_correction", "adam_w_mode",
-)  # fmt: skip
-NO_RATIO = "With 8-bit states the trust ratio is left out: the step is {}'s"
+    "args",
+    "optim_bits",
+    "is_paged",
+    "amsgrad",
+    "nesterov",
+    "dampening",
+    "centered",
+    "lr_decay",
+    "initial_accumulator_value",
+    "bias_correction",
+    "adam_w_mode",
+)
+NO_RATIO = "With 8-bit states there is no trust ratio: the step is that of {}"
 
 
 def _bitsandbytes(
-    name: str, cls: str, summary: str, family: str, paper: str, rule: str, *,
-    pages: bool = False, defaults: Mapping[str, Any] = EMPTY, hidden: tuple[str, ...] = (),
-    deviation: str = "", without: str = "",
-) -> tuple[Entry, ...]:  # fmt: skip
-    """An optimizer with states of 32 and of 8 bits, where there are such also paged."""
+    name: str,
+    cls: str,
+    summary: str,
+    family: str,
+    paper: str,
+    rule: str,
+    *,
+    pages: bool = False,
+    defaults: Mapping[str, Any] = EMPTY,
+    hidden: tuple[str, ...] = (),
+    deviation: str = "",
+    without: str = "",
+) -> tuple[Entry, ...]:
+    """Return the entries of an optimizer with 32-bit and 8-bit states, and paged ones if any."""
     return tuple(
         Entry(
             name=f"bitsandbytes:{'paged-' * paged}{name}{'-8bit' * eight}",
             target=f"bitsandbytes.optim:{'Paged' * paged}{cls}{'8bit' * eight}",
-            summary=summary + "; 8-bit states" * eight + "; paged out of a full GPU" * paged,
+            summary=summary + "; 8-bit states" * eight + "; paged to CPU memory" * paged,
             family="low-memory" if eight or paged else family,
-            use="Where the states would fill the memory; tensors of 4096 weights or more gain."
+            use="When the optimizer state does not fit in memory; only tensors with at least 4096"
+            " elements benefit."
             if eight or paged
             else "",
             paper=BLOCKWISE if eight else paper,
@@ -78,39 +98,91 @@ def _bitsandbytes(
 
 
 BITSANDBYTES = (
-    *_bitsandbytes("adagrad", "Adagrad", "steps scaled by the sum of squared gradients", "adaptive",
-                   "https://jmlr.org/papers/v12/duchi11a.html",
-                   "g ← g + λθ; v ← v + g²; θ ← θ − ηg/(√v+ε)"),
-    *_bitsandbytes("adam", "Adam", "Adam, without weight decay by default", "adaptive", ADAM,
-                   DECOUPLED, pages=True,
-                   deviation="Weight decay is decoupled, as in AdamW, not added to the gradient"),
-    *_bitsandbytes("adamw", "AdamW", "Adam with decoupled weight decay", "adaptive", ADAMW,
-                   DECOUPLED, pages=True),
-    *_bitsandbytes("ademamix", "AdEMAMix", "Adam with a second, slow momentum", "adaptive",
-                   "https://arxiv.org/abs/2409.03137",
-                   "m₁, v as in Adam; m₂ ← β₃m₂ + (1−β₃)g\nθ ← θ − η((m̂₁ + αm₂)/(√v̂+ε) + λθ)",
-                   pages=True),
-    *_bitsandbytes("lamb", "LAMB", "Adam whose step is bounded for each layer", "adaptive",
-                   "https://arxiv.org/abs/1904.00962",
-                   f"{MOMENTS}; u = m̂/(√v̂+ε)\nθ ← θ − η(min(1, τ|θ|/|u|)u + λθ)",
-                   deviation="The trust ratio bounds the step and never lengthens it; weight "
-                   "decay is outside of it", without="bitsandbytes:adamw-8bit"),
-    *_bitsandbytes("lars", "LARS", "momentum whose step is bounded for each layer", "momentum",
-                   "https://arxiv.org/abs/1708.03888",
-                   "m ← βm + g + λθ; θ ← θ − η·min(1, τ|θ|/|m|)·m",
-                   defaults={"lr": 0.1, "momentum": 0.9},
-                   deviation="The trust ratio bounds the step after momentum and never lengthens "
-                   "it", without="bitsandbytes:sgd-8bit"),
-    *_bitsandbytes("lion", "Lion", "sign of an interpolated momentum", "sign",
-                   "https://arxiv.org/abs/2302.06675",
-                   "u = sign(β₁m + (1−β₁)g); θ ← θ − η(u + λθ); m ← β₂m + (1−β₂)g", pages=True),
-    *_bitsandbytes("rmsprop", "RMSprop", "steps scaled by a mean of squared gradients", "adaptive",
-                   "https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
-                   "g ← g + λθ; v ← αv + (1−α)g²; θ ← θ − ηg/(√v+ε)", defaults={"lr": 1e-3},
-                   hidden=("momentum",)),
-    *_bitsandbytes("sgd", "SGD", "gradient descent with momentum", "momentum",
-                   "https://doi.org/10.1016/0041-5553(64)90137-5",
-                   "m ← βm + g + λθ; θ ← θ − ηm", defaults={"lr": 0.1, "momentum": 0.9}),
-)  # fmt: skip
+    *_bitsandbytes(
+        "adagrad",
+        "Adagrad",
+        "steps scaled by the sum of squared gradients",
+        "adaptive",
+        "https://jmlr.org/papers/v12/duchi11a.html",
+        "g ← g + λθ; v ← v + g²; θ ← θ − ηg/(√v+ε)",
+    ),
+    *_bitsandbytes(
+        "adam",
+        "Adam",
+        "Adam, without weight decay by default",
+        "adaptive",
+        ADAM,
+        DECOUPLED,
+        pages=True,
+        deviation="Weight decay is decoupled, as in AdamW, instead of added to the gradient",
+    ),
+    *_bitsandbytes(
+        "adamw",
+        "AdamW",
+        "Adam with decoupled weight decay",
+        "adaptive",
+        ADAMW,
+        DECOUPLED,
+        pages=True,
+    ),
+    *_bitsandbytes(
+        "ademamix",
+        "AdEMAMix",
+        "Adam with a second, slow momentum",
+        "adaptive",
+        "https://arxiv.org/abs/2409.03137",
+        "m₁, v as in Adam; m₂ ← β₃m₂ + (1−β₃)g\nθ ← θ − η((m̂₁ + αm₂)/(√v̂+ε) + λθ)",
+        pages=True,
+    ),
+    *_bitsandbytes(
+        "lamb",
+        "LAMB",
+        "Adam with a bounded step per layer",
+        "adaptive",
+        "https://arxiv.org/abs/1904.00962",
+        f"{MOMENTS}; u = m̂/(√v̂+ε)\nθ ← θ − η(min(1, τ|θ|/|u|)u + λθ)",
+        deviation="The trust ratio can only shorten a step; weight decay is applied outside of it",
+        without="bitsandbytes:adamw-8bit",
+    ),
+    *_bitsandbytes(
+        "lars",
+        "LARS",
+        "momentum with a bounded step per layer",
+        "momentum",
+        "https://arxiv.org/abs/1708.03888",
+        "m ← βm + g + λθ; θ ← θ − η·min(1, τ|θ|/|m|)·m",
+        defaults={"lr": 0.1, "momentum": 0.9},
+        deviation="The trust ratio is applied after momentum and can only shorten a step",
+        without="bitsandbytes:sgd-8bit",
+    ),
+    *_bitsandbytes(
+        "lion",
+        "Lion",
+        "sign of an interpolated momentum",
+        "sign",
+        "https://arxiv.org/abs/2302.06675",
+        "u = sign(β₁m + (1−β₁)g); θ ← θ − η(u + λθ); m ← β₂m + (1−β₂)g",
+        pages=True,
+    ),
+    *_bitsandbytes(
+        "rmsprop",
+        "RMSprop",
+        "steps scaled by a mean of squared gradients",
+        "adaptive",
+        "https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
+        "g ← g + λθ; v ← αv + (1−α)g²; θ ← θ − ηg/(√v+ε)",
+        defaults={"lr": 1e-3},
+        hidden=("momentum",),
+    ),
+    *_bitsandbytes(
+        "sgd",
+        "SGD",
+        "gradient descent with momentum",
+        "momentum",
+        "https://doi.org/10.1016/0041-5553(64)90137-5",
+        "m ← βm + g + λθ; θ ← θ − ηm",
+        defaults={"lr": 0.1, "momentum": 0.9},
+    ),
+)
 
 ENTRIES = (*TORCHAO, *BITSANDBYTES)

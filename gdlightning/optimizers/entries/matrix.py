@@ -1,4 +1,4 @@
-"""Methods for matrices, and second-order methods, from pytorch-optimizer."""
+"""Matrix and second-order optimizers of pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ ENTRIES = (
     Entry(
         name="distributed-muon",
         target="pytorch_optimizer:DistributedMuon",
-        summary="Muon whose work is shared by several processes",
+        summary="Muon that distributes its work over several processes",
         family="matrix",
         paper="https://kellerjordan.github.io/posts/muon/",
         rule=(
@@ -89,7 +89,8 @@ ENTRIES = (
         licence="Apache-2.0",
         needs=("marked groups",),
         group_mark="use_muon",
-        refused="it shares its work over its own process group; take muon with a strategy",
+        refused="it distributes its work over its own process group; use muon with a Lightning "
+        "strategy",
     ),
     Entry(
         name="lora-rite",
@@ -104,14 +105,14 @@ ENTRIES = (
             "θ ← θ − η (M R⁻ᵀ + λθ)"
         ),
         licence="Apache-2.0",
-        refused="it takes pairs of LoRA factors only",
+        refused="it only accepts pairs of LoRA factors",
     ),
     Entry(
         name="pytorch_optimizer:muon",
         target="pytorch_optimizer:Muon",
-        summary="orthogonalised momentum for matrices, its own AdamW for the rest",
+        summary="orthogonalised momentum for matrices, built-in AdamW for the rest",
         family="matrix",
-        use="As muon, where one class for all parameters is wanted; convolutions too.",
+        use="As muon, with one class for all parameters; supports convolutions.",
         paper="https://kellerjordan.github.io/posts/muon/",
         rule=(
             "b ← μ b + (1−μ) g,  o = orth(μ b + (1−μ) g),  orth(U Σ Vᵀ) ≈ U Vᵀ\n"
@@ -127,7 +128,7 @@ ENTRIES = (
         target="pytorch_optimizer:MuonClip",
         summary="Muon with heavy-ball momentum and clipping of attention logits",
         family="matrix",
-        use="As muon; the clipping needs attention logits, which training here does not pass.",
+        use="As muon; clipping needs attention logits, which gdlightning does not pass.",
         paper="https://arxiv.org/abs/2507.20534",
         rule=(
             "b ← μ b + g,  o = orth(b),  orth(U Σ Vᵀ) ≈ U Vᵀ\n"
@@ -159,7 +160,7 @@ ENTRIES = (
         target="pytorch_optimizer:ScalableShampoo",
         summary="Shampoo in blocks, grafted onto another step size",
         family="matrix",
-        use="As shampoo; it takes its first inverse roots at step 1000 "
+        use="As shampoo; it computes its first inverse roots at step 1000 "
         "(preconditioning_compute_steps).",
         paper="https://arxiv.org/abs/2002.09018",
         rule=(
@@ -172,7 +173,7 @@ ENTRIES = (
     Entry(
         name="scion",
         target="pytorch_optimizer:SCION",
-        summary="steps to the corner of a norm ball chosen for each layer",
+        summary="steps to the corner of a norm ball chosen per layer",
         family="matrix",
         paper="https://arxiv.org/abs/2502.07529",
         rule=(
@@ -186,9 +187,10 @@ ENTRIES = (
     Entry(
         name="scion-light",
         target="pytorch_optimizer:SCIONLight",
-        summary="Scion that keeps its momentum in the gradient; without it where that is cleared",
+        summary="Scion that stores its momentum in the gradient; no momentum if gradients are "
+        "cleared",
         family="matrix",
-        use="Take scion: gradients are cleared between steps, and its momentum with them.",
+        use="Use scion instead: gradients are cleared between steps, and the momentum with them.",
         paper="https://arxiv.org/abs/2502.07529",
         rule=(
             "matrices: θ ← θ − ηλθ − η √(rows/columns) orth(g),  orth(U Σ Vᵀ) ≈ U Vᵀ\n"
@@ -218,7 +220,8 @@ ENTRIES = (
         target="pytorch_optimizer:SOAP",
         summary="Adam in the eigenbasis of Shampoo's preconditioner",
         family="matrix",
-        use="Transformers and convolutional networks where steps are dear; matrices up to 4096.",
+        use="Transformers and convolutional networks where steps are expensive; matrices up to "
+        "4096.",
         paper="https://arxiv.org/abs/2409.11321",
         rule=(
             "L ← β2 L + (1−β2) g gᵀ,  R ← β2 R + (1−β2) gᵀ g,  P, Q: their eigenvectors\n"
@@ -226,9 +229,9 @@ ENTRIES = (
             "θ ← (1−ηλ) (θ − η P [Pᵀ m̂ Q / (√v̂ + ε)] Qᵀ),  m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)"
         ),
         deviation=(
-            "As in the authors' code: eps is added to the root, before its bias is corrected, not "
-            "under it; eigenvectors are sorted before they are renewed by QR, which is computed "
-            "in float32."
+            "As in the authors' code, eps is added to the root instead of under it, before bias "
+            "correction; eigenvectors are sorted before their QR update, which is computed in "
+            "float32."
         ),
         licence="Apache-2.0",
         likeness=Likeness(1.0, "its paper tunes both alike"),
@@ -251,7 +254,7 @@ ENTRIES = (
     Entry(
         name="splus",
         target="pytorch_optimizer:SPlus",
-        summary="sign of the gradient in Shampoo's eigenbasis, evaluated on averaged weights",
+        summary="sign of the gradient in Shampoo's eigenbasis; evaluates averaged weights",
         family="matrix",
         use="As SOAP.",
         paper="https://arxiv.org/abs/2506.07254",
@@ -264,17 +267,17 @@ ENTRIES = (
         needs=("modes",),
         cannot={
             "no-gradient": (
-                "its average for evaluation is kept for weights that have had a gradient "
-                "alone, and asked for all"
+                "its average for evaluation only exists for weights that have had a gradient, but"
+                " is used for all"
             ),
         },
     ),
     Entry(
         name="adahessian",
         target="pytorch_optimizer:AdaHessian",
-        summary="Adam on the Hessian's diagonal, estimated by random products",
+        summary="Adam with the Hessian diagonal, estimated by random Hessian-vector products",
         family="second-order",
-        use="Small networks where curvature matters; twice the cost of a step.",
+        use="Small networks where curvature matters; steps cost twice as much.",
         paper="https://arxiv.org/abs/2006.00719",
         rule=(
             "D = z ⊙ ∇(g·z),  z = ±1 at random\n"
@@ -285,7 +288,7 @@ ENTRIES = (
         needs=("second-order",),
         cannot={
             "ddp": (
-                "the Hessian's products need the gradient's graph, which torch's "
+                "Hessian-vector products need the graph of the gradient, which torch's "
                 "DistributedDataParallel does not keep"
             ),
         },
@@ -302,7 +305,7 @@ ENTRIES = (
             "θ ← θ − η d,  η rising from init_lr in 500 steps"
         ),
         licence="Apache-2.0",
-        defaults={"warmup_steps": 0},  # schedules warm up here
+        defaults={"warmup_steps": 0},  # replaced by schedule.warmup
     ),
     Entry(
         name="kron",
@@ -323,7 +326,7 @@ ENTRIES = (
     Entry(
         name="sophia-h",
         target="pytorch_optimizer:SophiaH",
-        summary="momentum over a clipped Hessian diagonal, estimated now and then",
+        summary="momentum divided by a periodically estimated Hessian diagonal, clipped",
         family="second-order",
         use="Transformers; a Hessian estimate every few steps.",
         paper="https://arxiv.org/abs/2305.14342",
@@ -332,9 +335,9 @@ ENTRIES = (
             "θ ← θ − ηλθ − η clip(m / max(h, ε), −p, p)"
         ),
         deviation=(
-            "As in the paper's first version the ratio of momentum to curvature is clipped at p; "
-            "the published one divides by p and clips at 1. A published learning rate is divided "
-            "by p here, and its weight decay multiplied by p."
+            "As in the first version of the paper, the ratio of momentum to curvature is clipped "
+            "at p; the published version divides it by p and clips at 1. Divide a published "
+            "learning rate by p, and multiply its weight decay by p."
         ),
         licence="Apache-2.0",
         aliases=("sophia",),
@@ -344,7 +347,7 @@ ENTRIES = (
         ),
         cannot={
             "ddp": (
-                "the Hessian's products need the gradient's graph, which torch's "
+                "Hessian-vector products need the graph of the gradient, which torch's "
                 "DistributedDataParallel does not keep"
             ),
         },

@@ -1,4 +1,4 @@
-"""Methods that save memory, and variance reduction, from pytorch-optimizer."""
+"""Memory-efficient and variance-reduced optimizers of pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ ENTRIES = (
     Entry(
         name="pytorch_optimizer:adafactor",
         target="pytorch_optimizer:AdaFactor",
-        summary="Adafactor with momentum, and step sizes of its own unless relative_step is off",
+        summary="Adafactor with momentum, and automatic step sizes unless relative_step is false",
         family="low-memory",
-        use="As adafactor; lr counts only with relative_step: false.",
+        use="As adafactor; lr is only used with relative_step: false.",
         paper="https://arxiv.org/abs/1804.04235",
         rule=(
             "r, c ← means of g² over rows, columns, averaged by t^−0.8,  V = r cᵀ / mean(r)\n"
@@ -52,9 +52,9 @@ ENTRIES = (
     Entry(
         name="adam-mini",
         target="pytorch_optimizer:AdamMini",
-        summary="Adam with one second moment for a block of parameters",
+        summary="Adam with one second moment per block of parameters",
         family="low-memory",
-        use="Transformers whose Adam state does not fit; lr as for adamw.",
+        use="Transformers whose Adam state does not fit in memory; lr as for adamw.",
         paper="https://arxiv.org/abs/2406.16793",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) mean(g²) of the tensor\n"
@@ -65,15 +65,16 @@ ENTRIES = (
         needs=("model",),
         defaults={"lr": 1e-3},
         cannot={
-            "groups": "it makes groups of its own from the module, all with one learning rate",
+            "groups": "it builds its own parameter groups from the module, all with the same "
+            "learning rate",
         },
     ),
     Entry(
         name="adamwsn",
         target="pytorch_optimizer:AdamWSN",
-        summary="AdamW with one second moment for each subset of a matrix",
+        summary="AdamW with one second moment per subset of a matrix",
         family="low-memory",
-        use="Transformers whose Adam state does not fit.",
+        use="Transformers whose Adam state does not fit in memory.",
         paper="https://arxiv.org/abs/2411.07120",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -88,7 +89,8 @@ ENTRIES = (
         target="pytorch_optimizer:APOLLO",
         summary="AdamW whose scaling is estimated in a random low-rank space",
         family="low-memory",
-        use="Large models whose Adam state does not fit; rank below its matrices' size.",
+        use="Large models whose Adam state does not fit in memory; set rank below the size of the"
+        " matrices.",
         paper="https://arxiv.org/abs/2412.05270",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²;  of matrices projected g\n"
@@ -109,7 +111,7 @@ ENTRIES = (
         target="pytorch_optimizer:CAME",
         summary="Adafactor guided by the confidence in its own step",
         family="low-memory",
-        use="Large models whose Adam state does not fit.",
+        use="Large models whose Adam state does not fit in memory.",
         paper="https://aclanthology.org/2023.acl-long.243/",
         rule=(
             "u = g / √V,  V: rank 1 from means of g² over rows, columns,  u ← u / max(1, rms(u))\n"
@@ -130,12 +132,12 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         hidden=("process_group",),
-        refused="it needs the package einops and a process group of its own",
+        refused="it needs the package einops and its own process group",
     ),
     Entry(
         name="emo-fact",
         target="pytorch_optimizer:EmoFact",
-        summary="signs of the gradient, scaled by the course of the loss",
+        summary="sign steps scaled by the trend of the loss",
         family="low-memory",
         rule=(
             "matrices: u = g,  vectors: u ← β1 u + (1−β1) g\n"
@@ -149,7 +151,8 @@ ENTRIES = (
         target="pytorch_optimizer:Fira",
         summary="low-rank Adam that keeps the full-rank remainder",
         family="low-memory",
-        use="Large models whose Adam state does not fit; rank below its matrices' size.",
+        use="Large models whose Adam state does not fit in memory; set rank below the size of the"
+        " matrices.",
         paper="https://arxiv.org/abs/2410.01623",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²;  of matrices p = Pᵀ g\n"
@@ -182,7 +185,8 @@ ENTRIES = (
         target="pytorch_optimizer:GaLore",
         summary="Adam in a low-rank projection of the gradient",
         family="low-memory",
-        use="Large models whose Adam state does not fit; rank below its matrices' size.",
+        use="Large models whose Adam state does not fit in memory; set rank below the size of the"
+        " matrices.",
         paper="https://arxiv.org/abs/2403.03507",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²;  of matrices Pᵀ g\n"
@@ -213,7 +217,7 @@ ENTRIES = (
         target="pytorch_optimizer:RACS",
         summary="row and column scaled SGD",
         family="low-memory",
-        use="Large models: its state is one row and one column for each matrix.",
+        use="Large models: its state is one row and one column per matrix.",
         paper="https://arxiv.org/abs/2502.07752",
         rule=(
             "s, q ← running means of g² over each row, over each column\n"
@@ -227,7 +231,7 @@ ENTRIES = (
         target="pytorch_optimizer:ROSE",
         summary="stateless steps on range-normalised gradients",
         family="low-memory",
-        use="Where memory is shortest: it keeps no state.",
+        use="When memory is scarcest: it keeps no state.",
         rule=(
             "g ← g + λθ,  g ← g − its mean over each row,  r = |max g| − min g of each row\n"
             "d = r̄ + (r − r̄) r̄/(r̄ + σ),  r̄, σ: mean and deviation of r;  vectors: one r, d = r\n"
@@ -250,7 +254,7 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         defaults={"lr": 1e-3},
-        cannot={"learns": "it trains the weights that are almost 0 from the start, alone"},
+        cannot={"learns": "it only trains the weights that are almost 0 at the start"},
     ),
     Entry(
         name="sm3",
@@ -278,10 +282,10 @@ ENTRIES = (
             "θ ← θ − ηλθ − η m̂ / (√v̂ + ε),  m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)"
         ),
         deviation=(
-            "The former step's gradient stands for this batch's gradient at the former weights "
-            "(MARS-approx in the paper) and counts as 0 at first; eps is added before the bias is "
-            "corrected. Vectors are trained by AdamW with lr_1d, betas_1d and weight_decay_1d, "
-            "which is 0.1 whatever weight_decay is."
+            "The previous step's gradient replaces this batch's gradient at the previous weights "
+            "(MARS-approx in the paper), and is 0 in the first step; eps is added before bias "
+            "correction. Vectors are trained with AdamW, with lr_1d, betas_1d and "
+            "weight_decay_1d, which is 0.1 regardless of weight_decay."
         ),
         licence="Apache-2.0",
     ),

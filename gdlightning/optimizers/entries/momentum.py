@@ -1,4 +1,4 @@
-"""Momentum, sign and sharpness-aware methods, from pytorch-optimizer."""
+"""Momentum, sign-based and sharpness-aware optimizers of pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENTRIES = (
         target="pytorch_optimizer:Fromage",
         summary="steps relative to the norm of each tensor's weights",
         family="momentum",
-        use="lr 0.01 changes each tensor by a hundredth of its norm, whatever its scale.",
+        use="lr 0.01 changes each tensor by a hundredth of its norm, regardless of its scale.",
         paper="https://arxiv.org/abs/2002.03432",
         rule="θ ← (θ − η g ‖θ‖/‖g‖) / √(1 + η²)",
         licence="CC-BY-NC-SA-4.0",
@@ -61,9 +61,9 @@ ENTRIES = (
             "matrices: g ← τ ‖θ‖ / (‖g‖ + λ‖θ‖) · (g + λθ),  τ = 0.001\nb ← μ b + g\nθ ← θ − η b"
         ),
         deviation=(
-            "Vectors, such as biases, are neither scaled nor decayed; in the paper they are "
-            "layers like all others. The learning rate multiplies the whole momentum; in the "
-            "paper each gradient keeps the rate of its own step."
+            "Vectors, such as biases, are neither scaled nor decayed; in the paper, they are "
+            "treated like all other layers. The learning rate multiplies the whole momentum; in "
+            "the paper, each gradient keeps the learning rate of its own step."
         ),
         licence="Apache-2.0",
         defaults={"lr": 1.0},
@@ -87,7 +87,7 @@ ENTRIES = (
         target="pytorch_optimizer:PID",
         summary="momentum SGD with a derivative term",
         family="momentum",
-        use="Set momentum, e.g. 0.9: at the default it is plain gradient descent.",
+        use="Set momentum, such as 0.9; with the default, it is plain gradient descent.",
         paper="http://www4.comp.polyu.edu.hk/~cslzhang/paper/CVPR18_PID.pdf",
         rule=(
             "g ← g + λθ,  i ← μ i + g,  d ← μ d + (1−μ) (g − g₋)\n"
@@ -113,7 +113,7 @@ ENTRIES = (
         target="pytorch_optimizer:QHM",
         summary="quasi-hyperbolic momentum: part gradient, part momentum",
         family="momentum",
-        use="Set momentum and nu, e.g. 0.999 and 0.7: at the defaults it is plain gradient "
+        use="Set momentum and nu, such as 0.999 and 0.7; with the defaults, it is plain gradient "
         "descent.",
         paper="https://arxiv.org/abs/1810.06801",
         rule=(
@@ -124,9 +124,9 @@ ENTRIES = (
     Entry(
         name="sgdp",
         target="pytorch_optimizer:SGDP",
-        summary="SGD that drops the part of a step along scale-invariant weights",
+        summary="SGD that removes the component of a step parallel to scale-invariant weights",
         family="momentum",
-        use="As adamp, in place of SGD; set momentum, e.g. 0.9: the default is 0.",
+        use="As adamp, in place of SGD; set momentum, such as 0.9, because the default is 0.",
         paper="https://arxiv.org/abs/2006.08217",
         rule=(
             "b ← μ b + g,  u = b\n"
@@ -153,7 +153,7 @@ ENTRIES = (
         target="pytorch_optimizer:SGDW",
         summary="SGD with decoupled weight decay",
         family="momentum",
-        use="As SGD, with weight decay that the momentum does not carry.",
+        use="As SGD, with weight decay that does not enter the momentum.",
         paper="https://arxiv.org/abs/1711.05101",
         rule=("b ← μ b + g\nθ ← θ − ηλθ − η b"),
         licence="Apache-2.0",
@@ -231,7 +231,7 @@ ENTRIES = (
         target="pytorch_optimizer:SignSGD",
         summary="the sign of the momentum",
         family="sign",
-        use="Where communication or memory is dear.",
+        use="When communication or memory is expensive.",
         paper="https://arxiv.org/abs/1802.04434",
         rule=("m ← μ m + (1−μ) g\nθ ← θ − ηλθ − η sign(m)"),
         licence="Apache-2.0",
@@ -239,9 +239,9 @@ ENTRIES = (
     Entry(
         name="tiger",
         target="pytorch_optimizer:Tiger",
-        summary="Lion with one buffer, made for a tight budget",
+        summary="Lion with one buffer, for tight memory budgets",
         family="sign",
-        use="As Lion, with still less memory.",
+        use="As Lion, with even less memory.",
         paper="https://github.com/bojone/tiger",
         rule=("m ← β m + (1−β) g\nθ ← θ − ηλθ − η sign(m)"),
         licence="Apache-2.0",
@@ -263,6 +263,7 @@ ENTRIES = (
             "examples",
         ),
         data_options={"num_data": "examples"},
-        refused="the first step of pytorch-optimizer 4.1.0's class fails for want of a gradient",
+        refused="the class of pytorch-optimizer 4.1.0 fails at its first step for lack of a "
+        "gradient",
     ),
 )

@@ -1,4 +1,4 @@
-"""Methods that need no learning rate or no schedule, from pytorch-optimizer."""
+"""Learning-rate-free and schedule-free optimizers of pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ENTRIES = (
         target="pytorch_optimizer:AdamG",
         summary="Adam with a step size found by the golden-step rule",
         family="lr-free",
-        use="When no learning rate is known: leave lr at 1.",
+        use="When no good learning rate is known; keep lr at 1.",
         paper="https://arxiv.org/abs/2405.04376",
         rule=(
             "g ← g + λθ,  v ← β2 v + (1−β2) g²,  r ← β3 r + (1−β3) 0.2 v^0.24\n"
@@ -20,17 +20,17 @@ ENTRIES = (
         licence="Apache-2.0",
         cannot={
             "schedule": (
-                "its steps are bounded by an estimate that is below any usual learning rate"
+                "its steps are bounded by an estimate that is smaller than common learning rates"
             ),
             "groups": (
-                "its steps are bounded by an estimate that is below any usual learning rate"
+                "its steps are bounded by an estimate that is smaller than common learning rates"
             ),
         },
     ),
     Entry(
         name="alig",
         target="pytorch_optimizer:AliG",
-        summary="Polyak-like step from the loss itself, for problems that can be fitted",
+        summary="Polyak-like step size from the loss, for models that can interpolate the data",
         family="lr-free",
         use="Models that can fit their data to a loss of almost 0.",
         paper="https://arxiv.org/abs/1906.05661",
@@ -49,7 +49,8 @@ ENTRIES = (
     Entry(
         name="pytorch_optimizer:asgd",
         target="pytorch_optimizer:ASGD",
-        summary="SGD with a step size from the local smoothness (descent without descent)",
+        summary="SGD with a step size from the local smoothness (Adaptive Gradient Descent "
+        "without Descent)",
         family="lr-free",
         paper="https://arxiv.org/abs/1910.09529",
         rule=(
@@ -73,7 +74,8 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         cannot={
-            "groups": "one estimate is of all weights: their learning rates must be the same",
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own",
         },
     ),
     Entry(
@@ -81,7 +83,7 @@ ENTRIES = (
         target="pytorch_optimizer:DAdaptAdam",
         summary="Adam that estimates its learning rate by D-adaptation",
         family="lr-free",
-        use="When no learning rate is known: leave lr at 1.",
+        use="When no good learning rate is known; keep lr at 1.",
         paper="https://arxiv.org/abs/2301.07733",
         rule=(
             "g ← g + λθ,  c = √β2,  r ← c r + (1−c) dη Σ g s / √v,  s ← c s + (1−c) dη g\n"
@@ -90,7 +92,8 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         cannot={
-            "groups": "one estimate is of all weights: their learning rates must be the same",
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own",
         },
     ),
     Entry(
@@ -107,7 +110,8 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         cannot={
-            "groups": "one estimate is of all weights: their learning rates must be the same",
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own",
         },
     ),
     Entry(
@@ -124,7 +128,8 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         cannot={
-            "groups": "one estimate is of all weights: their learning rates must be the same",
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own",
         },
     ),
     Entry(
@@ -132,7 +137,7 @@ ENTRIES = (
         target="pytorch_optimizer:DAdaptSGD",
         summary="SGD that estimates its learning rate by D-adaptation",
         family="lr-free",
-        use="When no learning rate is known: leave lr at 1.",
+        use="When no good learning rate is known; keep lr at 1.",
         paper="https://arxiv.org/abs/2301.07733",
         rule=(
             "g ← g + λθ,  γ = dη/‖g₀‖,  r ← r + γ ⟨g, s⟩,  s ← s + γ g\n"
@@ -141,15 +146,16 @@ ENTRIES = (
         ),
         licence="Apache-2.0",
         cannot={
-            "groups": "one estimate is of all weights: their learning rates must be the same",
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own",
         },
     ),
     Entry(
         name="prodigy",
         target="pytorch_optimizer:Prodigy",
-        summary="Adam that estimates its learning rate as it goes",
+        summary="Adam that estimates its learning rate during training",
         family="lr-free",
-        use="When no learning rate is known: leave lr at 1.",
+        use="When no good learning rate is known; keep lr at 1.",
         paper="https://arxiv.org/abs/2306.06101",
         rule=(
             "m ← β1 m + (1−β1) d g,  v ← β2 v + (1−β2) d² g²,  γ = d²η/d₀,  c = √β2\n"
@@ -157,20 +163,21 @@ ENTRIES = (
             "θ ← θ − dηλθ − dη m / (√v + dε),  d ← max(d, r / ‖s‖₁)"
         ),
         deviation=(
-            "The eps of a step is multiplied by the new estimate of the distance; in the paper by "
-            "the former."
+            "Eps is multiplied by the new estimate of the distance; in the paper, by the previous"
+            " one."
         ),
         licence="Apache-2.0",
         cannot={
-            "groups": "one estimate is of all weights: their learning rates must be the same",
+            "groups": "it estimates one learning rate for all weights, so groups cannot have "
+            "their own",
         },
     ),
     Entry(
         name="schedule-free-adamw",
         target="pytorch_optimizer:ScheduleFreeAdamW",
-        summary="AdamW whose averaging replaces the schedule",
+        summary="AdamW with weight averaging instead of a schedule",
         family="schedule-free",
-        use="When the length of training is not known; use a warm-up and no decay.",
+        use="When the length of the run is not known in advance; use a warm-up and no decay.",
         paper="https://arxiv.org/abs/2405.15682",
         rule=(
             "v ← β2 v + (1−β2) g²,  g ← g / (√v̂ + ε) + λθ,  v̂ = v/(1−β2ᵗ)\n"
@@ -178,9 +185,10 @@ ENTRIES = (
             "z ← z − η g,  evaluated at θ + (1 − 1/β1) (z − θ)"
         ),
         deviation=(
-            "A step counts in the average by the largest learning rate so far; in the paper by "
-            "its own. The second moment's bias is corrected before eps is added; in the paper the "
-            "learning rate is corrected instead, in decay and average too."
+            "Steps are weighted in the average by the largest learning rate so far; in the paper,"
+            " by their own. The second moment's bias is corrected before eps is added; in the "
+            "paper, the learning rate is corrected instead, also for weight decay and the "
+            "average."
         ),
         licence="Apache-2.0",
         aliases=("adamw-schedule-free", "schedule-free"),
@@ -190,7 +198,7 @@ ENTRIES = (
     Entry(
         name="schedule-free-radam",
         target="pytorch_optimizer:ScheduleFreeRAdam",
-        summary="RAdam whose averaging replaces the schedule",
+        summary="RAdam with weight averaging instead of a schedule",
         family="schedule-free",
         use="As schedule-free-adamw, without a warm-up.",
         paper="https://arxiv.org/abs/2405.15682",
@@ -205,9 +213,9 @@ ENTRIES = (
     Entry(
         name="schedule-free-sgd",
         target="pytorch_optimizer:ScheduleFreeSGD",
-        summary="SGD whose averaging replaces the schedule",
+        summary="SGD with weight averaging instead of a schedule",
         family="schedule-free",
-        use="As schedule-free-adamw, where SGD is the right optimizer.",
+        use="As schedule-free-adamw, for tasks where SGD works best.",
         paper="https://arxiv.org/abs/2405.15682",
         rule=(
             "g ← g + λθ\n"
@@ -215,8 +223,8 @@ ENTRIES = (
             "z ← z − η g,  evaluated at θ + (1 − 1/μ) (z − θ)"
         ),
         deviation=(
-            "A step counts in the average by the largest learning rate so far; in the paper by "
-            "its own. The two differ once a schedule lowers the rate."
+            "Steps are weighted in the average by the largest learning rate so far; in the paper,"
+            " by their own. The two differ once a schedule lowers the learning rate."
         ),
         licence="Apache-2.0",
         aliases=("sgd-schedule-free",),

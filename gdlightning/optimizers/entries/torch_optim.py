@@ -1,4 +1,4 @@
-"""The optimizers of torch.optim, with the defaults of the field."""
+"""Optimizers of torch.optim, with the defaults common in the literature."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ ENTRIES = (
         target="torch.optim:SGD",
         summary="gradient descent with Nesterov momentum",
         family="momentum",
-        use="Vision from scratch: lr 0.1 with a decay. Momentum 0 gives plain gradient descent.",
+        use="Vision from scratch: lr 0.1 with a decaying schedule. Momentum 0 gives plain "
+        "gradient descent.",
         paper="https://proceedings.mlr.press/v28/sutskever13.html",
         rule=("g ← g + λθ,  b ← μ b + g\nθ ← θ − η (g + μ b)"),
         deviation=(
-            "The learning rate multiplies the whole momentum; in the paper each gradient keeps "
-            "the rate of its own step. The two differ once a schedule changes the rate."
+            "The learning rate multiplies the whole momentum; in the paper, each gradient keeps "
+            "the learning rate of its own step. The two differ once a schedule changes the "
+            "learning rate."
         ),
         defaults={"lr": 0.1, "momentum": 0.9, "nesterov": True},
         aliases=("sgd-nesterov", "nesterov", "nag"),
@@ -32,8 +34,9 @@ ENTRIES = (
         paper="https://doi.org/10.1016/0041-5553(64)90137-5",
         rule=("g ← g + λθ,  b ← μ b + g\nθ ← θ − η b"),
         deviation=(
-            "The learning rate multiplies the whole momentum; in the paper each gradient keeps "
-            "the rate of its own step. The two differ once a schedule changes the rate."
+            "The learning rate multiplies the whole momentum; in the paper, each gradient keeps "
+            "the learning rate of its own step. The two differ once a schedule changes the "
+            "learning rate."
         ),
         defaults={"lr": 0.1, "momentum": 0.9},
         aliases=("sgd-momentum", "heavy-ball"),
@@ -55,7 +58,7 @@ ENTRIES = (
         target="torch.optim:Adam",
         summary="steps scaled by running moments of the gradient; L2 regularisation",
         family="adaptive",
-        use="Tables, and most problems without weight decay; with it choose adamw.",
+        use="Tabular data, and most problems without weight decay; with weight decay, use adamw.",
         paper=ADAM,
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -68,7 +71,7 @@ ENTRIES = (
         target="torch.optim:Adam",
         summary="Adam that divides by the largest second moment so far",
         family="adaptive",
-        use="Where Adam does not settle.",
+        use="When Adam does not converge.",
         paper="https://openreview.net/forum?id=ryQu7f-RZ",
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
@@ -87,15 +90,15 @@ ENTRIES = (
         target="torch.optim:AdamW",
         summary="Adam with decoupled weight decay",
         family="adaptive",
-        use="Most work: lr 1e-3 to 1e-4; fine-tuning 1e-5 to 1e-4; transformers with a warm-up.",
+        use="Most tasks: lr 1e-3 to 1e-4; fine-tuning 1e-5 to 1e-4; transformers with a warm-up.",
         paper="https://arxiv.org/abs/1711.05101",
         rule=(
             "m ← β1 m + (1−β1) g,  v ← β2 v + (1−β2) g²\n"
             "θ ← θ − ηλθ − η m̂ / (√v̂ + ε),  m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)"
         ),
         deviation=(
-            "A step decays by lr times weight_decay; in the paper by the schedule's factor times "
-            "weight_decay, whatever the learning rate."
+            "A step decays weights by lr times weight_decay; in the paper, by the schedule's "
+            "multiplier times weight_decay, independent of the learning rate."
         ),
         likeness=Likeness(1.0, "itself"),
     ),
@@ -112,15 +115,15 @@ ENTRIES = (
             "θ ← θ − η [(1−μₜ) g / (1−Πₜ) + μₜ₊₁ m / (1−Πₜ₊₁)] / (√v̂ + ε)"
         ),
         deviation=(
-            "The momentum is averaged with a constant beta1; the paper averages it with the same "
-            "schedule that corrects it."
+            "The momentum is averaged with a constant beta1; in the paper, with the schedule that"
+            " corrects its bias."
         ),
         likeness=Likeness(1.0, "Adam with Nesterov momentum", decoupled=False),
     ),
     Entry(
         name="radam",
         target="torch.optim:RAdam",
-        summary="Adam whose variance is rectified in the first steps",
+        summary="Adam with rectified variance in the first steps",
         family="adaptive",
         use="As Adam, without a warm-up.",
         paper="https://arxiv.org/abs/1908.03265",
@@ -130,8 +133,8 @@ ENTRIES = (
             "θ ← θ − η r √(1−β2ᵗ) m̂ / (√v + ε) if ρ > 5,  else θ ← θ − η m̂"
         ),
         deviation=(
-            "Rectifies once the average is longer than 5 steps, the paper than 4; adds eps to the "
-            "root, the paper nothing."
+            "Rectification starts once the average is longer than 5 steps, in the paper 4; eps is"
+            " added to the root, in the paper nothing."
         ),
         likeness=Likeness(1.0, "Adam after its first steps", decoupled=False),
     ),
@@ -140,20 +143,20 @@ ENTRIES = (
         target="torch.optim:Adamax",
         summary="Adam with the infinity norm",
         family="adaptive",
-        use="As Adam, with rare large gradients such as those of embeddings.",
+        use="As Adam, for rare large gradients, such as those of embeddings.",
         paper=ADAM,
         rule=(
             "g ← g + λθ,  m ← β1 m + (1−β1) g,  u ← max(β2 u, |g| + ε)\n"
             "θ ← θ − η m̂ / u,  m̂ = m/(1−β1ᵗ)"
         ),
         deviation=(
-            "Adds eps to the gradient's size before the maximum is taken; the paper adds nothing."
+            "Adds eps to the gradient magnitude before taking the maximum; the paper adds nothing."
         ),
     ),
     Entry(
         name="adagrad",
         target="torch.optim:Adagrad",
-        summary="steps divided by the root of the sum of squared gradients",
+        summary="steps divided by the square root of the sum of squared gradients",
         family="adaptive",
         use="Sparse features: bag-of-words, click logs; lr 0.01 to 0.1.",
         paper="https://jmlr.org/papers/v12/duchi11a.html",
@@ -163,9 +166,9 @@ ENTRIES = (
     Entry(
         name="adadelta",
         target="torch.optim:Adadelta",
-        summary="steps in the unit of the weights, from running means of squares",
+        summary="step sizes in units of the weights, from running averages of squares",
         family="adaptive",
-        use="Where no learning rate is known; leave lr at 1.",
+        use="When no good learning rate is known; keep lr at 1.",
         paper="https://arxiv.org/abs/1212.5701",
         rule=(
             "g ← g + λθ,  v ← ρ v + (1−ρ) g²\n"
@@ -190,9 +193,9 @@ ENTRIES = (
     Entry(
         name="rprop",
         target="torch.optim:Rprop",
-        summary="each weight's step grows or shrinks by the agreement of signs",
+        summary="per-weight step sizes that grow or shrink with the agreement of gradient signs",
         family="sign",
-        use="Batch gradient descent (data.batch_size: full); it does not bear noise.",
+        use="Batch gradient descent (data.batch_size: full); not for noisy gradients.",
         paper="https://doi.org/10.1109/ICNN.1993.298623",
         rule=(
             "s ← 1.2 s where g agrees in sign with g₋, the gradient before;  s starts at η\n"
@@ -201,22 +204,22 @@ ENTRIES = (
         ),
         cannot={
             "schedule": (
-                "the learning rate is the size of its first step alone, each weight's own "
-                "follows from its signs"
+                "the learning rate only sets the size of the first step; later step sizes follow "
+                "from the gradient signs"
             ),
         },
     ),
     Entry(
         name="asgd",
         target="torch.optim:ASGD",
-        summary="SGD that keeps the mean of its weights beside them, from step t0",
+        summary="SGD that also keeps the average of its weights, from step t0",
         family="momentum",
         use="Convex problems.",
         paper="https://doi.org/10.1137/0330046",
         rule=(
             "g ← g + λθ,  ηₜ = η / (1 + κηt)^0.75,  κ = 1e-4\n"
             "θ ← θ − ηₜ (g + κθ)\n"
-            "θ̄ ← θ̄ + (θ − θ̄) / max(1, t − t₀),  kept beside θ"
+            "θ̄ ← θ̄ + (θ − θ̄) / max(1, t − t₀),  kept in addition to θ"
         ),
     ),
     Entry(
@@ -224,7 +227,7 @@ ENTRIES = (
         target="torch.optim:Adafactor",
         summary="second moment factored into row and column means, no momentum",
         family="low-memory",
-        use="Large models whose Adam state does not fit.",
+        use="Large models whose Adam state does not fit in memory.",
         paper="https://arxiv.org/abs/1804.04235",
         rule=(
             "r, c ← means of g² over rows, columns, averaged by t^−0.8,  V = r cᵀ / mean(r)\n"
@@ -239,9 +242,10 @@ ENTRIES = (
     Entry(
         name="muon",
         target="gdlightning.optimizers.muon:Muon",
-        summary="orthogonalised momentum for matrices; a companion takes the other parameters",
+        summary="orthogonalised momentum for matrices; a companion trains the other parameters",
         family="matrix",
-        use="Hidden matrices and convolutions: lr 0.02; AdamW for the rest by itself.",
+        use="Hidden matrices and convolutions, lr 0.02; AdamW trains the other parameters "
+        "automatically.",
         paper="https://kellerjordan.github.io/posts/muon/",
         rule=(
             "b ← μ b + (1−μ) g,  o = orth(μ b + (1−μ) g),  orth(U Σ Vᵀ) ≈ U Vᵀ\n"
@@ -249,8 +253,8 @@ ENTRIES = (
         ),
         deviation=(
             "The step of a matrix with more rows than columns is multiplied by √(rows/columns), "
-            "as in the author's code; the description has no such factor. Momentum is an average, "
-            "not a sum: the same but for rounding to bfloat16."
+            "as in the author's code; the description has no such factor. Momentum is an average "
+            "instead of a sum, which is equivalent except for rounding to bfloat16."
         ),
         defaults={"lr": 0.02},
         needs=("matrices",),
@@ -263,9 +267,9 @@ ENTRIES = (
     Entry(
         name="sparse-adam",
         target="torch.optim:SparseAdam",
-        summary="Adam that touches only the rows with a gradient",
+        summary="Adam that only updates rows with a gradient",
         family="adaptive",
-        use="Large embeddings with sparse=True; a companion takes the dense parameters.",
+        use="Large embeddings with sparse=True; a companion trains the dense parameters.",
         paper=ADAM,
         rule=(
             "on the rows that have a gradient, alone:\n"
@@ -288,15 +292,15 @@ ENTRIES = (
         needs=("closure", "one group"),
         defaults={"line_search_fn": "strong_wolfe"},
         cannot={
-            "groups": "its line search is along one direction for all weights",
+            "groups": "its line search follows one direction for all weights",
         },
     ),
     Entry(
         name="sam",
         target="gdlightning.optimizers.sam:SAM",
-        summary="the gradient at the worst point near the weights, for a base optimizer",
+        summary="gradient at the worst point near the weights, passed to a base optimizer",
         family="sharpness-aware",
-        use="Vision, where generalisation is worth two gradients a step.",
+        use="Vision, when generalisation is worth two gradients per step.",
         paper="https://arxiv.org/abs/2010.01412",
         rule=("g₊ = ∇L(θ + ρ g / ‖g‖)\nθ ← the base optimizer's step from θ with g₊ for g"),
         licence="Apache-2.0",
@@ -305,7 +309,7 @@ ENTRIES = (
     Entry(
         name="asam",
         target="gdlightning.optimizers.sam:SAM",
-        summary="SAM with a radius relative to each weight's size",
+        summary="SAM with a radius relative to the size of each weight",
         family="sharpness-aware",
         use="As sam; rho is about ten times larger.",
         paper="https://arxiv.org/abs/2102.11600",

@@ -1,4 +1,4 @@
-"""Wrappers: what is done around the step of any optimizer, one way a file."""
+"""Wrappers around the step of any optimizer, one per module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WRAPPERS = Catalogue(
 
 @dataclass(frozen=True)
 class Wrapping:
-    """A wrapper by name with its options."""
+    """Wrapper by name with its options."""
 
     name: str
     cls: type[Wrapper]
@@ -32,16 +32,17 @@ class Wrapping:
 
     @classmethod
     def of(cls, given: Any, where: str = "optimizer.wrappers") -> Wrapping:
-        """From a name, or a mapping with ``name`` and options.
+        """Create a wrapping from a name, or from a mapping with ``name`` and options.
 
         Raises:
-            UserError: name or option is not known.
+            UserError: if the name or an option is unknown.
         """
         settings = {"name": given} if isinstance(given, str) else given
         if not isinstance(settings, Mapping) or not isinstance(settings.get("name"), str):
             raise UserError(
-                f"{where} holds {str(given)[:60]}; each is a name, or a name with options.\n"
-                f"Write {where}: [lookahead], or {where}: [{{name: lookahead, k: 5}}]"
+                f"Each entry of {where} must be a name, or a name with options "
+                f"(got {str(given)[:60]}).\n"
+                f"Example: {where}: [lookahead], or {where}: [{{name: lookahead, k: 5}}]"
             )
         name = settings["name"]
         try:
@@ -54,24 +55,24 @@ class Wrapping:
             if key not in known:
                 raise UserError(
                     f"{where}: {name} has no option {key}.{did_you_mean(str(key), known)}\n"
-                    f"Its options: {', '.join(known) or 'none'}."
+                    f"Available options: {', '.join(known) or 'none'}."
                 )
         return cls(name, found, chosen)
 
     def around(self, base: Optimizer) -> Wrapper:
-        """The wrapper around an optimizer.
+        """Return the wrapper around an optimizer.
 
         Raises:
-            UserError: it refuses its options.
+            UserError: if the wrapper rejects its options.
         """
         try:
             return self.cls(base, **self.options)
         except (ValueError, TypeError) as error:
             raise UserError(
-                f"optimizer.wrappers: {self.name} refuses its options: {error}"
+                f"optimizer.wrappers: {self.name} rejected its options: {error}"
             ) from error
 
 
 def options(wrapper: type[Wrapper]) -> dict[str, Option]:
-    """The options of a wrapper by name."""
+    """Return the options of a wrapper by name."""
     return options_of(wrapper, skip={"base"})

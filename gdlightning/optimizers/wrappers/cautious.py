@@ -1,4 +1,4 @@
-"""Cautious steps: only where step and gradient agree."""
+"""Cautious optimizers."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ __all__ = ["Cautious"]
 
 
 class Cautious(Wrapper):
-    """Leaves out of a step what goes up the present gradient, and scales the rest.
+    """Removes the components of a step that point along the gradient, and scales up the others.
 
-    With the base's step u and the gradient g: u ← u · m / mean(m), where m is 1 where u · g < 0,
-    else 0; the mean is over the tensor. Liang et al. 2024 (arXiv:2411.16085).
+    For the base's step u and the gradient g, the step is u · m / mean(m), where the mask m is 1
+    where u · g < 0 and otherwise 0; the mean is over each tensor. The method is from Liang et al.
+    2024 (arXiv:2411.16085).
 
-    The step is read off the weights, before and after, so that any optimizer can be the base.
-    Decoupled weight decay is no part of u and is left whole, where the groups tell of it
-    (``decoupled_weight_decay`` of torch's, ``weight_decouple`` of pytorch-optimizer's);
-    elsewhere it is masked with the step.
+    The step is the difference of the weights, so that any optimizer can be the base. Decoupled
+    weight decay is excluded from u if the groups declare it (``decoupled_weight_decay`` in torch,
+    ``weight_decouple`` in pytorch-optimizer). Otherwise it is masked like the rest of the step.
 
     Args:
         base: any optimizer.
-        floor: the least mean that a step is divided by.
+        floor: lower bound of mean(m).
 
     Raises:
-        ValueError: floor is not above 0.
+        ValueError: if ``floor`` is out of range.
     """
 
     moves: ClassVar[bool] = True
 
     def __init__(self, base: Optimizer, floor: float = 1e-3) -> None:
         if not 0 < floor <= 1:
-            raise ValueError(f"floor must be above 0, at most 1, not {floor}")
+            raise ValueError(f"floor must be positive and at most 1 (got {floor})")
         super().__init__(base)
         self.floor = floor
         self._moved: list[int] = []
-        self._slopes: list[Tensor] = []
+        self._signs: list[Tensor] = []
         self._before: list[Tensor] = []
 
     def see(self) -> None:
-        """Keep the signs of the gradients: the base may change them in place."""
+        """Store the signs of the gradients, because the base may change them in place."""
         found = [(k, p.grad) for k, p in enumerate(self.weights()) if p.grad is not None]
         self._moved = [k for k, _ in found]
-        self._slopes = _kept(
-            self._slopes, [g.to_dense() if g.is_sparse else g.detach() for _, g in found]
+        self._signs = _kept(
+            self._signs, [g.to_dense() if g.is_sparse else g.detach() for _, g in found]
         )
         if found:
-            torch._foreach_sign_(self._slopes)
+            torch._foreach_sign_(self._signs)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """A step of the base, masked."""
+        """Step the base, then mask its step."""
         weights, self._moved = [p.detach() for p in self.weights()], []
         self._before = _kept(self._before, weights)
         with self._without_decay() as decays:
@@ -67,11 +67,11 @@ class Cautious(Wrapper):
         return loss
 
     def _mask(self, weights: list[Tensor], before: list[Tensor], left: list[float]) -> None:
-        """Leave of a step what agrees with the gradient, in place: new memory is slow."""
-        masks, steps = self._slopes, weights
+        """Mask the step, in place because allocating memory is slow."""
+        masks, steps = self._signs, weights
         torch._foreach_sub_(steps, before)
         torch._foreach_mul_(masks, steps)
-        torch._foreach_sign_(masks)  # -1 where step and slope differ in sign
+        torch._foreach_sign_(masks)  # -1 where step and gradient differ in sign
         torch._foreach_clamp_max_(masks, 0)
         torch._foreach_neg_(masks)
         shares = torch.stack([m.mean() for m in masks]).clamp_min_(self.floor)
@@ -82,7 +82,7 @@ class Cautious(Wrapper):
 
     @contextlib.contextmanager
     def _without_decay(self) -> Iterator[list[float]]:
-        """Take decoupled decay out of the base's step; gives the part of each weight it takes."""
+        """Disable decoupled weight decay in the base; yield the relative decay per weight."""
         groups = self.param_groups
         decays = [p for g in groups for p in [_decoupled(g)] * len(g["params"])]
         kept = [g["weight_decay"] if _decoupled(g) else None for g in groups]
@@ -98,7 +98,7 @@ class Cautious(Wrapper):
 
 
 def _kept(buffers: list[Tensor], values: list[Tensor]) -> list[Tensor]:
-    """Copies of values, in the buffers of the last step where they fit."""
+    """Return copies of the values, reusing the buffers of the last step if they fit."""
     fit = len(buffers) == len(values) and all(
         b.shape == v.shape and b.dtype == v.dtype and b.device == v.device
         for b, v in zip(buffers, values, strict=True)
@@ -111,7 +111,7 @@ def _kept(buffers: list[Tensor], values: list[Tensor]) -> list[Tensor]:
 
 
 def _decoupled(group: dict[str, Any]) -> float:
-    """The part of a weight that one step's decoupled decay takes; 0 if there is none."""
+    """Return the fraction of a weight that decoupled decay removes per step; 0 without decay."""
     if not (group.get("decoupled_weight_decay") or group.get("weight_decouple")):
         return 0.0
     decay = float(group.get("weight_decay", 0.0))

@@ -8,17 +8,17 @@ __all__ = ["Centralize"]
 
 
 class Centralize(Wrapper):
-    """Takes the mean off each row of a weight's gradient, before the step.
+    """Subtracts the mean from each row of a weight's gradient before the step.
 
-    Of tensors of two or more dimensions, over all dimensions but the first: per output of a linear
-    layer, per filter of a convolution. After clipping. Yong et al. 2020 (arXiv:2004.01461).
+    Applies to tensors with at least two dimensions, per output of a linear layer and per filter of
+    a convolution, after clipping. The method is from Yong et al. 2020 (arXiv:2004.01461).
 
     Args:
         base: any optimizer.
     """
 
     def see(self) -> None:
-        """Centralise the gradients, in place; of sparse ones the rows that they hold."""
+        """Centralise the gradients in place; in sparse gradients, the stored rows."""
         for parameter in self.weights():
             gradient = parameter.grad
             if gradient is None or gradient.ndim < 2:

@@ -1,4 +1,4 @@
-"""What is done around the step of an optimizer, as a torch Optimizer of its own."""
+"""Base class of wrappers around the step of an optimizer."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gdlightning.optimizers.chain import Chain
 
 
 class Wrapper(Chain):
-    """A chain of one: groups, state and modes are the base's own, its state_dict is held within.
+    """Base class: a chain of one optimizer, with its groups, state and modes.
 
-    A subclass overrides ``see``, which is called on the gradients before the base uses them, or
-    ``step``, or both; what it remembers itself it adds to the state_dict.
+    Subclasses override ``see``, which is called with the gradients before the base uses them, or
+    ``step``, or both. They add their own state to the state_dict.
 
     Args:
-        base: the optimizer whose step is wrapped; it may be a wrapper too.
+        base: optimizer to wrap; may be a wrapper.
 
     Attributes:
-        moves: it changes weights itself, so that an optimizer which keeps them in two places
-            (schedule-free) can't be its base.
+        moves: whether the wrapper changes weights itself, which excludes bases with separate
+            evaluation weights (schedule-free).
     """
 
     moves: ClassVar[bool] = False
@@ -34,14 +34,14 @@ class Wrapper(Chain):
         super().__init__([base], [hyphenated(type(self).__name__)])
 
     def weights(self) -> list[Tensor]:
-        """All parameters, in the order of the groups."""
+        """Return all parameters in the order of the groups."""
         return [p for g in self.param_groups for p in g["params"]]
 
     def see(self) -> None:
-        """Look at the gradients, or change them, each time that they have been computed."""
+        """Inspect or change the gradients after each evaluation."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """The base's step; a closure is passed on, so that SAM or LBFGS may be the base."""
+        """Step the base; it receives the closure, so SAM and LBFGS are supported."""
         if closure is None:
             self._see()
             return self.base.step()
@@ -59,7 +59,7 @@ class Wrapper(Chain):
 
 
 def parts_of(optimizer: Optimizer) -> list[Optimizer]:
-    """The optimizers that a chain, or a chain of chains, steps; a wrapper is one of its own."""
+    """Return the optimizers of a chain or nested chain; a wrapper counts as one optimizer."""
     if isinstance(optimizer, Chain) and not isinstance(optimizer, Wrapper):
         return [own for part in optimizer.parts for own in parts_of(part)]
     return [optimizer]

@@ -1,4 +1,4 @@
-"""Each wrapper against a hand-written loop in float64, and what is common to all."""
+"""Each wrapper equals a hand-written loop in float64, and behaviour common to all wrappers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def trained(make: Callable[[list[nn.Parameter]], Optimizer]) -> Tensor:
         loss.backward()
         return loss
 
-    for step in range(STEPS):  # with a closure and without are the same
+    for step in range(STEPS):  # steps with and without a closure are the same
         if step % 2:
             closure()
             optimizer.step()
@@ -57,7 +57,7 @@ def trained(make: Callable[[list[nn.Parameter]], Optimizer]) -> Tensor:
 
 
 class Adam:
-    """The step of Adam without weight decay: what is added to the weights."""
+    """Update of Adam without weight decay."""
 
     def __init__(self) -> None:
         self.m = self.v = torch.zeros(4, 3, dtype=torch.float64)
@@ -72,7 +72,7 @@ class Adam:
 
 
 class Momentum:
-    """The step of SGD with momentum."""
+    """Update of SGD with momentum."""
 
     def __init__(self) -> None:
         self.m = torch.zeros(4, 3, dtype=torch.float64)
@@ -123,11 +123,11 @@ def test_cautious(base: str) -> None:
         mask = (u * g < 0).double()
         left_out += int((1 - mask).sum())
         w = w * (1 - decay) + u * mask / mask.mean().clamp(min=1e-3)
-    assert left_out > 5  # else it is no test
+    assert left_out > 5  # otherwise the mask was never applied
     close(trained(lambda p: Cautious(make(p))), w)
 
 
-def test_cautious_leaves_decoupled_decay_of_pytorch_optimizer_whole() -> None:
+def test_cautious_does_not_mask_decoupled_decay_of_pytorch_optimizer() -> None:
     from pytorch_optimizer import Lion
 
     w, m = start(), torch.zeros(4, 3, dtype=torch.float64)
@@ -150,7 +150,7 @@ def test_centralize(base: str) -> None:
     close(trained(lambda p: Centralize(make(p))), w)
 
 
-def test_centralize_takes_filters_whole_and_leaves_vectors() -> None:
+def test_centralize_averages_filters_and_skips_vectors() -> None:
     conv, bias = nn.Parameter(torch.zeros(2, 3, 2, 2)), nn.Parameter(torch.zeros(2))
     optimizer = Centralize(SGD([conv, bias], lr=1.0))
     conv.grad = torch.arange(24.0).reshape(2, 3, 2, 2)
@@ -198,7 +198,7 @@ def test_sam_within_a_wrapper_gets_its_closure() -> None:
     close(ours.detach(), w)
 
 
-# What holds for every wrapper, those still to be written too
+# Behaviour of every wrapper, including future ones
 
 
 def around(name: str, params: list[nn.Parameter]) -> Wrapper:
@@ -206,7 +206,7 @@ def around(name: str, params: list[nn.Parameter]) -> Wrapper:
 
 
 @pytest.mark.parametrize("name", WRAPPERS.names())
-def test_groups_and_state_are_the_bases_own(name: str) -> None:
+def test_groups_and_state_belong_to_the_base(name: str) -> None:
     w = nn.Parameter(start())
     optimizer = around(name, [w])
     scheduler = LambdaLR(optimizer, lambda step: 0.5**step)
@@ -221,7 +221,7 @@ def test_groups_and_state_are_the_bases_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", WRAPPERS.names())
 @pytest.mark.parametrize("before", [0, 4, 7])
-def test_a_saved_state_goes_on_with_the_same_bits(name: str, before: int) -> None:
+def test_resume_is_bitwise_identical(name: str, before: int) -> None:
     first = nn.Parameter(start().float())
     optimizer = around(name, [first])
     advance(optimizer, first, before)
@@ -244,7 +244,7 @@ def advance(optimizer: Optimizer, w: nn.Parameter, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", WRAPPERS.names())
-def test_a_step_that_is_not_made_changes_nothing(name: str) -> None:
+def test_skipped_step_changes_nothing(name: str) -> None:
     w = nn.Parameter(start())
     optimizer = around(name, [w])
     groups = [dict(g) for g in optimizer.param_groups]
@@ -260,7 +260,7 @@ def test_a_step_that_is_not_made_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRAPPERS.names())
-def test_a_parameter_without_gradient_stays(name: str) -> None:
+def test_parameter_without_gradient_does_not_change(name: str) -> None:
     w, idle = nn.Parameter(start()), nn.Parameter(start())
     optimizer = around(name, [w, idle])
     for _ in range(6):
@@ -287,24 +287,27 @@ def test_modes_reach_the_base(name: str) -> None:
     assert seen == ["eval", "train"]
 
 
-def test_a_state_of_another_wrapper_is_refused() -> None:
+def test_state_of_a_different_wrapper_is_an_error() -> None:
     w = nn.Parameter(start())
-    with pytest.raises(ValueError, match="is a chain of"):
+    with pytest.raises(ValueError, match="is of a chain of"):
         around("lookahead", [w]).load_state_dict(around("centralize", [w]).state_dict())
-    with pytest.raises(ValueError, match="is a chain of"):
+    with pytest.raises(ValueError, match="is of a chain of"):
         around("lookahead", [w]).load_state_dict(adamw([w]).state_dict())
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
-    [("lookahed", "Did you mean lookahead"),
-     ({"name": "lookahead", "kk": 5}, "no option kk. Did you mean k"),
-     ({"name": "lookahead", "k": 0}, "k must be 1 or more, not 0"),
-     ({"name": "lookahead", "alpha": 1.5}, "alpha must be"),
-     ({"name": "cautious", "floor": 0}, "floor must be"), ({"k": 5}, "a name with options"),
-     (["lookahead"], "each is a name")],
-)  # fmt: skip
-def test_what_can_not_be_meant_is_refused(given: Any, words: str) -> None:
-    with pytest.raises(UserError, match=words) as error:
+    ("given", "message"),
+    [
+        ("lookahed", "Did you mean lookahead"),
+        ({"name": "lookahead", "kk": 5}, "no option kk. Did you mean k"),
+        ({"name": "lookahead", "k": 0}, r"k must be at least 1 \(got 0\)"),
+        ({"name": "lookahead", "alpha": 1.5}, "alpha must be"),
+        ({"name": "cautious", "floor": 0}, "floor must be"),
+        ({"k": 5}, "a name with options"),
+        (["lookahead"], "must be a name, or a name with options"),
+    ],
+)
+def test_invalid_wrappers_are_an_error(given: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
         Wrapping.of(given).around(adamw([nn.Parameter(start())]))
     assert "optimizer.wrappers" in str(error.value)

@@ -1,42 +1,81 @@
-"""What a checkpoint must hold beyond Lightning's own, so that training goes on bit by bit."""
+"""State that Lightning leaves out of a checkpoint, and that the next step depends on."""
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from gdlightning.random_state import (
+    find_generators,
+    generator_states,
+    random_state,
+    set_generator_states,
+    set_random_state,
+)
 from gdlightning.tasks.task import Task
 
 
-def random_state() -> dict[str, Any]:
-    """The states of all generators of this process, as plain values and tensors."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()
-    state: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": (str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), position,
-                  has_gauss, gauss),
-        "torch": torch.get_rng_state(),
-    }  # fmt: skip
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
+def trained_parts(trainer: L.Trainer) -> dict[str, Any]:
+    """Return what may hold random generators beside the process itself, by name."""
+    found: dict[str, Any] = {"model": trainer.lightning_module, "data": trainer.datamodule}  # type: ignore[attr-defined]
+    combined: Any = trainer.fit_loop._combined_loader
+    found["train_dataloader"] = list(combined.flattened) if combined is not None else None
+    found["val_dataloaders"] = trainer.val_dataloaders
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if type(callback).__module__.partition(".")[0] not in ("gdlightning", "lightning"):
+            found[type(callback).__name__] = callback
+    return found
 
 
-def set_random_state(state: dict[str, Any]) -> None:
-    """Put all generators back to a state."""
-    version, keys, gauss = state["python"]
-    random.setstate((version, tuple(keys), gauss))
-    name, numbers, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, numbers.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+def random_states(trainer: L.Trainer) -> dict[str, Any]:
+    """Return the random states of the process and of all that takes part in training."""
+    return {
+        "process": random_state(),
+        "generators": generator_states(find_generators(trained_parts(trainer))),
+    }
+
+
+def set_random_states(trainer: L.Trainer, states: dict[str, Any]) -> list[str]:
+    """Set random states; return the paths of generators that only one of the two runs has."""
+    set_random_state(states["process"])
+    return set_generator_states(find_generators(trained_parts(trainer)), states["generators"])
+
+
+def modes(module: nn.Module) -> dict[str, list[str]]:
+    """Return which parameters are frozen, and which submodules differ from training mode."""
+    submodules = list(module.named_modules())
+    return {
+        "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
+        "eval": [name for name, m in submodules if not m.training],
+        "untracked": [n for n, m in submodules if getattr(m, "track_running_stats", None) is False],
+    }
+
+
+def set_modes(module: nn.Module, saved: dict[str, list[str]]) -> None:
+    """Freeze, and switch submodules, as ``modes`` found them."""
+    frozen, evaluated, untracked = (set(saved[k]) for k in ("frozen", "eval", "untracked"))
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    for name, submodule in module.named_modules():
+        submodule.training = name not in evaluated
+        if hasattr(submodule, "track_running_stats"):
+            submodule.track_running_stats = name not in untracked
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor]:
+    """Return the gradients that were accumulated so far, by parameter."""
+    return {n: p.grad.detach().clone() for n, p in module.named_parameters() if p.grad is not None}
+
+
+def set_gradients(module: nn.Module, saved: dict[str, Tensor]) -> None:
+    """Continue to accumulate gradients."""
+    for name, parameter in module.named_parameters():
+        if name in saved:
+            parameter.grad = saved[name].to(parameter.device)
 
 
 def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,189 @@
+"""Which checkpoint a run resumes from, and that none is ever lost by a resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS, QUIET, Run, contents, metrics
+
+from gdlightning.storage.checkpoint import KEY, read, write
+
+AUTO = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "3",
+        "--checkpoint.every_n_steps", "5", "--resume", "auto")  # fmt: skip
+
+
+class Evil:
+    """A pickle that would run code."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("touch canary",)
+
+
+def cut(path: Path) -> None:
+    """Damage a file as a crash of the machine does."""
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def later_format(path: Path) -> None:
+    """Write a checkpoint again as a later gdlightning might."""
+    content = read(path)
+    content[KEY]["format"] = 99
+    write(content, path)
+
+
+def unreadable(path: Path) -> None:
+    """Let every read of a file fail with EIO, as on a bad sector."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # address 0 is mapped in no process
+
+
+def gone(path: Path) -> None:
+    """Put a link in a file's place whose target is not mounted."""
+    path.unlink()
+    path.symlink_to("/no-such-mount/last.ckpt")
+
+
+@pytest.mark.parametrize("flags", [AUTO, ("--resume", "runs/tabular/version_0")])
+def test_a_run_is_never_started_afresh_over_its_checkpoints(
+    flags: tuple[str, ...], unfinished_run: Path, gdl: Run
+) -> None:
+    for path in (unfinished_run / "checkpoints").iterdir():
+        cut(path)
+    before = contents(Path())
+    result = gdl("fit", *flags)
+    assert result.code == 2
+    assert result.err.count("Passing over") == 4
+    assert "None of the 4 checkpoints in runs/tabular/version_0/checkpoints can be" in result.err
+    assert contents(Path()) == before
+
+
+def test_damaged_and_hostile_checkpoints_are_named_and_passed_over(
+    unfinished_run: Path, finished_run: Path, gdl: Run
+) -> None:
+    folder = unfinished_run / "checkpoints"
+    (folder / "last.ckpt").write_bytes(pickle.dumps(Evil()))
+    cut(folder / "previous-1.ckpt")
+    result = gdl("fit", *AUTO)
+    assert result.code == 0, result.err
+    assert f"Passing over {folder / 'last.ckpt'}: " in result.err
+    assert f"Passing over {folder / 'previous-1.ckpt'}: " in result.err
+    assert f"Resuming {unfinished_run} from step 30." in result.out
+    assert not Path("canary").exists()
+    assert metrics("tabular") == json.loads((finished_run / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "reason"),
+    [
+        (later_format, 2, "format 99"),
+        (unreadable, 74, "Input/output error"),
+        (gone, 74, "No such file or directory"),
+    ],
+)
+def test_an_older_checkpoint_is_not_taken_where_the_newest_may_be_good(
+    spoil: object, code: int, reason: str, unfinished_run: Path, gdl: Run
+) -> None:
+    last, older = (unfinished_run / "checkpoints" / f"{n}.ckpt" for n in ("last", "previous-1"))
+    assert callable(spoil)
+    spoil(last)
+    before = contents(unfinished_run)
+    for flags in (AUTO, ("--resume", str(unfinished_run))):
+        result = gdl("fit", *flags)
+        assert result.code == code
+        assert str(last) in result.err
+        assert reason in result.err
+        assert f"--resume {older}" in result.err
+    assert contents(unfinished_run) == before
+    result = gdl("test", str(unfinished_run))
+    assert (result.code, f"name it: {older}" in result.err) == (code, True)
+    if spoil is later_format:
+        result = gdl("fit", "--resume", str(older))
+        assert result.code == 0, result.err
+        assert f"Resuming {unfinished_run} from step 35." in result.out
+
+
+def test_a_folder_of_checkpoints_that_is_not_mounted_is_no_empty_one(
+    unfinished_run: Path, gdl: Run
+) -> None:
+    folder = unfinished_run / "checkpoints"
+    folder.rename("elsewhere")
+    folder.symlink_to("/no-such-mount")
+    result = gdl("fit", "--resume", str(unfinished_run))
+    assert result.code == 74
+    assert f"{folder} cannot be read" in result.err
+
+
+def test_a_named_checkpoint_is_the_one_that_is_taken(
+    unfinished_run: Path, finished_run: Path, gdl: Run
+) -> None:
+    folder = unfinished_run / "checkpoints"
+    newest = (folder / "last.ckpt").read_bytes()
+    result = gdl("fit", "--resume", str(folder / "previous-2.ckpt"))
+    assert result.code == 0, result.err
+    assert f"Resuming {unfinished_run} from step 30." in result.out
+    assert f"{folder / 'last.ckpt'} is newer than previous-2.ckpt" in result.out
+    assert newest == (folder / "previous-2.ckpt").read_bytes()  # after two more saves
+    assert metrics("tabular") == json.loads((finished_run / "metrics.json").read_text())
+
+
+def test_a_named_checkpoint_is_taken_or_nothing_is(unfinished_run: Path, gdl: Run) -> None:
+    folder = unfinished_run / "checkpoints"
+    cut(folder / "previous-1.ckpt")
+    content = read(folder / "last.ckpt")
+    del content["optimizer_states"]
+    write(content, folder / "weights.ckpt")
+    before = contents(unfinished_run)
+    for name, told in {
+        "previous-1": "is damaged",
+        "weights": "weights alone, not the state of a run",
+        "previous-9": "there is no checkpoint",
+    }.items():
+        result = gdl("fit", "--resume", str(folder / f"{name}.ckpt"))
+        assert (result.code, told in result.err) == (2, True), result.err
+        assert str(folder / f"{name}.ckpt") in result.err
+    assert contents(unfinished_run) == before
+
+
+def test_a_checkpoint_of_another_name_is_better_than_none(unfinished_run: Path, gdl: Run) -> None:
+    folder = unfinished_run / "checkpoints"
+    (folder / "previous-1.ckpt").rename(folder / "epoch=1-step=35.ckpt")
+    for name in ("last", "previous-2", "best*"):
+        for path in folder.glob(f"{name}.ckpt"):
+            path.unlink()
+    result = gdl("fit", *AUTO)
+    assert result.code == 0, result.err
+    assert f"Resuming {unfinished_run} from step 35." in result.out
+
+
+SPOILING = """
+import pathlib
+import lightning.pytorch as L
+
+class Spoiling(L.Callback):
+    '''From step 12 on the loss is not a number, and no checkpoint can be read.'''
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_step >= 12:
+            for path in pathlib.Path('runs').rglob('*.ckpt'):
+                path.write_bytes(b'spoilt')
+            for weight in module.parameters():
+                weight.data.fill_(float('nan'))
+"""
+
+
+def test_a_rollback_does_not_start_afresh_over_checkpoints(
+    gdl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("spoiling.py").write_text(SPOILING)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "spoiling", raising=False)
+    result = gdl("fit", *AUTO[:-2], "--callbacks", "spoiling.Spoiling", "--guard.policy",
+                 "rollback", "--guard.patience", "2")  # fmt: skip
+    assert result.code == 2
+    assert "checkpoints in runs/tabular/version_0/checkpoints can be used" in result.err
+    assert "Rollback" not in result.err
+    assert Path("runs/tabular/version_0/metrics.csv").is_file()
