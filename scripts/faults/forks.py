@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 HERE = str(Path(__file__).parent)
+ROOT = str(Path(__file__).parent.parent.parent)
 TIMED_OUT = "timed out"
 PRELOADED = (
     "torch", "torch._dynamo", "torchmetrics", "lightning.pytorch", "jsonargparse", "pandas",
@@ -35,9 +36,11 @@ _lock = threading.Lock()
 
 
 def prepare() -> None:
-    """Set up the fork server; call it once, before any process is started."""
+    """Set up the fork server, with this tree's gdlightning, before any process is started."""
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    os.environ["PYTHONPATH"] = os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")])
+    before = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    os.environ["PYTHONPATH"] = os.pathsep.join([HERE, ROOT, *before])
+    sys.path.insert(0, ROOT)
     multiprocessing.set_forkserver_preload(["__main__", *PRELOADED])
 
 

@@ -46,7 +46,7 @@ STOPS = {
 }
 """When the user's module sends SIGTERM to its process, and to those that resume it."""
 ASKED = re.compile(r"Asking for a stop after (\d+) steps")
-NOTED = re.compile(r"^Note: .*(exact|resum|going on|bit)", re.IGNORECASE | re.MULTILINE)
+NOTED = re.compile(r"^Note: .*(exact|resum|restor|going on|bits)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ KINDS = (
     Kind.own("unequal lengths, max_size_cycle", "LongestCycle"),
     Kind.own("unequal lengths, min_size", "Shortest"),
     Kind.own("unequal lengths, max_size", "Longest"),
-    Kind.own("list of batches", "ListOfBatches"),
+    Kind.own("list of batches", "ListOfBatches", countable=False),
     Kind.own("subclass of list", "Sequence"),
     Kind.own("own iterable without a length", "OwnIterable", countable=False),
     Kind.own("stateful loader", "Stateful"),

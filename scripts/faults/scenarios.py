@@ -60,7 +60,7 @@ COMMANDS = ("auto", "run", "run alone", "last", "previous", "best", "plain", "ov
 HARMS = ("none", "truncate last", "flip last", "empty last", "remove last", "newer last",
          "truncate all", "remove all", "torn log", "garbage log", "remove log", "remove config",
          "garbage config", "rename folder", "move folder", "other data", "leftovers")  # fmt: skip
-NOTED = re.compile(r"^Note: .*(exact|resum|going on|bit)", re.IGNORECASE | re.MULTILINE)
+NOTED = re.compile(r"^Note: .*(exact|resum|restor|going on|bits)", re.IGNORECASE | re.MULTILINE)
 TABLE = "x,z,y\n" + "\n".join(f"{k},{k * k % 7},{'ab'[k // 3 % 2]}" for k in range(96)) + "\n"
 
 

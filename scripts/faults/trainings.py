@@ -25,6 +25,9 @@ COMMON = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cp
 TIMED = ("steps_per_second", "examples_per_second")
 """Columns of the log that no two trainings share."""
 
+FILES = ("log_ends", "best_path", "best_score_path")
+"""Keys of a checkpoint for names and sizes of files, which no two trainings share."""
+
 FOREIGN = """
 import lightning.pytorch as L
 import torch
@@ -170,8 +173,8 @@ def tensors(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         raw = dense.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
         yield path, hashlib.sha256(raw).hexdigest()
     elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from tensors(inner, f"{path}/{key}")
+        for key in value.keys() - FILES:
+            yield from tensors(value[key], f"{path}/{key}")
     elif isinstance(value, list | tuple):
         for k, inner in enumerate(value):
             yield from tensors(inner, f"{path}/{k}")
@@ -187,11 +190,6 @@ def checkpoint(folder: Path) -> dict[str, str]:
         found = torch.load(path, weights_only=True)
     except pickle.UnpicklingError:  # values of the user's own, which is what is looked at
         found = torch.load(path, weights_only=False)
-    callbacks = found["callbacks"]
-    for state in callbacks.values():
-        state.pop("best_path", None)
-    for rank in found["exact"]["ranks"]:  # files that have a time in their names
-        rank.pop("log_ends", None)
     kept = {k: found[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "exact",
                                   "callbacks", "global_step", "epoch")}  # fmt: skip
     extra = {k: v for k, v in found.items() if k in ("training_weights", "current_model_state")}
