@@ -183,8 +183,9 @@ def judge(case: Case, root: Path, number: int, stop: int) -> str:
     wrong, missing, loaded = (lines(where / n) for n in ("wrong", "missing", "loaded"))
     if wrong:
         return f"came back as something else: {wrong[0]}"
+    key = case.name.partition(";")[0]
     if case.loads and not loaded:
-        return "nothing was loaded"
+        missing = [f"{key}: nothing was loaded"]
     unsaid = [m for m in missing if not any(m.partition(":")[0] in line for line in told)]
     if unsaid or (missing and case.promised):
         return f"is missing{' without a word' if unsaid else ''}: {missing[0]}"
