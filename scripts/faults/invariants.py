@@ -62,6 +62,24 @@ class Snapshot:
         return max((g.step for g in self.good if g.folder == folder), default=-1)
 
 
+def moved(before: Snapshot, after: Snapshot) -> Snapshot:
+    """What was there before, as it would be if the folder that is gone had its new name then."""
+    gone, new = before.folders - after.folders, after.folders - before.folders
+    aside = next((f for f in new if f.name.startswith("aside")), None)
+    if len(gone) != 1 or aside is None:
+        return before
+    former = gone.pop()
+
+    def put(path: Path) -> Path:
+        return aside / path.relative_to(former) if former in [path, *path.parents] else path
+
+    return Snapshot(
+        {put(p): digest for p, digest in before.files.items()},
+        [Good(put(g.path), g.digest, g.step) for g in before.good],
+        {put(folder): rows for folder, rows in before.rows.items()},
+    )
+
+
 _steps: dict[str, int] = {}
 """Digest of a checkpoint → its step, -1 of one that can't be read."""
 

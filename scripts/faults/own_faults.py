@@ -116,4 +116,5 @@ class Happens(L.Callback):
         elif what == "remove":
             shutil.rmtree(str(trainer.log_dir), ignore_errors=True)
         elif what == "rename":
-            Path(str(trainer.log_dir)).rename(Path(str(trainer.log_dir)).with_name("aside"))
+            run = Path(str(trainer.log_dir))
+            run.rename(run.with_name(f"aside-{len(list(run.parent.glob('aside-*')))}"))

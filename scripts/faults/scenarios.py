@@ -320,6 +320,8 @@ def command(
     after = invariants.take(where / "runs")
     if happened and act.happens.startswith("remove"):
         before = Snapshot()  # it was the person who removed it
+    elif happened and act.happens.startswith("rename"):
+        before = invariants.moved(before, after)
     problem = invariants.broken(before, after, done) or ended_wrongly(act, done)
     if problem:
         raise Trouble(f"{act}: {problem}")
@@ -403,7 +405,8 @@ def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -
     unreadable = [folder for folder in saved if before.newest(folder) < 0]
     configs = any(a.harm.endswith("config") for a in scenario.acts)
     done, after = command(scenario, Act("auto"), where, None, before)
-    if done.code in (2, 74) and (unreadable or configs):
+    newer = any(a.harm.startswith("newer") for a in scenario.acts) and "format" in done.output
+    if done.code in (2, 74) and (unreadable or configs or newer):
         return ""
     if done.code:
         return f"the last: exit code {done.code}: {done.output.strip()[-300:]}"
