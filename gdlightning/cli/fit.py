@@ -112,6 +112,9 @@ def _say_stopped(stop: Stopped, folder: Path) -> None:
         return
     saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
     print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
+    if stop.__cause__ is not None:
+        first = str(stop.__cause__).strip().split("\n")[0]
+        print(f"Steps since the last checkpoint have to be made again: {first}")
     print(f"Go on with:  gdl fit --resume {folder}")
 
 
