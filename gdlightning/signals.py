@@ -184,7 +184,13 @@ class StopSignals:
             _say(f"{name}: stopping; there is nothing to save.")
             raise Stopped(name, saved=False)
         again = "; once more to stop at once" if name in REPEAT_SECONDS else ""
-        _say(f"{name}: finishing the step and saving{again}.")
+        if hasattr(signal, "SIGCHLD"):
+            # A scheduler sends it to the workers of loaders too. When one ends, torch raises an
+            # error in whatever line is executed, such as within the save.
+            number = signal.SIGCHLD
+            self._former.setdefault(number, signal.signal(number, lambda *_: None))
+        how = "finishing the step and saving" if self.phase is Phase.TRAINING else "stopping soon"
+        _say(f"{name}: {how}{again}.")
 
     def _set_all(self, handler: Any) -> None:
         for number in NUMBERS:

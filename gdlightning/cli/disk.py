@@ -51,5 +51,5 @@ def _words(folder: Path, error: OSError | StorageError) -> str:
     else:
         text = str(error)
     if not list(folder.glob("checkpoints/*.ckpt")):
-        return f"{text}\nNo checkpoint had been written yet."
+        return f"{text}\nNothing was saved yet."
     return f"{text}\nResume from the last checkpoint with: gdl fit --resume {folder}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdlightning.cli.config import Config, load
 from gdlightning.cli.parse import located
-from gdlightning.errors import UserError
+from gdlightning.errors import StorageError, UserError
 from gdlightning.signals import Phase, Stopped, stop_signals
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ def fit(config: Config) -> Path:
             discard()
             _say_stopped(stop, run.folder)
             raise SystemExit(stop.code) from None
+        except StorageError:
+            discard()
+            raise
         stop_signals.enter(Phase.FINISHED)
         return run.folder
 

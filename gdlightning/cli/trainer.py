@@ -198,14 +198,13 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
 
 
 def _loggers(training: Training, folder: Path) -> list[Logger]:
-    place: dict[str, Any] = {"save_dir": folder.parent.parent, "name": folder.parent.name}
-    number = int(folder.name.rpartition("_")[2])
+    place: dict[str, Any] = {"save_dir": folder.parent, "name": "", "version": folder.name}
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":
-            made.append(BoardLogger(**place, version=number, default_hp_metric=False))
+            made.append(BoardLogger(**place, default_hp_metric=False))
         elif name == "csv":
-            made.append(KeptCSVLogger(**place, version=number))
+            made.append(KeptCSVLogger(**place))
         else:
             made.append(_remote(name, folder))
     return made
