@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -78,7 +80,14 @@ def _handled(arguments: list[str], until_exit: bool) -> contextlib.AbstractConte
         return contextlib.nullcontext()
     if until_exit:
         drop_failed_output()
+        atexit.register(_forget_cycles)
     return stop_signals.handled(until_exit)
+
+
+def _forget_cycles() -> None:
+    """Collect garbage once; Python would do so several times at exit, a second with torch."""
+    gc.collect()
+    gc.freeze()
 
 
 def _run(arguments: list[str]) -> int:

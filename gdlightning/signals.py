@@ -18,6 +18,8 @@ from enum import Enum
 from types import FrameType
 from typing import Any, NoReturn
 
+from gdlightning.errors import UserError
+
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
 REQUEUE = 75
 """Exit code of a run that was stopped, EX_TEMPFAIL: start it again to resume it."""
@@ -66,8 +68,18 @@ def exit_code(reason: str) -> int:
     It is 0 in the further processes that Lightning starts on a node: Lightning kills all processes,
     the first one included, as soon as one of them ends with another code.
     """
-    started_by_lightning = os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" not in os.environ
-    return 0 if started_by_lightning else CODES.get(reason, REQUEUE)
+    return 0 if _started_by_lightning() else CODES.get(reason, REQUEUE)
+
+
+def _started_by_lightning() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" not in os.environ
+
+
+def _say(text: str) -> None:
+    """Write a line to standard error, from a signal handler, whatever state its stream is in."""
+    if not _started_by_lightning():
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{text}\n".encode())
 
 
 class StopSignals:
@@ -89,6 +101,7 @@ class StopSignals:
         self.phase = Phase.ABORTABLE
         self.cleanups: list[Callable[[], None]] = []
         self._active = False
+        self._arrived_early = False
         self._code = 0
         self._since = 0.0
         self._arrived: dict[str, float] = {}
@@ -104,7 +117,8 @@ class StopSignals:
             until_exit: keep the handlers until the process ends, because the block is all that it
                 does. Otherwise the former handlers are restored.
         """
-        self.name, self.phase, self.cleanups, self._code = None, Phase.ABORTABLE, [], 0
+        self.name, self.phase, self.cleanups = None, Phase.ABORTABLE, []
+        self._arrived_early, self._code = False, 0
         self._arrived, self._over = {}, threading.Event()
         hook = sys.unraisablehook
         sys.unraisablehook = _hide_dropped_stops
@@ -114,13 +128,14 @@ class StopSignals:
         except BaseException as error:
             code = getattr(error, "code", None)
             self._code = code if isinstance(code, int) else 1
-            if self.name is not None and self._waits() and not isinstance(error, SystemExit):
-                raise Stopped(self.name, saved=False) from error  # it broke because of the stop
+            if self.ending and not isinstance(error, UserError | SystemExit):
+                # It broke because of the stop.
+                raise Stopped(str(self.name), saved=False) from error
             raise
         finally:
             if self.name is None:
                 self.phase = Phase.FINISHED
-            if until_exit:  # Python drops its own handlers early in its clean-up, but not this one
+            if until_exit:  # Python drops its handlers early in its clean-up, but not this one
                 atexit.register(self._set_all, signal.SIG_IGN)
             else:
                 sys.unraisablehook = hook
@@ -144,32 +159,38 @@ class StopSignals:
         if phase is Phase.ABORTABLE and self.name is not None:
             raise Stopped(self.name, saved=False)
 
-    def end(self, name: str, why: str) -> NoReturn:
+    def end(self) -> NoReturn:
         """End this process now, and those that it has started."""
-        say(f"{name}: {why}.")
         with contextlib.suppress(Exception):
             for child in sys.modules["multiprocessing"].active_children():
                 child.kill()
         for cleanup in self.cleanups:
             with contextlib.suppress(Exception):
                 cleanup()
-        os._exit(self._code if self.phase is Phase.FINISHED else exit_code(self.name or name))
+        os._exit(self._code if self.phase is Phase.FINISHED else exit_code(self.name or ""))
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name, now = signal.Signals(number).name, time.monotonic()
         if name in self._arrived:
             if now - self._arrived[name] >= REPEAT_SECONDS.get(name, float("inf")):
-                self.end(name, "stopped at once")
+                _say(f"{name}: stopped at once.")
+                self.end()
             return
         self._arrived[name] = now
         if self.name is not None or self.phase is Phase.FINISHED:
             return
-        self.name = name
+        self.name, self._arrived_early = name, self._waits
         if self.phase is Phase.ABORTABLE:
-            say(f"{name}: stopping; there is nothing to save.")
+            _say(f"{name}: stopping; there is nothing to save.")
             raise Stopped(name, saved=False)
         again = "; once more to stop at once" if name in REPEAT_SECONDS else ""
-        say(f"{name}: finishing the step and saving{again}.")
+        if hasattr(signal, "SIGCHLD"):
+            # A scheduler sends it to the workers of loaders too. When one ends, torch raises an
+            # error in whatever line is executed, such as within the save.
+            number = signal.SIGCHLD
+            self._former.setdefault(number, signal.signal(number, lambda *_: None))
+        how = "finishing the step and saving" if self.phase is Phase.TRAINING else "stopping soon"
+        _say(f"{name}: {how}{again}.")
 
     def _set_all(self, handler: Any) -> None:
         for number in NUMBERS:
@@ -195,8 +216,13 @@ class StopSignals:
                 ends = number == signal.SIGTERM  # what Process.terminate() sends
                 signal.signal(number, signal.SIG_DFL if ends else signal.SIG_IGN)
 
+    @property
+    def ending(self) -> bool:
+        """Whether a signal has arrived while there was nothing to save, and there still is not."""
+        return self._arrived_early and self._waits
+
+    @property
     def _waits(self) -> bool:
-        """Return whether there is nothing to save, so that the process only has to end."""
         return self.phase in (Phase.ABORTABLE, Phase.DEFERRED)
 
     # The thread that ends a process which does not react
@@ -218,15 +244,11 @@ class StopSignals:
             number = received[0]
         self._since = max(self._since, time.monotonic())
         while not over.wait(0.1):
-            if self._waits() and time.monotonic() - self._since > GRACE_SECONDS:
-                self.end(signal.Signals(number).name, "stopped without waiting any longer")
+            if self._waits and time.monotonic() - self._since > GRACE_SECONDS:
+                self.name = signal.Signals(number).name
+                _say(f"{self.name}: stopped without waiting any longer; there is nothing to save.")
+                self.end()
         os.close(reader)
-
-
-def say(text: str) -> None:
-    """Write a line to standard error, from a signal handler, whatever state its stream is in."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"\n{text}\n".encode())
 
 
 def _hide_dropped_stops(unraisable: sys.UnraisableHookArgs) -> None:

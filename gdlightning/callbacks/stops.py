@@ -49,9 +49,6 @@ class Stops(L.Callback):
         self._several = trainer.world_size > 1
         if self._several and stop_signals.phase is Phase.ABORTABLE:
             stop_signals.enter(Phase.DEFERRED)
-        launcher = trainer.strategy.launcher
-        if launcher is not None:
-            stop_signals.cleanups.append(lambda: launcher.kill(signal.SIGKILL))
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take back the signals that Lightning has just taken."""
@@ -72,14 +69,22 @@ class Stops(L.Callback):
         trainer._signal_connector.received_sigterm = False
 
     @contextlib.contextmanager
-    def training(self) -> Iterator[None]:
+    def training(self, trainer: L.Trainer) -> Iterator[None]:
         """Around ``Trainer.fit``: afterwards all is saved, and a signal stops at once again.
 
         Raises:
-            Stopped: a signal arrived after the last step.
+            Stopped: a signal arrived after the last step, or has also ended a process that takes
+                part, such as a worker of a loader; then the last checkpoint is the newest state.
         """
+        launcher = trainer.strategy.launcher
+        if launcher is not None:
+            stop_signals.cleanups.append(lambda: launcher.kill(signal.SIGKILL))
         try:
             yield
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if stop_signals.name is not None:
+                raise Stopped(stop_signals.name) from error
+            raise
         finally:
             stop_signals.enter(Phase.DEFERRED)
         if not self._several:
@@ -150,15 +155,15 @@ class Stops(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Let several processes end together: launchers kill the others when one has ended."""
-        if trainer.world_size == 1 or not isinstance(exception, Stopped):
+        if trainer.world_size == 1:
             return
-        if stop_signals.phase is not Phase.ABORTABLE:  # all have the same reason
+        if stop_signals.ending:
+            stop_signals.end()
+        if isinstance(exception, Stopped):  # all have the same reason
             try:
                 trainer.strategy.checkpoint_io.teardown()  # waits for the checkpoint
             finally:
                 trainer.strategy.barrier("stopped")
-        elif trainer.strategy.launcher is not None:
-            trainer.strategy.launcher.kill(signal.SIGTERM)
 
 
 class StopsUnsaved(L.Callback):

@@ -15,8 +15,8 @@ from gdlightning.errors import StorageError
 def disk_errors(folder: Path) -> Iterator[None]:
     """Turn errors of the disk into one that names the run and says how to resume it.
 
-    TensorBoard writes in a thread. Its errors are raised in the main thread at the next line that
-    is logged, so that the traceback of the thread is not printed.
+    TensorBoard writes in a thread. Its errors are raised in the main thread as soon as something
+    else is logged, so the traceback of the thread is not printed.
 
     Raises:
         StorageError: something could not be written; checkpoints are as they were.
@@ -31,6 +31,8 @@ def disk_errors(folder: Path) -> Iterator[None]:
     threading.excepthook = hook
     try:
         yield
+    except ConnectionError:  # of a process that takes part
+        raise
     except (OSError, StorageError) as error:
         raise StorageError(_words(folder, error)) from error
     finally:
@@ -49,5 +51,5 @@ def _words(folder: Path, error: OSError | StorageError) -> str:
     else:
         text = str(error)
     if not list(folder.glob("checkpoints/*.ckpt")):
-        return f"{text}\nNo checkpoint had been written yet."
+        return f"{text}\nNothing was saved yet."
     return f"{text}\nResume from the last checkpoint with: gdl fit --resume {folder}"

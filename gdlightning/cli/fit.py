@@ -12,7 +12,7 @@ from gdlightning.cli.config import Config, load
 from gdlightning.cli.expand import expand
 from gdlightning.cli.folder import CONFIG, named_run, remove_run, settle, to_yaml
 from gdlightning.cli.parse import located
-from gdlightning.errors import UserError
+from gdlightning.errors import StorageError, UserError
 from gdlightning.signals import Phase, Stopped, stop_signals
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ def fit(config: Config) -> Path:
             discard()
             _say_stopped(stop, run.folder)
             raise SystemExit(stop.code) from None
+        except StorageError:
+            discard()
+            raise
         stop_signals.enter(Phase.FINISHED)
         return run.folder
 
@@ -121,6 +124,9 @@ def _say_stopped(stop: Stopped, folder: Path) -> None:
         return
     saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
     print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
+    if stop.__cause__ is not None:
+        first = str(stop.__cause__).strip().split("\n")[0]
+        print(f"Steps since the last checkpoint have to be made again: {first}")
     print(f"Go on with:  gdl fit --resume {folder}")
 
 

@@ -42,7 +42,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
     while True:
         try:
             trainer = trainers.build(training, run, stops, start)
-            with stops.training():
+            with stops.training(trainer):
                 trainer.fit(
                     training.module,
                     datamodule=training.data,

@@ -225,10 +225,7 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
 
 
 def _loggers(training: Training, folder: Path) -> list[Logger]:
-    parent = folder.parent
-    place: dict[str, Any] = {
-        "save_dir": parent.parent, "name": parent.name, "version": folder.name,
-    }  # fmt: skip
+    place: dict[str, Any] = {"save_dir": folder.parent, "name": "", "version": folder.name}
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":

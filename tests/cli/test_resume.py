@@ -178,7 +178,8 @@ def test_a_stop_within_validation_loses_no_line_of_the_logs(
     assert sum(bool(row["mean_loss"]) for row in logs[0]) == epochs
 
 
-def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 75)])
+def test_a_second_signal_stops_at_once(name: str, code: int, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import time\nimport lightning.pytorch as L\n"
         "class Slow(L.Callback):\n"
@@ -194,13 +195,17 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
     assert process.stderr is not None
     while process.stdout.readline() != "a step\n":
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     while "once more to stop at once" not in process.stderr.readline():
         pass
-    process.send_signal(signal.SIGINT)
+    if name == "SIGTERM":
+        process.send_signal(signal.SIGTERM)  # as launchers do; it counts as the first one
+        time.sleep(1.2)
+        assert process.poll() is None
+    process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "SIGINT: stopped at once." in err
+    assert process.returncode == code
+    assert f"{name}: stopped at once." in err
 
 
 def test_twenty_kills_end_bitwise_equal() -> None:
