@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from gdlightning.errors import UserError
 from gdlightning.storage.typed import mismatch
@@ -56,9 +58,12 @@ class Store:
                 self._id = self._study._study_id
                 known = self._study.user_attrs.get("about")
                 trials = self._study.get_trials(deepcopy=False)
-            except (ValueError, KeyError, TypeError) as error:
+            except (StorageInternalError, SQLAlchemyError):
+                raise
+            except Exception as error:  # of values that are not what Optuna has written
                 raise UserError(
-                    f"{where} can't be read: {type(error).__name__}: {error}"
+                    f"{where} can't be read: {type(error).__name__}: {error}.\n"
+                    "Put a copy in its place, or choose another with --storage or --output."
                 ) from error
             self._began = known is None and not trials
             plain = json.loads(json.dumps(about))
