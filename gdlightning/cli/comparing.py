@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from gdlightning.callbacks.stops import seconds_of
 from gdlightning.cli import compare as verb
@@ -20,11 +20,13 @@ from gdlightning.cli.config import load
 from gdlightning.cli.fit import quiet
 from gdlightning.cli.workloads import workload
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.storage.typed import mismatch
 from gdlightning.study import budget, report
 from gdlightning.study.board import board
 from gdlightning.study.comparison import Comparison
 from gdlightning.study.comparison import compare as run_comparison
 from gdlightning.study.findings import Findings, findings
+from gdlightning.study.journal import JOURNAL, in_words
 from gdlightning.study.search import Plan
 from gdlightning.study.space import TUNED, Contender, contender, dimensions
 from gdlightning.study.store import Store, work
@@ -55,25 +57,29 @@ def compare(
     except OSError as error:
         raise UserError(f"--output {folder} can't be made: {error.strerror}.") from error
     about = _about(given, plan, workloads, contenders, flags)
-    store = Store(given.storage or folder, "compare", about)
-    if given.budget:
-        try:
-            plan = _within_budget(given, plan, workloads, contenders, store)
-        except BaseException:  # too little time, or a stop meanwhile
-            if store.forget() and new:
-                with contextlib.suppress(OSError):  # somebody put something there
-                    folder.rmdir()
-            raise
-        contenders = _contenders(given, plan, workloads)
+    where = given.storage or folder
+    store = Store(where, "compare", about)
+    if store.damaged and not given.follow:
+        verb.say(_left_out(folder, store.damaged))
     targets = {} if given.target is None else {w.name: given.target for w in workloads}
     show = _Shower(folder, command, targets, silent=given.follow)
-    with _workers(given, folder), store.alive(), show.progress() as told:
-        comparison = run_comparison(
-            workloads, contenders, plan, _evaluate(store, workloads, contenders, told, given), show
-        )
+    with in_words(where):
+        if given.budget:
+            plan = _budgeted(given, plan, workloads, contenders, store, folder if new else None)
+            contenders = _contenders(given, plan, workloads)
+        with _workers(given, folder), store.alive(), show.progress() as told:
+            comparison = run_comparison(
+                workloads, contenders, plan,
+                _evaluate(store, workloads, contenders, told, given), show,
+            )  # fmt: skip
     if not given.follow:
         board(folder / "tensorboard", comparison)
     return findings(comparison, targets), folder
+
+
+class _Kept(TypedDict):
+    trials: int
+    steps: list[int]
 
 
 def _workloads(given: argparse.Namespace, paths: Sequence[str], flags: list[str]) -> list[Workload]:
@@ -150,13 +156,37 @@ def _about(
     return about
 
 
+def _left_out(folder: Path, lines: Sequence[int]) -> str:
+    """Words for lines of the journal that are damaged."""
+    several = len(lines) > 1
+    shown = ", ".join(map(str, lines[:5])) + (", …" if len(lines) > 5 else "")
+    return (
+        f"Note: {folder / JOURNAL}, line{'s' * several} {shown} {'are' if several else 'is'} "
+        "damaged; the trials that were told of there are run again."
+    )
+
+
+def _budgeted(
+    given: argparse.Namespace, plan: Plan, workloads: Sequence[Workload],
+    contenders: Sequence[Contender], store: Store, new: Path | None,
+) -> Plan:  # fmt: skip
+    """The plan that fits; a study without one leaves nothing, nor its new folder."""
+    try:
+        return _within_budget(given, plan, workloads, contenders, store)
+    except BaseException:  # too little time, or a stop meanwhile
+        if store.forget() and new:
+            with contextlib.suppress(OSError):  # somebody put something there
+                new.rmdir()
+        raise
+
+
 def _within_budget(
     given: argparse.Namespace, plan: Plan, workloads: Sequence[Workload],
     contenders: Sequence[Contender], store: Store,
 ) -> Plan:  # fmt: skip
     """The plan that fits, measured once a study: a study that goes on keeps its plan."""
     kept = store.kept("plan")
-    if kept is None:
+    if mismatch(kept, _Kept) or len(kept["steps"]) != len(workloads):
         seconds = (seconds_of(given.budget) or 0.0) * given.workers
         costs = [[budget.measure(w, c) for c in contenders] for w in workloads]
         plan, factor = budget.fit(plan, [w.steps for w in workloads], costs, seconds)

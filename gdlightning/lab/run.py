@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -10,14 +11,15 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from tqdm.auto import tqdm
 
 from gdlightning.lab.experiment import Card, Experiment, Found, load
 from gdlightning.lab.outcome import Outcome
-from gdlightning.storage.write import write_json
+from gdlightning.storage.typed import mismatch
+from gdlightning.storage.write import plain_numbers, write_json
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def run(name: str, folder: Path, seeds: int | None = None, workers: int | None =
                 for one in as_completed(made):
                     one.result()
                     bar.update()
-    records = [json.loads(file.read_text()) for file in files]
+    records = [record for file in files if (record := _read(file, known)) is not None]
     found = [record["found"] for record in records]
     return Result(experiment, found, experiment.conclude(found), sum(r["seconds"] for r in records))
 
@@ -85,17 +87,32 @@ def _measure(name: str, seed: int, file: Path) -> None:
     torch.manual_seed(seed)
     experiment = load(name)
     begun = time.perf_counter()
-    found = experiment.measure(seed)
-    write_json(file, {"by": _by(experiment.card), "seed": seed, "found": found,
-                      "seconds": time.perf_counter() - begun})  # fmt: skip
+    found = json.loads(json.dumps(plain_numbers(experiment.measure(seed))))
+    record = {"by": _by(experiment.card), "seed": seed, "found": found, "digest": _digest(found)}
+    write_json(file, record | {"seconds": time.perf_counter() - begun})
+
+
+class _Record(TypedDict):
+    by: str
+    found: dict[str, Any]
+    digest: str
+    seconds: float
 
 
 def _read(file: Path, known: Card) -> Any:
+    """Return the record in a file; None if it is no whole one, or was made by other code."""
     try:
-        record = json.loads(file.read_text())
-    except (OSError, ValueError):
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    return record if record.get("by") == _by(known) else None
+    if mismatch(record, _Record) or record["digest"] != _digest(record["found"]):
+        return None
+    return record if record["by"] == _by(known) else None
+
+
+def _digest(found: Found) -> str:
+    """Return a checksum of what a seed showed."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _by(known: Card) -> str:

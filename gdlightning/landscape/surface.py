@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from gdlightning.errors import UserError
 from gdlightning.landscape.mean_loss import MeanLoss
 from gdlightning.landscape.plane import Plane
+from gdlightning.storage.typed import mismatch
 from gdlightning.storage.write import write_json
 
 FORMAT = 1
@@ -108,10 +109,10 @@ class Surface:
                 Mark(m["step"], tuple(m["point"]), m["losses"], m["name"]) for m in kept["marks"]
             )
             losses = {split: _numbers(values) for split, values in kept["losses"].items()}
-            return cls(
-                kept["title"], axes, losses, kept["centre"], marks, kept["facts"], kept["digest"]
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls(kept["title"], axes, losses, kept["centre"], marks, kept["facts"],
+                       kept["digest"])  # fmt: skip
+        except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+                ValueError) as error:  # fmt: skip
             raise UserError(
                 f"{file} is not a complete landscape. Write it with: gdl landscape RUN"
             ) from error
@@ -149,8 +150,8 @@ def measure(
         StorageError: if the file cannot be written.
     """
     digest = digest_of(mean_loss, plane)
-    losses = _resumed(file, digest, list(mean_loss.splits))
     points = plane.points
+    losses = _former(file, digest, list(mean_loss.splits), len(points))
     done, saved = len(next(iter(losses.values()))), time.monotonic()
     shown = tqdm(
         total=len(points),
@@ -204,17 +205,22 @@ def _add(sha: Any, values: Any) -> None:
             sha.update(repr(leaf).encode())
 
 
-def _resumed(file: Path, digest: str, splits: list[str]) -> dict[str, list[float]]:
-    """Return the losses of an earlier call; empty if there are none, or their inputs differ."""
+class _Kept(TypedDict):
+    digest: str
+    losses: dict[str, list[float | None]]
+
+
+def _former(file: Path, digest: str, splits: list[str], count: int) -> dict[str, list[float]]:
+    """What a former call has measured; empty lists if there is nothing, or of other inputs."""
     fresh: dict[str, list[float]] = {split: [] for split in splits}
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["digest"] != digest:
-            return fresh
-        found = {split: _numbers(kept["losses"][split]) for split in splits}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError):
         return fresh
-    least = min(map(len, found.values()))
+    if mismatch(kept, _Kept) or kept["digest"] != digest or not set(splits) <= set(kept["losses"]):
+        return fresh
+    found = {split: _numbers(kept["losses"][split]) for split in splits}
+    least = min(count, *map(len, found.values()))
     return {split: losses[:least] for split, losses in found.items()}
 
 

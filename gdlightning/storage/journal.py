@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gdlightning.errors import StorageError
 from gdlightning.storage.typed import WHOLE
 from gdlightning.storage.write import whole
 
@@ -51,10 +52,13 @@ def trim_journal(file: Path, step: int) -> int:
         The number of damaged lines.
 
     Raises:
-        StorageError: the file can't be written.
+        StorageError: the file can't be written or removed.
     """
     if step <= 0 or not file.is_file():
-        file.unlink(missing_ok=True)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{file} can't be removed: {error.strerror or error}.") from error
         return 0
     damaged = 0
     with whole(file, "w") as stream:

@@ -15,13 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, get_type_hints
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from gdlightning.errors import UserError
-from gdlightning.study.journal import opened, remove
+from gdlightning.storage.typed import mismatch
+from gdlightning.study.journal import in_words, opened, remove
 from gdlightning.study.trial import Outcome, Trial
 
 HEARTBEAT, TIMEOUT = 20.0, 300.0
@@ -37,30 +40,51 @@ class Store:
         about: description of the study; must match that of an existing study.
 
     Raises:
-        UserError: if the database cannot be opened or contains a different study of that name.
+        UserError: what is kept can't be read, or is another study by that name.
+        StorageError: the database is locked, or the disk is full.
     """
 
     def __init__(self, where: str | Path, name: str, about: Mapping[str, Any]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = opened(where)
         self._folder = None if "://" in str(where) else Path(where)
-        self._study = optuna.create_study(
-            storage=self._storage, study_name=name, load_if_exists=True
-        )
-        self._id = self._study._study_id
         self._me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
         self._outcomes: dict[str, Outcome] = {}
-        known = self._study.user_attrs.get("about")
-        self._created = known is None
-        plain = json.loads(json.dumps(about))
-        if known is None:
-            self._study.set_user_attr("about", plain)
-        elif known != plain:
-            changed = sorted(k for k in {*known, *plain} if known.get(k) != plain.get(k))
-            raise UserError(
-                f"{where} contains a different comparison ({', '.join(changed)} changed).\n"
-                "Use the same command as before to resume it, or set a different --output."
-            )
+        with in_words(where):
+            try:
+                self._study = optuna.create_study(
+                    storage=self._storage, study_name=name, load_if_exists=True
+                )
+                self._id = self._study._study_id
+                known = self._study.user_attrs.get("about")
+                trials = self._study.get_trials(deepcopy=False)
+            except (StorageInternalError, SQLAlchemyError):
+                raise
+            except Exception as error:  # of values that are not what Optuna has written
+                raise UserError(
+                    f"{where} cannot be read: {type(error).__name__}: {error}.\n"
+                    "Put a copy in its place, or choose another with --storage or --output."
+                ) from error
+            self._created = known is None and not trials
+            plain = json.loads(json.dumps(about))
+            if self._created:
+                self._study.set_user_attr("about", plain)
+            elif not isinstance(known, dict):
+                raise UserError(
+                    f"{where} does not tell any more which comparison its {len(trials)} trials are "
+                    "of.\nPut a copy in its place, or choose another folder with --output."
+                )
+            elif known != plain:
+                changed = sorted(k for k in {*known, *plain} if known.get(k) != plain.get(k))
+                raise UserError(
+                    f"{where} contains a different comparison ({', '.join(changed)} changed).\n"
+                    "Use the same command as before to resume it, or set a different --output."
+                )
+
+    @property
+    def damaged(self) -> list[int]:
+        """Lines of the journal that were left out; what they told is found out again."""
+        return list(getattr(getattr(self._storage, "_backend", None), "damaged", ()))
 
     def kept(self, name: str) -> Any:
         """Return a value stored with the study; None if missing."""
@@ -87,10 +111,20 @@ class Store:
     def outcomes(self) -> dict[str, Outcome]:
         """Return the known outcomes by trial key; the first reported outcome counts."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            key = trial.user_attrs["key"]
-            if key not in self._outcomes:
-                self._outcomes[key] = _outcome(trial.user_attrs["outcome"])
+            self._take(trial)
         return self._outcomes
+
+    def _take(self, trial: FrozenTrial) -> bool:
+        """Keep the outcome of a complete trial; whether it has one that can be read."""
+        key = trial.user_attrs.get("key")
+        if not isinstance(key, str):
+            return False
+        if key not in self._outcomes:
+            told = _outcome(trial.user_attrs.get("outcome"))
+            if told is None:
+                return False
+            self._outcomes[key] = told
+        return True
 
     def claim(self, trials: Sequence[Trial]) -> dict[str, int] | None:
         """Claim all of some trials, or none.
@@ -126,7 +160,7 @@ class Store:
             yield
         finally:
             ended.set()
-            beat.join()
+            beat.join(1.0)  # it may be waiting for a database that is locked
 
     def _beat(self, ended: threading.Event) -> None:
         name = f"alive:{self._me['host']}:{self._me['pid']}:{self._me['born']}"
@@ -157,14 +191,17 @@ class Store:
             deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE)
         ):
             key = trial.user_attrs.get("key")
-            if key is None or key in found or (keys is not None and key not in keys):
+            if not isinstance(key, str) or key in found or (keys is not None and key not in keys):
                 continue
-            if trial.state == TrialState.COMPLETE or self._lives(trial):
+            complete = trial.state == TrialState.COMPLETE
+            if self._take(trial) if complete else self._lives(trial):
                 found[key] = trial._trial_id
         return found
 
     def _lives(self, trial: FrozenTrial) -> bool:
-        owner = trial.user_attrs["owner"]
+        owner: Any = trial.user_attrs.get("owner")
+        if mismatch(owner, _Owner):
+            return False
         if owner["host"] == self._me["host"]:
             return bool(_born(owner["pid"]) == owner["born"])
         name = f"alive:{owner['host']}:{owner['pid']}:{owner['born']}"
@@ -229,6 +266,31 @@ def _born(pid: int) -> str:
     return "unknown"
 
 
-def _outcome(record: Mapping[str, Any]) -> Outcome:
+class _Owner(TypedDict):
+    host: str
+    pid: int
+    born: str
+
+
+class _Needed(TypedDict):
+    metrics: dict[str, float]
+    curve: list[list[float]]
+
+
+class _Told(_Needed, total=False):
+    seconds: float
+    state_bytes: int
+    memory: int
+    failed: str
+    stacked: int
+
+
+def _outcome(record: Any) -> Outcome | None:
+    """Return what was told of a trial; None if it can't be read."""
+    if mismatch(record, _Told):
+        return None
+    if any(len(point) != 3 or type(point[0]) is not int for point in record["curve"]):
+        return None
     curve = [(int(s), float(t), float(v)) for s, t, v in record["curve"]]
-    return Outcome(**{**record, "curve": curve})
+    told = {key: record[key] for key in get_type_hints(_Told) if key in record}
+    return Outcome(**told | {"curve": curve})

@@ -25,7 +25,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -185,25 +185,28 @@ class Worker:
             self.process = None
 
 
-def build(root: Path) -> None:
+def build(root: Path, families: Iterable[str] = FAMILIES) -> None:
     """The good files, and a run of each family."""
     from hostile_files import prepare_hub
 
     base = root / "base"
     base.mkdir()
     prepare(base)
-    prepare_hub(base)
+    if "image" in families:
+        prepare_hub(base)
     os.chdir(base)
     scene = Scene(base, base, base / "none", random.Random(0))
-    for family in FAMILIES:
+    for family in families:
         code, err = run(scene.fit(family, scene.good(family)))
         if code:
             sys.exit(f"{family} does not train: {err}")
 
 
-def cases(count: int, seed: int, kinds: list[str]) -> list[tuple[str, int]]:
+def cases(
+    count: int, seed: int, kinds: Collection[str], shares: Mapping[str, int] = SHARES
+) -> list[tuple[str, int]]:
     """Kinds by their shares, each with its own seeds."""
-    order = [k for k in SHARES for _ in range(SHARES[k]) if k in kinds]
+    order = [k for k in shares for _ in range(shares[k]) if k in kinds]
     random.Random(0).shuffle(order)
     return [(order[k % len(order)], seed * 1_000_000 + k) for k in range(count)]
 
@@ -256,9 +259,10 @@ def report(verdicts: list[Verdict]) -> int:
                      for v in verdicts)  # fmt: skip
     heads = ("input", "files", "refused", "read as data", "failed", "slowest, s")
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    for kind in [k for k in SHARES if any(v.kind == k for v in verdicts)] + ["all"]:
+    kinds = list(dict.fromkeys(v.kind for v in verdicts))
+    for kind in [*kinds, "all"]:
         own = [v for v in verdicts if kind in (v.kind, "all")]
-        cells = [sum(counts[k, o] for k in SHARES if kind in (k, "all"))
+        cells = [sum(counts[k, o] for k in kinds if kind in (k, "all"))
                  for o in ("refused", "read", "failed")]  # fmt: skip
         slowest = max((v.seconds for v in own), default=0.0)
         print(f"| {kind} | {len(own)} | {' | '.join(map(str, cells))} | {slowest:.1f} |")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,18 @@ def test_a_second_call_trains_nothing_and_says_the_same(whole: Path, gdl: Run) -
     done = gdl("compare", *SMALL, "--output", str(whole), "--format", "json")
     assert json.loads(done.out) == json.loads(before) | {"command": json.loads(done.out)["command"]}
     assert (whole / "journal.log").stat().st_size < size + 1000  # signs of life alone
+
+
+def test_what_a_damaged_line_told_is_found_out_again(whole: Path, gdl: Run) -> None:
+    shutil.copytree(whole, "damaged")
+    journal = Path("damaged/journal.log")
+    lines = journal.read_bytes().splitlines()
+    lines[20] = lines[20][:-50]
+    journal.write_bytes(b"\n".join(lines) + b"\n")
+    done = gdl("compare", *SMALL, "--output", "damaged")
+    assert done.code == 0, done.err
+    assert "journal.log, line 21 is damaged" in done.err
+    assert results(Path("damaged")) == results(whole)
 
 
 def test_two_workers_come_to_the_same_result(whole: Path, gdl: Run) -> None:

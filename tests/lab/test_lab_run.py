@@ -22,7 +22,7 @@ from gdlightning.lab import experiment
 from gdlightning.lab.experiment import FOLDER, ORDER, Experiment, card, names
 from gdlightning.lab.outcome import Outcome, Verdict, effect
 from gdlightning.lab.page import markdown, page
-from gdlightning.lab.run import Result
+from gdlightning.lab.run import Result, _read
 
 Run = Callable[..., Any]
 CHEAPEST = "saddle-points"
@@ -112,6 +112,18 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert told["verdict"].upper() in out
     assert f"{CHEAPEST}.html" in out
     assert (first.stat().st_mtime_ns, second.stat().st_mtime_ns) == (kept, measured)
+
+    record = json.loads(second.read_text())
+    spoilt = json.dumps(record | {"found": {**record["found"], next(iter(record["found"])): 5}})
+    second.write_text(spoilt)  # is measured anew
+    assert main([*command, "--format", "json"]) == 0
+    (again,) = json.loads(capsys.readouterr().out)
+    assert json.loads(second.read_text())["found"] == record["found"]
+    assert again["effects"] == told["effects"]
+    assert first.stat().st_mtime_ns == kept
+    for text in ("[" * 100_000, "5", "[]", json.dumps(record | {"seconds": "long"})):
+        second.write_text(text)
+        assert _read(second, card(CHEAPEST)) is None
 
 
 @pytest.mark.parametrize(("package", "extra"), [("sklearn", "data"), ("matplotlib", "plots")])

@@ -99,6 +99,28 @@ def test_resumes_after_an_interruption(tmp_path: Path) -> None:
     assert found.losses == run(counting(), tmp_path / "other.json").losses
 
 
+@pytest.mark.parametrize(
+    "losses",
+    [None, 5, "x", [], {}, {"train": 5}, {"train": ["1"]}, {"train": [10**400]}, {"val": [1.0]}],
+)
+def test_a_file_of_other_types_is_measured_anew(tmp_path: Path, losses: object) -> None:
+    file = tmp_path / "s.json"
+    digest = json.loads((run(counting(), file), file.read_text())[1])["digest"]
+    file.write_text(json.dumps({"digest": digest, "losses": losses}))
+    again = counting()
+    run(again, file)
+    assert again.seen == 49
+
+
+def test_more_losses_than_points_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    whole = run(counting(), file)
+    kept = json.loads(file.read_text())
+    more = {split: [*losses, 1.0, 2.0] for split, losses in kept["losses"].items()}
+    file.write_text(json.dumps(kept | {"losses": more}))
+    assert run(counting(), file).losses == whole.losses
+
+
 @pytest.mark.parametrize("what", ["data", "directions", "noise", "damaged"])
 def test_different_inputs_are_measured_again(tmp_path: Path, what: str) -> None:
     file = tmp_path / "s.json"

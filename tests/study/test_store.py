@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gdlightning as gdl
+from gdlightning.errors import StorageError
+from gdlightning.study.journal import in_words
 from gdlightning.study.store import Store, work
 from gdlightning.study.trial import Outcome, Trial
 
@@ -45,7 +51,9 @@ def test_no_duplicate_work(tmp_path: Path) -> None:
 
 
 def _finishes(where: str) -> None:
-    finish(Store(where, "s", {}))
+    store = Store(where, "s", {})
+    with store.alive():
+        finish(store)
 
 
 def in_another_process(target: Callable[..., None], *arguments: str) -> None:
@@ -129,3 +137,83 @@ def test_first_of_two_claims_wins(tmp_path: Path) -> None:
 def test_invalid_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(gdl.UserError, match="cannot be opened"):
         Store("nosuch://x", "s", {})
+
+
+def damage(journal: Path, choose: Callable[[int, dict[str, Any]], bool], junk: bytes) -> int:
+    """Overwrite the end of the first line that is chosen; its number."""
+    lines = journal.read_bytes().splitlines()
+    number = next(k for k, line in enumerate(lines) if choose(k, json.loads(line)))
+    lines[number] = lines[number][:-30] + junk
+    journal.write_bytes(b"\n".join(lines) + b"\n")
+    return number + 1
+
+
+@pytest.mark.parametrize("operation", [2, 4, 6, 8])
+@pytest.mark.parametrize("junk", [b"", b"\xff\0}}", b"[" * 100_000])
+def test_a_study_goes_on_without_a_line_that_is_damaged(
+    operation: int, junk: bytes, tmp_path: Path
+) -> None:
+    in_another_process(_finishes, str(tmp_path))
+    number = damage(
+        tmp_path / "journal.log", lambda k, log: (k > 8 and log["op_code"] == operation)
+        or (operation == 2 and "alive" in str(log)), junk,
+    )  # fmt: skip
+    store = Store(tmp_path, "s", {})
+    assert store.damaged == [number]
+    outcomes, ran = finish(store)
+    assert outcomes == done(TRIALS)
+    assert ran == (0 if operation == 2 else 1)
+    again = Store(tmp_path, "s", {})
+    assert finish(again) == (done(TRIALS), 0)
+
+
+@pytest.mark.parametrize(
+    ("choose", "said"),
+    [
+        (lambda k, log: k == 0, "line 1 is damaged, and the study can't go on"),
+        (lambda k, log: "about" in str(log), "does not tell any more which comparison"),
+    ],
+)
+def test_a_line_that_decides_is_named(
+    choose: Callable[[int, dict[str, Any]], bool], said: str, tmp_path: Path
+) -> None:
+    in_another_process(_finishes, str(tmp_path))
+    damage(tmp_path / "journal.log", choose, b"")
+    with pytest.raises(gdl.UserError, match=said):
+        Store(tmp_path, "s", {})
+
+
+def test_a_line_of_which_nothing_is_known_is_named(tmp_path: Path) -> None:
+    in_another_process(_finishes, str(tmp_path))
+    journal = tmp_path / "journal.log"
+    lines = journal.read_bytes().splitlines()
+    journal.write_bytes(b"\n".join([*lines[:9], b"\xff" * 30, *lines[10:]]) + b"\n")
+    with pytest.raises(gdl.UserError, match=r"journal\.log, line 10 is damaged"):
+        Store(tmp_path, "s", {})
+    journal.write_bytes(b"\n".join(lines[:9]) + b"\n")  # as the message says
+    assert finish(Store(tmp_path, "s", {}))[0] == done(TRIALS)
+
+
+def test_a_locked_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = f"sqlite:///{tmp_path}/study.db"
+    Store(where, "s", {})
+    holder = sqlite3.connect(tmp_path / "study.db", check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    threading.Timer(1.0, holder.rollback).start()
+    assert finish(Store(where, "s", {}))[0] == done(TRIALS)
+    monkeypatch.setattr("gdlightning.study.journal.LOCKED", 0.2)
+    store = Store(where, "s", {})
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="locked by another process"):
+        Store(where, "s", {})
+    with pytest.raises(StorageError, match="locked by another process"), in_words(where):
+        store.claim(TRIALS)
+    holder.rollback()
+    holder.close()
+
+
+@pytest.mark.parametrize("raw", [b"SQLite format 3\0" + bytes(4000), b"no database" * 999])
+def test_a_file_that_is_no_database(raw: bytes, tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(raw)
+    with pytest.raises(gdl.UserError, match=r"study\.db can't be"):
+        Store(f"sqlite:///{tmp_path}/study.db", "s", {})
