@@ -19,7 +19,7 @@ from gdlightning.callbacks.replay import Replay
 from gdlightning.callbacks.stops import Stopped, Stops
 from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.errors import UserError
-from gdlightning.storage.checkpoint import PlainCheckpoints
+from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import flush, log_ends
 
 EXACT = "exact"

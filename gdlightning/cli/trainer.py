@@ -30,7 +30,8 @@ from gdlightning.data.resumable import make_resumable
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.loop.epoch import EpochLoop
 from gdlightning.optimizers.choice import Choice
-from gdlightning.storage.checkpoint import FORMAT, PlainCheckpoints
+from gdlightning.storage.checkpoint import FORMAT
+from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
 from gdlightning.tasks.task import Task
 

@@ -23,7 +23,7 @@ from gdlightning.contract.problem import Digits, digits, loader
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules.scheduler import Scheduler
-from gdlightning.storage.checkpoint import WholeCheckpoints
+from gdlightning.storage.checkpoint_io import WholeCheckpoints
 
 SHORT = 16
 """Steps of a short run, enough for methods that skip steps until their estimates are reliable."""

@@ -17,12 +17,12 @@ from gdlightning.errors import StorageError, UserError
 from gdlightning.storage.checkpoint import (
     KEY,
     DamagedCheckpointError,
-    WholeCheckpoints,
     candidates,
     read,
     verify,
     write,
 )
+from gdlightning.storage.checkpoint_io import WholeCheckpoints
 
 CONTENT: dict[str, Any] = {
     "state_dict": {"w": torch.arange(300.0)}, KEY: {"config": {"lr": 1e-3}, "seed": (1, 2)},
