@@ -168,7 +168,9 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Add the running means of the epoch's part before a resume."""
         if self._loaded is not None:
-            resume_state.add_means(trainer, self._loaded["ranks"][trainer.global_rank]["logs"])
+            before = self._loaded["ranks"][trainer.global_rank]["logs"]
+            resume_state.add_means(trainer, before)
+            resume_state.log_again(trainer, pl_module, before)
             self._loaded = None
 
     def on_validation_batch_start(

@@ -128,6 +128,8 @@ def logs(trainer: L.Trainer, module: nn.Module) -> dict[str, dict[str, Any]]:
             found[key]["metric"] = paths.get(id(result.value))
             continue
         found[key]["value"] = result.value.clone()
+        if meta.on_step and result._forward_cache is not None:
+            found[key]["step"] = result._forward_cache.clone()
         if meta.is_mean_reduction:
             found[key]["count"] = result.cumulated_batch_size.clone()
     return found
@@ -137,7 +139,7 @@ CALL = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "metric_attri
 
 
 def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, Any]]) -> None:
-    """Let the epoch's end find what was logged before the resume, where no batch is left to log."""
+    """Let later steps and the epoch's end find what was logged before the resume, and not since."""
     results: Any = trainer.fit_loop.epoch_loop._results
     metrics = _metrics(module)
     for key, entry in saved.items():
@@ -149,6 +151,8 @@ def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, 
                     **(entry["call"] | {"reduce_fx": reduce}))  # fmt: skip
         if "value" in entry:
             results[key].value = value.to(results[key].value)
+        if "step" in entry:  # Lightning logs it again at each step until there is a new one
+            results[key]._forward_cache = entry["step"].to(value.device)
         if "count" in entry:
             results[key].cumulated_batch_size = entry["count"].to(value.device)
 

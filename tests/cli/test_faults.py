@@ -11,17 +11,26 @@ import pytest
 FAULTS = Path(__file__).parent.parent.parent / "scripts" / "faults"
 CASES = {
     "loaders": (
-        "--only", "shuffle$|np.random.Generator|Dataset in workers|stateful",
-        "--optimizers", "adamw", "--stops", "twice",
+        "loaders", "--optimizers", "adamw", "--stops", "twice", "--only",
+        "shuffle$|np.random.Generator|Dataset in workers|stateful|persistent|subclass of Data",
     ),
-    "states": ("--only", "^(deep|record); module|^lock_holder; callback$|nested"),
-    "scenarios": ("--count", "5", "--seed", "3"),
+    "limited loaders": (
+        "loaders", "--optimizers", "sgd", "--stops", "limited", "--only",
+        "gdlightning's data module|DataLoader, generator|without a length",
+    ),
+    "states": (
+        "states", "--only",
+        "^(deep|record); module|^lock_holder; callback$|nested|BaseFinetuning|logged on some"
+        "|64-true|parameters seed, compile, profile; module|own torch.Generator",
+    ),
+    "scenarios": ("scenarios", "--count", "5", "--seed", "3"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("script", CASES)
-def test_nothing_is_lost(script: str) -> None:
-    command = [sys.executable, str(FAULTS / f"{script}.py"), *CASES[script]]
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_lost(case: str) -> None:
+    script, *flags = CASES[case]
+    command = [sys.executable, str(FAULTS / f"{script}.py"), *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| all |" in done.stdout
