@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -72,11 +74,10 @@ def test_a_full_disk_under_a_log_loses_nothing(logs: str, gdl: Run, tracebacks: 
     for file in Path("broken").iterdir():
         file.replace(FOLDER / file.name)
     assert gdl(*FIT, *breaking(logs)).code == 0
-    ours, theirs = (metrics("tabular"), rows()), []
+    resumed = metrics("tabular"), rows()
     shutil.rmtree("runs")
     assert gdl(*FIT, *breaking(logs)).code == 0
-    theirs = (metrics("tabular"), rows())
-    assert ours == theirs
+    assert resumed == (metrics("tabular"), rows())
 
 
 @pytest.mark.parametrize("profile", ["full", "fast"])
@@ -98,12 +99,10 @@ def test_a_folder_that_goes_away_is_named_and_not_made_again(
 def test_a_disk_that_is_full_at_once_leaves_nothing(
     gdl: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gdlightning.storage import write
-
     def full(number: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(write.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     result = gdl(*FIT)
     assert result.code == 74
     assert "config.yaml can't be written: No space left on device." in result.err
