@@ -121,7 +121,7 @@ class StopSignals:
         self._arrived_early, self._code = False, 0
         self._arrived, self._over = {}, threading.Event()
         hook = sys.unraisablehook
-        sys.unraisablehook = _hide_dropped_stops
+        sys.unraisablehook = _without_stops(hook)
         self.install()
         try:
             yield
@@ -251,10 +251,17 @@ class StopSignals:
         os.close(reader)
 
 
-def _hide_dropped_stops(unraisable: sys.UnraisableHookArgs) -> None:
+Hook = Callable[[Any], Any]
+
+
+def _without_stops(inner: Hook) -> Hook:
     """Print nothing where Python must drop ``Stopped``, as in the callback of a weak reference."""
-    if not issubclass(unraisable.exc_type, Stopped):
-        sys.__unraisablehook__(unraisable)
+
+    def hook(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Stopped):
+            inner(unraisable)
+
+    return hook
 
 
 stop_signals = StopSignals()

@@ -103,3 +103,14 @@ def test_other_verbs_end_with_130_after_an_interrupt(gdl: Run) -> None:
     Path("interrupting.py").write_text("raise KeyboardInterrupt\n")
     Path("line.yaml").write_text("imports: [interrupting]\n")
     assert gdl("lr-find", "--config", "line.yaml").code == 130
+
+
+def test_a_signal_after_the_end_of_a_run_changes_nothing(tmp_path: Path) -> None:
+    """Otherwise a scheduler would start a finished run again."""
+    (tmp_path / "late.py").write_text(
+        "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    )
+    process = start((*MODULE, *FIT, "--trainer.max_epochs", "1", "--imports", "late"), tmp_path)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert (tmp_path / "runs/tabular/version_0/metrics.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import shutil
 import threading
@@ -73,10 +74,10 @@ def test_a_full_disk_under_a_log_loses_nothing(logs: str, gdl: Run, tracebacks: 
     for file in Path("broken").iterdir():
         file.replace(FOLDER / file.name)
     assert gdl(*FIT, *breaking(logs)).code == 0
-    ours = (metrics("tabular"), rows())
+    resumed = metrics("tabular"), rows()
     shutil.rmtree("runs")
     assert gdl(*FIT, *breaking(logs)).code == 0
-    assert ours == (metrics("tabular"), rows())
+    assert resumed == (metrics("tabular"), rows())
 
 
 @pytest.mark.parametrize("profile", ["full", "fast"])
@@ -99,7 +100,7 @@ def test_a_disk_that_is_full_at_once_leaves_nothing(
     gdl: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(number: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     result = gdl(*FIT)
