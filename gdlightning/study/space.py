@@ -152,6 +152,11 @@ def contender(
     Raises:
         UserError: the optimizer or an option of ``own`` is not known.
     """
+    if not isinstance(optimizer, str | Mapping):
+        raise UserError(
+            f"{label}.optimizer is {str(optimizer)[:60]}; write a name, or {{name: sgd, nesterov: "
+            "false}."
+        )
     given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
     choice = Choice.of(given)
     followed = {"name": schedule} if isinstance(schedule, str) else dict(schedule or {})
