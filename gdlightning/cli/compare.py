@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any
 
 from gdlightning.errors import UserError, require
 
+LABEL = r"\w[\w .:+-]{0,99}"
+"""A label of a search space, which is a part of file names."""
 USAGE = "gdl compare --config FILE --optimizers adamw,sgd,muon [--budget 20m]"
 
 
@@ -105,6 +108,8 @@ def read_space(path: str | None) -> dict[str, dict[str, Any]]:
 
     found = read_yaml(path)
     for label, own in found.items():
+        if not re.fullmatch(LABEL, str(label)):
+            raise UserError(f"{path}: {str(label)[:40]!r} is no label; write letters and digits.")
         if not isinstance(own, Mapping):
             raise UserError(
                 f"{path}: {label} holds {own}; write options with their ranges, such as\n"

@@ -41,8 +41,15 @@ def restore(where: str) -> tuple[L.LightningModule, Any]:
 
 
 def config_of(record: dict[str, Any], origin: str) -> Config:
-    """The config in a checkpoint's record, checked like any other."""
-    return check({s.key: s for s in flatten(record["config"], origin)})
+    """The config in a checkpoint's record, checked like any other.
+
+    Raises:
+        UserError: it is none.
+    """
+    config = record["config"]
+    if not isinstance(config, dict):
+        raise UserError(f"The config in {origin} is {type(config).__name__}, no mapping.")
+    return check({s.key: s for s in flatten(config, origin)})
 
 
 def batches(module: L.LightningModule, data: Any, split: str, limit: int | None) -> list[Any]:

@@ -153,6 +153,11 @@ def contender(
     Raises:
         UserError: if the optimizer or an option in ``own`` is unknown.
     """
+    if not isinstance(optimizer, str | Mapping):
+        raise UserError(
+            f"{label}.optimizer is {str(optimizer)[:60]}; write a name, or {{name: sgd, nesterov: "
+            "false}."
+        )
     given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
     choice = Choice.of(given)
     followed = {"name": schedule} if isinstance(schedule, str) else dict(schedule or {})

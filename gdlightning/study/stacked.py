@@ -105,7 +105,10 @@ def accepted(choice: Choice) -> Decay:
     name, kept = choice.entry.name, dict(choice.options)
     for key in ("lr", "weight_decay"):
         kept.pop(key, None)
-    kind = _tried(name, repr(sorted(kept.items())), tuple(kept.items()))
+    try:
+        kind = _tried(name, repr(sorted(kept.items())), tuple(kept.items()))
+    except TypeError:  # of a value that no option has; a training of its own tells what is wrong
+        kind = None
     if kind is None or choice.needs or choice.wrappers or choice.shares or choice.in_backward:
         raise UserError(
             f"The optimizer {name} cannot train stacked copies: its step is not the learning rate "

@@ -99,6 +99,24 @@ def test_hparams_are_in_tensorboard(whole: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ('"../x": {lr: [0.1, 1.0]}', "is no label"),
+        ('"a\\0": {lr: [0.1, 1.0]}', "is no label"),
+        ("sgd: [1]", "write options with their ranges"),
+        ("sgd: {optimizer: 5}", "optimizer"),
+        ("sgd: {optimizer: {momentum: 1}}", "name"),
+    ],
+)
+def test_spaces_that_can_not_be_meant_are_refused(gdl: Run, space: str, said: str) -> None:
+    Path("space.yaml").write_text(space)
+    done = gdl("compare", *SMALL[:2], *SMALL[4:], "--space", "space.yaml", "--optimizers", "")
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.splitlines()) <= 5
+
+
+@pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--optimizers", "adamw,sdg"), "Did you mean sgd?"),
