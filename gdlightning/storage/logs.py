@@ -33,7 +33,8 @@ class KeptWriter(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         file = Path(self.log_dir) / METRICS
         if file.is_file():
-            with file.open(newline="", encoding="utf-8") as stream:
+            # A damaged file is put aside by ``trim``, once the run is about to make a step.
+            with file.open(newline="", encoding="utf-8", errors="replace") as stream:
                 reader = csv.reader(stream)
                 self.metrics_keys = next(reader, [])
                 self.rows = sum(1 for _ in reader)

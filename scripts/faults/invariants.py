@@ -98,8 +98,10 @@ def take(runs: Path) -> Snapshot:
             found.files[path] = digest
             if path.suffix == ".ckpt" and _step(path, digest) >= 0:
                 found.good.append(Good(path, digest, _step(path, digest)))
-            if path.name == "metrics.csv":
-                found.rows[path.parent] = rows(path)
+            if path.name.startswith("metrics.csv"):  # or put aside, if it was damaged
+                all_rows = found.rows.setdefault(path.parent, {})
+                for step, some in rows(path).items():
+                    all_rows[step] = all_rows.get(step, Counter()) | some
     return found
 
 

@@ -14,6 +14,7 @@ Markdown table; the exit code is 1 if a promise is not kept.
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 import re
 import shutil
@@ -30,6 +31,7 @@ from pathlib import Path
 import broken_disk
 import forks
 import invariants
+import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
@@ -57,6 +59,8 @@ PARTS = {
 """Trainings of about twenty steps."""
 COMMANDS = ("auto", "run", "run alone", "last", "previous", "best", "plain", "overwrite",
             "changed", "changed, allowed")  # fmt: skip
+OLDER = ("last", "previous", "best")
+"""Commands that name a checkpoint."""
 HARMS = ("none", "truncate last", "flip last", "empty last", "remove last", "newer last",
          "truncate all", "remove all", "torn log", "garbage log", "remove log", "remove config",
          "garbage config", "rename folder", "move folder", "other data", "leftovers")  # fmt: skip
@@ -231,12 +235,11 @@ def _flip(path: Path, chance: random.Random) -> None:
 
 
 def _newer(path: Path, chance: random.Random) -> None:
-    from gdlightning.errors import UserError
-    from gdlightning.storage.checkpoint import KEY, read, write
+    from gdlightning.storage.checkpoint import KEY, write
 
     try:
-        content = read(path)
-    except UserError:  # damaged before
+        content = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):  # damaged before
         return
     content[KEY]["format"] = 99
     write(content, path)
@@ -263,7 +266,7 @@ def arguments(part: str, command: str, folder: Path | None, where: Path) -> list
         return [*usual, "--overwrite", "true"]
     assert folder is not None
     run = folder.relative_to(where)
-    if command in ("last", "previous", "best"):
+    if command in OLDER:
         found = sorted((folder / "checkpoints").glob(f"{command}*.ckpt"))
         return [*usual, "--resume", str(found[-1].relative_to(where) if found else run)]
     if command == "run alone":
@@ -313,7 +316,7 @@ def command(
         code, output, first_batch(output)[1],
         killed="EXIT" in act.disk or (happened and "KILL" in act.happens),
         faulty=bool(act.disk) or (happened and act.happens[:2] == "re"),
-        older=act.command in ("last", "previous", "best"),
+        older=act.command in OLDER,
         overwrites=act.command == "overwrite" or act.rival == "overwrite",
         beside=beside,
     )  # fmt: skip
@@ -382,12 +385,16 @@ def settled(runs: Path) -> Snapshot:
 def play(scenario: Scenario, where: Path, twin: Path, number: int) -> str:
     """Run a scenario to its end; the first promise that is not kept, empty if all are."""
     chance = random.Random(number)
-    said, harmed = "", False
+    said, harmed, older, damaged = "", False, False, False
     try:
         for act in scenario.acts:
             folder = newest(invariants.take(where / "runs"))
             harm(act.harm, folder, where, chance)
-            harmed |= "log" in act.harm
+            older |= act.command in OLDER or act.rival in OLDER
+            damaged |= act.harm.endswith((" last", " all"))
+            # A run that is sent back has its log cut there; if what it saves then is damaged, it
+            # is resumed where the log is no more.
+            harmed |= "log" in act.harm or (older and damaged)
             before = invariants.take(where / "runs")
             folder = newest(before) if folder is None or not folder.exists() else folder
             done, _ = command(scenario, act, where, folder, before)

@@ -113,3 +113,16 @@ def test_a_damaged_table_is_put_aside(
     assert not (tmp_path / METRICS).exists()
     assert (tmp_path / f"{METRICS}.damaged").read_bytes() == content
     assert "is damaged and was renamed" in capsys.readouterr().err
+
+
+def test_a_table_that_is_not_text_stops_no_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "version_0"
+    folder.mkdir(parents=True)
+    (folder / METRICS).write_bytes(b"\xff\0: [}\n")
+    logger = KeptCSVLogger(tmp_path, name="run", version=0)
+    assert logger.rows == 0  # opens it
+    trim(folder, {METRICS: 2})
+    logger.reopen()
+    logger.log_metrics({"loss": 0.5}, step=2)
+    logger.flush()
+    assert [r["step"] for r in rows(folder)] == ["2"]
