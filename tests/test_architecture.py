@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "lab": BENEATH
     | {"storage", "drawing", "curvature", "study", "loop", "callbacks"}
     | {"tasks", "data", "nets", "schedules", "clipping", "optimizers"},
-    "contract": BENEATH | {"storage", "callbacks", "tasks", "data", "schedules", "optimizers"},
+    "contract": BENEATH
+    | {"storage", "loop", "callbacks", "tasks", "data", "schedules", "optimizers"},
     "cli": BENEATH
     | {"storage", "callbacks", "tasks", "data", "nets", "schedules", "clipping", "optimizers"}
     | {"contract", "loop", "study", "drawing", "diagnostics", "landscape", "curvature", "lab"}

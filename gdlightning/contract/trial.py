@@ -12,18 +12,19 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdlightning.callbacks.checkpoints import Checkpoints
+from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.optimization import Optimization
 from gdlightning.callbacks.stops import Stops
 from gdlightning.contract.problem import Digits, digits, loader
+from gdlightning.data.resumable import ResumableLoader
+from gdlightning.loop.epoch import EpochLoop
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules.scheduler import Scheduler
-from gdlightning.storage.checkpoint_io import WholeCheckpoints
+from gdlightning.storage.checkpoint_io import PlainCheckpoints
 
 SHORT = 16
 """Steps of a short run, enough for methods that skip steps until their estimates are reliable."""
@@ -142,7 +143,8 @@ class Trial:
         seen = Seen(optimization, lr_from, noise)
         callbacks: list[L.Callback] = [seen]
         if folder is not None:
-            callbacks.append(Checkpoints(folder, Stops(), every_n_steps=steps // 2))
+            checkpoints = Checkpoints(folder, Stops(), every_n_steps=steps // 2)
+            callbacks += [Restore(checkpoints), checkpoints]
         trainer = L.Trainer(
             max_steps=steps,
             accelerator="cpu",
@@ -151,14 +153,17 @@ class Trial:
             accumulate_grad_batches=accumulate,
             precision=precision,
             callbacks=callbacks,
-            plugins=[AsyncCheckpointIO(WholeCheckpoints())] if folder is not None else None,
+            plugins=[PlainCheckpoints()] if folder is not None else None,
             logger=False,
             enable_checkpointing=folder is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-        batches = loader(digits(), accumulate, trainer.global_rank, ranks)
+        batches: Any = loader(digits(), accumulate, trainer.global_rank, ranks)
+        if folder is not None:
+            EpochLoop.install(trainer)  # which calls the checkpoints between two steps
+            batches = ResumableLoader(batches)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns about small data
             trainer.fit(module, batches, ckpt_path=resume, weights_only=True)

@@ -80,11 +80,12 @@ class ResumableLoader(CombinedLoader):
     def state(self) -> State:
         """Return what ``resume`` needs, as plain values and tensors."""
         ahead = len(getattr(self.fetcher, "batches", ()))
+        counts = not self._seeks or _is_lazy(self.flattened[0])  # else the loader counts by itself
         return {
             "begin": self._begin,
             "before_last": self._before_last if ahead else None,
             "held": self._held(),
-            "position": self.position - ahead,
+            "position": self.position - ahead if counts else 0,
             "ahead": ahead,
             "over": not ahead and (self._over or _is_over(self.fetcher)),
             "reused": self._reused,

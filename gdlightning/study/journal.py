@@ -137,7 +137,7 @@ def opened(where: str | Path) -> BaseStorage:
     """Open the storage at the URL of a database, or in a folder.
 
     Raises:
-        UserError: it can't be opened.
+        UserError: it cannot be opened.
         StorageError: the database is locked, or the disk is full.
     """
     if "://" in str(where):
@@ -147,7 +147,7 @@ def opened(where: str | Path) -> BaseStorage:
         except Exception as error:  # of drivers and servers, whatever they raise
             if locked := _locked(where, error):
                 raise locked from error
-            raise UserError(f"The database {where} can't be opened: {_why(error)}.") from error
+            raise UserError(f"The database {where} cannot be opened: {_why(error)}.") from error
     path = str(Path(where) / JOURNAL)
     try:
         import fcntl  # noqa: F401
@@ -160,7 +160,7 @@ def opened(where: str | Path) -> BaseStorage:
     except UserError:
         raise
     except OSError as error:
-        raise UserError(f"{path} can't be opened: {error.strerror or error}.") from error
+        raise UserError(f"{path} cannot be opened: {error.strerror or error}.") from error
     except Exception as error:  # of a line that is JSON, but no line of a journal
         line = journal.line if journal else 0
         raise UserError(

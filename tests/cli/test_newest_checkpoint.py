@@ -123,11 +123,11 @@ def test_a_named_checkpoint_is_the_one_that_is_taken(
 ) -> None:
     folder = unfinished_run / "checkpoints"
     newest = (folder / "last.ckpt").read_bytes()
-    result = gdl("fit", "--resume", str(folder / "previous-2.ckpt"))
+    result = gdl("fit", "--resume", str(folder / "previous-2.ckpt"), "--checkpoint.keep", "5")
     assert result.code == 0, result.err
     assert f"Resuming {unfinished_run} from step 30." in result.out
     assert f"{folder / 'last.ckpt'} is newer than previous-2.ckpt" in result.out
-    assert newest == (folder / "previous-2.ckpt").read_bytes()  # after two more saves
+    assert newest == (folder / "previous-3.ckpt").read_bytes()  # after three more saves
     assert metrics("tabular") == json.loads((finished_run / "metrics.json").read_text())
 
 
