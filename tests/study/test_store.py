@@ -215,5 +215,5 @@ def test_a_locked_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("raw", [b"SQLite format 3\0" + bytes(4000), b"no database" * 999])
 def test_a_file_that_is_no_database(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "study.db").write_bytes(raw)
-    with pytest.raises(gdl.UserError, match=r"study\.db can't be"):
+    with pytest.raises(gdl.UserError, match=r"study\.db cannot be"):
         Store(f"sqlite:///{tmp_path}/study.db", "s", {})
