@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, TypedDict
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.apply_func import move_data_to_device
@@ -14,6 +14,7 @@ from gdlightning.cli.config import Config, check
 from gdlightning.cli.sources import flatten
 from gdlightning.data.module import DataModule
 from gdlightning.errors import UserError
+from gdlightning.storage.typed import mismatch
 
 
 def restore(where: str) -> tuple[L.LightningModule, Any]:
@@ -40,16 +41,21 @@ def restore(where: str) -> tuple[L.LightningModule, Any]:
     return module.eval(), data
 
 
+class _Record(TypedDict):
+    config: dict[str, Any]
+    sizes: dict[str, Any]
+    fitted: dict[str, Any]
+
+
 def config_of(record: dict[str, Any], origin: str) -> Config:
     """The config in a checkpoint's record, checked like any other.
 
     Raises:
-        UserError: it is none.
+        UserError: it is none, or what stands beside it is of other types.
     """
-    config = record["config"]
-    if not isinstance(config, dict):
-        raise UserError(f"The config in {origin} is {type(config).__name__}, no mapping.")
-    return check({s.key: s for s in flatten(config, origin)})
+    if wrong := mismatch(record, _Record, "its record"):
+        raise UserError(f"{origin} was not written by gdl fit: {wrong}.")
+    return check({s.key: s for s in flatten(record["config"], origin)})
 
 
 def batches(module: L.LightningModule, data: Any, split: str, limit: int | None) -> list[Any]:

@@ -54,8 +54,10 @@ def checkpoint(scene: Scene) -> Attempt:
         ["export", str(path), "--output", "out.safetensors"],
         ["export", str(path), "--output", "out.pt2"],
         scene.fit("tabular", scene.good("tabular"), "--init_from", str(path)),
+        ["curvature", str(path), "--steps", "6", "--top", "1", "--bottom", "1", "--probes", "2"],
+        ["landscape", str(path), "--size", "3", "--batches", "1", "--dims", "1", "--output", "l"],
     ]
-    chosen = chance.choices(verbs, weights=[3, 3, 2, 1, 3])[0]
+    chosen = chance.choices(verbs, weights=[3, 3, 2, 1, 3, 1, 1])[0]
     return Attempt(chosen, f"{what}, {chosen[0]}", harmless)
 
 
@@ -188,6 +190,7 @@ CONTENTS: dict[str, Callable[[dict[str, Any], Scene], Any]] = {
     "odd sizes": _odd("gdlightning.sizes.*"),
     "odd preprocessing": _odd("gdlightning.fitted.*"),
     "odd weight": _odd("state_dict.*"),
+    "odd counter": _odd("*"),
     "odd column": lambda c, s: _odd("numeric.0.*")(
         {"numeric": {"0": c["gdlightning"]["fitted"]["numeric"][0]}}, s),
     "huge layer": _config("model.net.hidden", [2**20, 2**20]),
