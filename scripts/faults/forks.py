@@ -20,6 +20,8 @@ from pathlib import Path
 
 HERE = str(Path(__file__).parent)
 ROOT = str(Path(__file__).parent.parent.parent)
+PATIENCE = 300.0
+"""Seconds that a command may take: some, on a machine that does a hundred other things."""
 TIMED_OUT = "timed out"
 PRELOADED = (
     "torch", "torch._dynamo", "torchmetrics", "lightning.pytorch", "jsonargparse", "pandas",
@@ -67,7 +69,7 @@ def start(
     return process
 
 
-def finish(process: BaseProcess, timeout: float = 120.0) -> int:
+def finish(process: BaseProcess, timeout: float = PATIENCE) -> int:
     """Return the exit code of a process; minus the signal's number where a signal ended it.
 
     Raises:
@@ -90,7 +92,7 @@ def run(
     argv: Sequence[str],
     cwd: Path,
     env: Mapping[str, str] | None = None,
-    timeout: float = 120.0,
+    timeout: float = PATIENCE,
     setup: Setup | None = None,
 ) -> tuple[int, str]:
     """Run ``gdl ARGV`` to its end; its exit code and its output.

@@ -358,7 +358,7 @@ def with_rival(
     log.unlink(missing_ok=True)
     first = forks.start(argv, where, log, env)
     began = time.monotonic()
-    while not (where / "waiting").exists() and first.is_alive() and time.monotonic() - began < 90:
+    while not (where / "waiting").exists() and first.is_alive() and time.monotonic() - began < 300:
         time.sleep(0.02)
     try:
         if (where / "waiting").exists():
@@ -473,11 +473,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="a pattern that a scenario must match")
-    parser.add_argument("--case", type=int, help="the number of one scenario")
+    parser.add_argument("--case", default="", help="numbers of scenarios, such as 17,20")
     parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
     asked = parser.parse_args()
+    cases = {int(k) for k in asked.case.split(",") if k}
     chosen = {k: s for k, s in enumerate(generated(asked.count, asked.seed))
-              if asked.case in (k, None) and re.search(asked.only, str(s))}  # fmt: skip
+              if (k in cases or not cases) and re.search(asked.only, str(s))}  # fmt: skip
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-scenarios-"))
     sys.path.append(str(OWN.parent))
