@@ -84,6 +84,8 @@ def encode(value: Any, path: tuple[Any, ...] = ()) -> Any:
     Raises:
         NotPlain: It holds something that has no plain form, such as a function or a lock.
     """
+    if type(value) is torch.nn.Parameter:  # Lightning's copy of a checkpoint makes it a tensor
+        return _tagged("Parameter", data=value.detach(), requires_grad=value.requires_grad)
     if _is_leaf(value) or isinstance(value, torch.Tensor) or type(value) in TORCH:
         return value
     if len(path) > MAX_DEPTH:
@@ -299,6 +301,7 @@ def _find(name: str, base: type) -> Any:
 
 DECODERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "numpy": _to_array,
+    "Parameter": lambda p: torch.nn.Parameter(p["data"], p["requires_grad"]),
     "enum": _to_enum,
     "namedtuple": _to_namedtuple,
     "dataclass": _to_dataclass,
