@@ -59,9 +59,8 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(
-            one, other, equal_nan=one.dtype.kind in "fc"
-        )
+        told = [(a.dtype, a.shape, a.tobytes()) for a in (one, other)]
+        return told[0] == told[1]
     if isinstance(one, Slotted):
         return same(one.x, other.x)
     if isinstance(one, torch.Tensor):
@@ -86,7 +85,8 @@ VALUES = [
     Decimal("1.20"), Fraction(1, 3), UUID(int=5), range(1, 9, 2),
     slice(1, None, 2), {(1, 2): 3, Colour.RED: 4}, {np.int64(1): 2}, {TYPE: "set"}, 10**50,
     OrderedDict(a=np.float64(1)), torch.float32, torch.device("cpu"), torch.Size([1, 2]),
-    torch.ones(2), torch.nn.Parameter(torch.ones(2)), [(1, {"b": np.float32(1)})], float("nan"), float("-inf"), None,
+    torch.ones(2), torch.nn.Parameter(torch.ones(2)), [(1, {"b": np.float32(1)})], float("nan"),
+    float("-inf"), None,
 ]  # fmt: skip
 
 
