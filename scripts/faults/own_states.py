@@ -139,10 +139,10 @@ VALUES: dict[str, Callable[[], Any]] = {
 
 def same(one: Any, two: Any) -> bool:
     """Whether two values have the same type and content, all through."""
-    if isinstance(one, Tensor) and isinstance(two, Tensor):  # a parameter may come back as a tensor
-        return one.dtype == two.dtype and torch.equal(one, two)
     if type(one) is not type(two):
         return False
+    if isinstance(one, Tensor):
+        return one.dtype == two.dtype and torch.equal(one, two)
     if isinstance(one, np.ndarray):
         return one.dtype == two.dtype and one.shape == two.shape and bool((one == two).all())
     if isinstance(one, dict):

@@ -150,12 +150,15 @@ def test_ones_own_space_and_a_budget(gdl: Run) -> None:
     )
     flags = ("--optimizers", "plain,sgd", "--space", "space.yaml", "--seeds", "2")
     asked = ("compare", *SMALL[:2], *SMALL[8:], *flags, "--format", "json", "--budget")
-    refused = gdl(*asked, "1s")  # what is enough depends on the machine, which says so
-    assert refused.code == 2
-    assert not list(Path("studies").iterdir())  # nothing is left in the way of the next try
-    needed = re.search(r"4 trials of 30 steps and 2 seeds take about (\d+)", refused.err)
-    assert needed, refused.err
-    done = gdl(*asked, f"{3 * int(needed[1])}s")
+    done = gdl(*asked, "1s")
+    assert done.code == 2
+    for _ in range(5):  # what is enough is measured anew each time, on a machine that may be busy
+        if done.code == 0:
+            break
+        assert not list(Path("studies").iterdir())  # nothing is left in the way of the next try
+        needed = re.search(r"4 trials of 30 steps and 2 seeds take about (\d+)", done.err)
+        assert needed, done.err
+        done = gdl(*asked, f"{3 * int(needed[1])}s")
     assert done.code == 0, done.err
     record = json.loads(done.out)
     assert record["plan"]["trials"] >= 4
