@@ -10,16 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdlightning.callbacks.optimization import Optimization, optimize
-    from gdlightning.callbacks.watch import Watch
-    from gdlightning.data.module import DataModule
+    from gdlightning.callbacks.step_logger import Watch
+    from gdlightning.data.data_module import DataModule
+    from gdlightning.engine.optimization import Optimization, optimize
     from gdlightning.errors import UserError
     from gdlightning.optimizers.build import build
     from gdlightning.optimizers.choice import Choice
     from gdlightning.optimizers.groups import Grouping, Rule
     from gdlightning.optimizers.registry import register
     from gdlightning.schedules import Schedule
-    from gdlightning.study.many import Trained, Variation, train_many
+    from gdlightning.study.train_many import Trained, Variation, train_many
     from gdlightning.tasks.supervised import Classification, Regression
     from gdlightning.tasks.task import Task
 

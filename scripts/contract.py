@@ -2,7 +2,8 @@
 
 Two processes share the clauses that one process can try; then two ranks train each optimizer
 together. Prints each place where an entry says otherwise; the exit code is 1 if there is any. With
-``--write`` the results become ``gdlightning/optimizers/atlas.json`` and ``docs/optimizers.md``.
+``--write`` the results become ``gdlightning/optimizers/benchmark_table.json`` and
+``docs/optimizers.md``.
 
     python scripts/contract.py --write
     python scripts/contract.py adamw soap
@@ -32,8 +33,8 @@ def one(name: str) -> Any:
 
     import torch
 
-    from gdlightning.contract.record import examine
-    from gdlightning.contract.trial import quiet
+    from gdlightning.conformance.conformance_record import examine
+    from gdlightning.conformance.training_check import quiet
     from gdlightning.optimizers.registry import find
 
     torch.set_num_threads(1)
@@ -50,11 +51,11 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="the atlas and its page")
     parser.add_argument("--page", action="store_true", help="only the page, from the atlas as is")
     given = parser.parse_args()
-    from gdlightning.cli.atlas import page
-    from gdlightning.contract.ranks import two_ranks
-    from gdlightning.optimizers import atlas
+    from gdlightning.cli.optimizer_tables import page
+    from gdlightning.conformance.ranks import two_ranks
+    from gdlightning.optimizers import benchmark_table as atlas
     from gdlightning.optimizers.registry import entries, find, installed
-    from gdlightning.storage.write import write_json, write_text
+    from gdlightning.storage.atomic_write import write_json, write_text
 
     if given.page:
         write_text(PAGE, page(entries()) + "\n")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from gdlightning.__main__ import main as gdl
 from gdlightning.lab.experiment import names
-from gdlightning.lab.page import markdown
-from gdlightning.lab.run import run
-from gdlightning.storage.write import write_text
+from gdlightning.lab.experiment_page import markdown
+from gdlightning.lab.run_experiments import run
+from gdlightning.storage.atomic_write import write_text
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 HEAD = """# Experiments: claims about gradient descent

@@ -16,9 +16,9 @@ from gdlightning.__main__ import main as gdl
 from gdlightning.drawing import style
 from gdlightning.drawing.style import DARK, LIGHT, Theme, save
 from gdlightning.landscape.camera import Camera
-from gdlightning.landscape.picture import capital, contour, heading, shades_of, slices
-from gdlightning.landscape.relief import draw, relief
 from gdlightning.landscape.surface import Surface
+from gdlightning.landscape.surface3d import draw, relief
+from gdlightning.landscape.surface_figure import capital, contour, heading, shades_of, slices
 
 CONFIG = str(Path(__file__).resolve().parent.parent / "configs" / "tabular.yaml")
 QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")

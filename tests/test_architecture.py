@@ -104,7 +104,7 @@ def test_light_commands_import_nothing_heavy(command: str, heavy: tuple[str, ...
 
 LEAVES = """
 import sys
-from gdlightning.cli.config import load
+from gdlightning.runs.load_config import load
 load({argv!r})
 from torchmetrics.utilities.imports import _MATPLOTLIB_AVAILABLE
 print([m for m in ("matplotlib", "scipy") if m in sys.modules], bool(_MATPLOTLIB_AVAILABLE))

@@ -14,10 +14,10 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 
 from gdlightning.callbacks import resume_state
-from gdlightning.callbacks.modes import fitting
-from gdlightning.callbacks.replay import Replay
-from gdlightning.callbacks.stops import Stopped, Stops
+from gdlightning.callbacks.stop_conditions import Stopped, Stops
 from gdlightning.data.resumable import ResumableLoader, not_exact
+from gdlightning.engine.closure_replay import Replay
+from gdlightning.engine.eval_weights import fitting
 from gdlightning.errors import UserError
 from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import flush, log_ends

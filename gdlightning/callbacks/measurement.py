@@ -9,11 +9,11 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
-from gdlightning.callbacks.optimization import Optimization
+from gdlightning.engine.optimization import Optimization
 from gdlightning.monitor.activity import Activity
-from gdlightning.monitor.movement import Movement
+from gdlightning.monitor.step_delta import Movement
 from gdlightning.tasks.objective import loss_of
-from gdlightning.tasks.random import restored
+from gdlightning.tasks.rng import restored
 from gdlightning.tasks.task import examples
 
 

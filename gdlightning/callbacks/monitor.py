@@ -16,18 +16,18 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdlightning.callbacks.head import head, matrices
-from gdlightning.callbacks.loaders import indexed_loader
 from gdlightning.callbacks.measurement import Measurement, measurable
-from gdlightning.callbacks.modes import fitting
-from gdlightning.callbacks.optimization import Optimization
-from gdlightning.callbacks.watch import log
-from gdlightning.diagnostics.record import Record
+from gdlightning.callbacks.monitor_header import head, matrices
+from gdlightning.callbacks.step_logger import log
+from gdlightning.diagnostics.run_record import Record
+from gdlightning.engine.eval_weights import fitting
+from gdlightning.engine.optimization import Optimization
+from gdlightning.engine.train_loaders import indexed_loader
 from gdlightning.errors import UserError
-from gdlightning.monitor.movement import Moved, Movement
+from gdlightning.monitor.step_delta import Moved, Movement
+from gdlightning.storage.atomic_write import plain_numbers
 from gdlightning.storage.journal import JOURNAL, append
-from gdlightning.storage.write import plain_numbers
-from gdlightning.tasks.random import random_state
+from gdlightning.tasks.rng import random_state
 
 FIRST, LAST, SHARE = 10, 500, 6
 """The gap between two measurements is a sixth of the steps so far, within these bounds."""

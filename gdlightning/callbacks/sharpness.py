@@ -9,13 +9,13 @@ import lightning.pytorch as L
 
 from gdlightning.callbacks.measurement import Measurement
 from gdlightning.callbacks.monitor import Monitor
+from gdlightning.curvature.curvature_report import measured
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.lanczos import extremes
-from gdlightning.curvature.report import measured
-from gdlightning.curvature.standing import standing
+from gdlightning.curvature.stability_margin import standing
 from gdlightning.optimizers.wrappers.wrapper import parts_of
 from gdlightning.tasks.objective import loss_of
-from gdlightning.tasks.random import random_state, restored
+from gdlightning.tasks.rng import random_state, restored
 from gdlightning.tasks.task import examples
 
 PRODUCTS = 30

@@ -12,9 +12,9 @@ import lightning.pytorch as L
 from tqdm import tqdm
 
 from gdlightning.callbacks.monitor import Monitor
-from gdlightning.callbacks.watch import boards
+from gdlightning.callbacks.step_logger import boards
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
-from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.run_record import Record
 from gdlightning.diagnostics.verdict import Verdict
 from gdlightning.signals import stop_signals
 
@@ -98,7 +98,7 @@ class Verdicts(L.Callback):
         for board in boards(trainer):
             board.experiment.add_text("verdicts", as_markdown(found), step)
             if bad and importlib.util.find_spec("matplotlib") is not None:
-                from gdlightning.diagnostics.picture import overview
+                from gdlightning.diagnostics.verdict_figure import overview
 
                 picture = overview(self.monitor.record, found)
                 board.experiment.add_figure("verdicts", picture, step)

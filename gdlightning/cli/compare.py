@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import shlex
-import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gdlightning.errors import UserError, require
@@ -29,7 +24,7 @@ def main(argv: list[str]) -> int:
     if not configs:
         raise UserError(f"compare needs a config: {USAGE}")
     require("optuna", "compare", "gdl compare")
-    from gdlightning.cli.comparing import compare
+    from gdlightning.runs.run_comparison import compare
     from gdlightning.study.search import Plan
 
     plan = Plan(
@@ -78,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def text(found: Any) -> str:
     """The ranking for the terminal."""
-    from gdlightning.study.report import table
+    from gdlightning.study.comparison_report import table
 
     lines: list[str] = []
     for ranking in found.rankings:
@@ -96,28 +91,6 @@ def text(found: Any) -> str:
     return "\n".join(lines)
 
 
-def read_space(path: str | None) -> dict[str, dict[str, Any]]:
-    """One's own search spaces by label.
-
-    Raises:
-        UserError: the file is missing, or holds something else.
-    """
-    if path is None:
-        return {}
-    from gdlightning.cli.sources import read_yaml
-
-    found = read_yaml(path)
-    for label, own in found.items():
-        if not re.fullmatch(LABEL, str(label)):
-            raise UserError(f"{path}: {str(label)[:40]!r} is no label; write letters and digits.")
-        if not isinstance(own, Mapping):
-            raise UserError(
-                f"{path}: {label} holds {own}; write options with their ranges, such as\n"
-                f"{label}: {{lr: [1e-4, 1e-1]}}"
-            )
-    return {str(k): dict(v) for k, v in found.items()}
-
-
 def _least(flag: str, value: int, least: int) -> int:
     if value < least:
         raise UserError(f"{flag} is {value}; write {least} or more.")
@@ -126,32 +99,3 @@ def _least(flag: str, value: int, least: int) -> int:
 
 def _again(argv: list[str]) -> str:
     return shlex.join(["gdl", "compare", *argv])
-
-
-def versions() -> dict[str, str]:
-    """Of what decides the result."""
-    import importlib.metadata
-    import platform
-
-    found = {"Python": platform.python_version()}
-    for name in ("gdlightning", "torch", "lightning", "pytorch-optimizer", "optuna"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def say(line: str) -> None:
-    """Tell a person, beside the output."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
-    return json.loads(json.dumps(value))
-
-
-def folder_of(output: str | None, configs: list[str]) -> Path:
-    """Where a study is kept."""
-    return Path(output) if output else Path("studies") / "+".join(Path(c).stem for c in configs)

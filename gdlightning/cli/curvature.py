@@ -37,17 +37,17 @@ def main(argv: list[str]) -> int:
     _check(given)
     record, density = _measure(given)
     if given.output:
-        from gdlightning.storage.write import write_json
+        from gdlightning.storage.atomic_write import write_json
 
         write_json(Path(given.output), record)
     if given.png:
-        from gdlightning.cli.spectrum_picture import draw
+        from gdlightning.cli.curvature_plot import draw
 
         draw(record, density, Path(given.png))
     if given.format == "json":
         print(json.dumps(record, indent=2))
     else:
-        from gdlightning.cli.spectrum import as_text
+        from gdlightning.cli.curvature_text import as_text
 
         print(as_text(record))
     for path in (given.output, given.png):
@@ -86,12 +86,12 @@ def _measure(given: argparse.Namespace) -> tuple[dict[str, Any], Any]:
     """All figures as plain values, and what a picture needs besides."""
     from tqdm import tqdm
 
-    from gdlightning.cli.fit import quiet
-    from gdlightning.cli.hessians import made_anew, optimizers_of, subject
-    from gdlightning.cli.spectrum import as_record
+    from gdlightning.cli.curvature_text import as_record
+    from gdlightning.curvature.curvature_report import examine
     from gdlightning.curvature.density import density
-    from gdlightning.curvature.report import examine
-    from gdlightning.curvature.standing import standing
+    from gdlightning.curvature.stability_margin import standing
+    from gdlightning.runs.quiet import quiet
+    from gdlightning.runs.run_hessian import made_anew, optimizers_of, subject
 
     quiet()
     found = subject(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gdlightning.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from gdlightning.diagnostics.record import Damage
+    from gdlightning.diagnostics.run_record import Damage
 
 
 def main(argv: list[str]) -> int:
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
 
     from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
-    from gdlightning.diagnostics.record import CURVATURE, Record
+    from gdlightning.diagnostics.run_record import CURVATURE, Record
 
     folder = run_folder(given.run)
     if given.curvature:
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
         print(f"Note: left out {record.damage}.", file=sys.stderr)
     verdicts = diagnose(record)
     if given.png:
-        from gdlightning.diagnostics.picture import draw
+        from gdlightning.diagnostics.verdict_figure import draw
 
         draw(record, verdicts, Path(given.png))
     write(verdicts, folder)
@@ -82,8 +82,8 @@ def run_folder(where: str) -> Path:
     Raises:
         UserError: there is none.
     """
-    from gdlightning.cli.expand import expand
-    from gdlightning.cli.folder import run_of, versions
+    from gdlightning.config.expand_paths import expand
+    from gdlightning.runs.run_folder import run_of, versions
 
     path = run_of(Path(expand(where, "The run")))
     if not path.is_dir():

@@ -19,7 +19,7 @@ from gdlightning.errors import UserError, require
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from gdlightning.data.example import Input
+    from gdlightning.data.example_input import Input
 
 FORMATS = {".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2"}
 KEY = "gdlightning"
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
 
 def weights(run: str, output: Path) -> None:
     """The state_dict of the run's checkpoint; the model is not built."""
-    from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_of
+    from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
     from gdlightning.storage.weights import write_weights
 
     require("safetensors", "export", "A .safetensors file")
@@ -72,7 +72,7 @@ def program(run: str, output: Path) -> None:
     """The module's forward by torch.export."""
     import torch
 
-    from gdlightning.storage.write import whole
+    from gdlightning.storage.atomic_write import whole
 
     found, _, metadata = traced(run, "pt2")
     with _quietly(), whole(output) as stream:
@@ -85,7 +85,7 @@ def onnx(run: str, output: Path) -> None:
         require(package, "export", "A .onnx file")
     import torch
 
-    from gdlightning.storage.write import whole
+    from gdlightning.storage.atomic_write import whole
 
     found, inputs, metadata = traced(run, "onnx")
     names = [i.name for i in inputs]
@@ -136,8 +136,8 @@ def traced(run: str, kind: str) -> tuple[ExportedProgram, Sequence[Input], str]:
     """
     import torch
 
-    from gdlightning.cli.checkpoint import find_checkpoint, read_checkpoint, record_of
-    from gdlightning.cli.restore import restore
+    from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
+    from gdlightning.runs.load_run import restore
 
     path = str(find_checkpoint(run))
     module, data = restore(path)
@@ -176,8 +176,8 @@ def _example(module: Any, data: Any) -> Callable[[int], Sequence[Input]]:
     """How to get inputs: from the module's own ``example_input_array``, or the data module."""
     from torch import Tensor
 
-    from gdlightning.data.example import Input
-    from gdlightning.data.module import DataModule
+    from gdlightning.data.data_module import DataModule
+    from gdlightning.data.example_input import Input
 
     own = module.example_input_array
     if own is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdlightning.cli.sources import FIXED, NAMED
+from gdlightning.config.settings import FIXED, NAMED
 from gdlightning.errors import UserError
 from gdlightning.signature import Option
 
@@ -45,7 +45,7 @@ def show(argv: list[str]) -> int:
             name = token.partition("=")[2] or ("" if follower.startswith("--") else follower)
             print(_section(section, name or _chosen(argv, section)))
             return 0
-    from gdlightning.cli.config import General
+    from gdlightning.config.schema import General
     from gdlightning.signature import options_of
 
     print(INTRODUCTION)
@@ -54,7 +54,7 @@ def show(argv: list[str]) -> int:
 
 
 def _section(section: str, name: str) -> str:
-    from gdlightning.cli import choices
+    from gdlightning.config import sections as choices
 
     if section in FIXED:
         return _rows(section, choices.fixed_options(section))
@@ -76,7 +76,7 @@ def _section(section: str, name: str) -> str:
 
 def _chosen(argv: list[str], section: str) -> str:
     """The name that the rest of the command line and its files give to the section."""
-    from gdlightning.cli.sources import merge, read_flags
+    from gdlightning.config.settings import merge, read_flags
 
     rest = [a for a in argv if not a.partition("=")[0].endswith(".help")]
     settings, _ = read_flags(rest, {"debug", "help", "print_config"})

@@ -12,7 +12,7 @@ from gdlightning.errors import UserError, require
 from gdlightning.lab.experiment import card, names
 
 if TYPE_CHECKING:
-    from gdlightning.lab.run import Result
+    from gdlightning.lab.run_experiments import Result
 
 
 def main(argv: list[str]) -> int:
@@ -40,9 +40,9 @@ def main(argv: list[str]) -> int:
     require("sklearn", "data", "The lab's data")
     require("matplotlib", "plots", "Drawing what an experiment showed")
     folder = _folder(given.output)
-    from gdlightning.lab.page import page, record, write
-    from gdlightning.lab.run import run
-    from gdlightning.storage.write import write_text
+    from gdlightning.lab.experiment_page import page, record, write
+    from gdlightning.lab.run_experiments import run
+    from gdlightning.storage.atomic_write import write_text
 
     results = []
     for one in cards:

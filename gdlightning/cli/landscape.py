@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     given = _parser().parse_args(argv)
     _check(given)
     require("matplotlib", "plots", "Drawing a landscape")
-    from gdlightning.cli.survey import survey
+    from gdlightning.runs.run_surface import survey
 
     surface, folder, run = survey(given)
     stem = given.directions if given.dims == 2 else f"{given.directions}-1d"
@@ -82,7 +82,7 @@ def _draw(surface: Surface, folder: Path, stem: str) -> list[Path]:
     """The pictures and the page."""
     from gdlightning.drawing.style import save
     from gdlightning.landscape.surface_page import page
-    from gdlightning.storage.write import write_text
+    from gdlightning.storage.atomic_write import write_text
 
     files = []
     for kind, draw in _pictures(surface).items():
@@ -96,8 +96,8 @@ def _draw(surface: Surface, folder: Path, stem: str) -> list[Path]:
 
 
 def _pictures(surface: Surface) -> dict[str, Any]:
-    from gdlightning.landscape.picture import contours, slices
-    from gdlightning.landscape.relief import relief
+    from gdlightning.landscape.surface3d import relief
+    from gdlightning.landscape.surface_figure import contours, slices
 
     return {"slice": slices} if len(surface.axes) == 1 else {"contour": contours, "surface": relief}
 

@@ -36,9 +36,10 @@ def main(argv: list[str]) -> int:
 
 def records(kind: str) -> list[dict[str, Any]]:
     """Name, class and summary of every choice of a kind."""
-    from gdlightning.cli import choices, extra
     from gdlightning.clipping import find, names
+    from gdlightning.config import sections as choices
     from gdlightning.optimizers.wrappers import WRAPPERS
+    from gdlightning.runs import config_callbacks as extra
 
     if kind == "clip":
         pairs = [(name, find(name)) for name in names()]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gdlightning.errors import UserError, require
 
 if TYPE_CHECKING:
-    from gdlightning.cli.config import Config
-    from gdlightning.range_test.reading import LrRange
+    from gdlightning.config.schema import Config
+    from gdlightning.range_test.suggestion import LrRange
 
 KEPT = ("accelerator", "precision", "deterministic", "benchmark", "accumulate_grad_batches",
         "limit_train_batches", "overfit_batches")  # fmt: skip
@@ -27,8 +27,8 @@ def main(argv: list[str]) -> int:
         UserError: the config is wrong, or there is no learning rate to find.
     """
     given, rest = _parser().parse_known_args(argv)
-    from gdlightning.cli.config import load
-    from gdlightning.cli.parse import located
+    from gdlightning.config.settings import located
+    from gdlightning.runs.load_config import load
 
     if given.png:
         _check_png(Path(given.png))
@@ -39,11 +39,11 @@ def main(argv: list[str]) -> int:
         raise located(error, config.given) from error
     if given.png:
         from gdlightning.drawing.style import save
-        from gdlightning.range_test.picture import figure
+        from gdlightning.range_test.lr_figure import figure
 
         save(figure(found, _title(config, found)), Path(given.png))
     if given.apply:
-        from gdlightning.cli.rewrite import rewrite
+        from gdlightning.config.edit_yaml import rewrite
 
         rewrite(given.config[-1], key, found.point)
     show = _json if given.format == "json" else _text
@@ -74,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _found(config: Config, given: argparse.Namespace) -> tuple[LrRange, str]:
     """What the test says, and the key that it is about."""
-    from gdlightning.cli.assemble import assemble, build_grouping
-    from gdlightning.cli.fit import quiet
     from gdlightning.optimizers.choice import Choice
-    from gdlightning.range_test.run import check, lr_key, range_test
+    from gdlightning.range_test.lr_range_test import check, lr_key, range_test
+    from gdlightning.runs.build_run import assemble, build_grouping
+    from gdlightning.runs.quiet import quiet
 
     quiet()
     if config.note:
@@ -119,9 +119,9 @@ def _check_apply(files: Sequence[str], tested: str, key: str) -> None:
     Raises:
         UserError: the files name another optimizer, or the last one can't be changed so.
     """
-    from gdlightning.cli.config import DEFAULTS
-    from gdlightning.cli.rewrite import rewritten
-    from gdlightning.cli.sources import merge, read_flags
+    from gdlightning.config.edit_yaml import rewritten
+    from gdlightning.config.schema import DEFAULTS
+    from gdlightning.config.settings import merge, read_flags
     from gdlightning.optimizers.registry import find
 
     setting = merge(read_flags(_files(files), set())[0]).get("optimizer.name")
@@ -142,7 +142,7 @@ def _title(config: Config, found: LrRange) -> str:
 
 
 def _text(found: LrRange, config: Config, key: str, given: argparse.Namespace) -> str:
-    from gdlightning.range_test.picture import in_text
+    from gdlightning.range_test.lr_figure import in_text
 
     now = _now(config, key)
     has = f" (now {now:g})" if now is not None and key in config.given else ""
@@ -160,7 +160,7 @@ def _text(found: LrRange, config: Config, key: str, given: argparse.Namespace) -
 
 
 def _json(found: LrRange, config: Config, key: str, given: argparse.Namespace) -> str:
-    from gdlightning.storage.write import plain_numbers
+    from gdlightning.storage.atomic_write import plain_numbers
 
     record: dict[str, Any] = {
         "optimizer": config.values["optimizer"]["name"],

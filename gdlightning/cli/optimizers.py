@@ -7,10 +7,10 @@ import json
 import textwrap
 from typing import Any
 
-from gdlightning.cli.atlas import SORTS, chosen, listing, page
+from gdlightning.cli.optimizer_tables import SORTS, chosen, listing, page
 from gdlightning.discovery import import_module
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.optimizers.atlas import measured
+from gdlightning.optimizers.benchmark_table import measured
 from gdlightning.optimizers.entry import CLAUSES, NEEDS, Entry
 from gdlightning.optimizers.registry import entries, find, installed
 
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["show"]:
         return _show(argv[1:])
     if argv[:1] == ["prove"]:
-        from gdlightning.cli.prove import main as prove
+        from gdlightning.cli.optimizer_check import main as prove
 
         return prove(argv[1:])
     parser = argparse.ArgumentParser(

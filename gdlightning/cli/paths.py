@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from gdlightning.errors import UserError, did_you_mean, fold, require
 
 if TYPE_CHECKING:
-    from gdlightning.landscape.functions import Function
-    from gdlightning.landscape.race import Track
+    from gdlightning.races.race import Track
+    from gdlightning.races.test_functions import Function
 
 FIELD = "gd,momentum,sgd,rmsprop,adam,lion"
 """Who races if nobody is named."""
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
         UserError: a name is not known, or a value can't be meant.
     """
     given = _parser().parse_args(argv)
-    from gdlightning.landscape.functions import FUNCTIONS, find
+    from gdlightning.races.test_functions import FUNCTIONS, find
 
     if given.function == "list":
         known = [_described(function) for function in FUNCTIONS]
@@ -124,7 +124,7 @@ def _race(
     """The tracks, best first, and the optimizers that could not be raced with the reason."""
     from tqdm.auto import tqdm
 
-    from gdlightning.landscape.race import race
+    from gdlightning.races.race import race
 
     tracks, left_out = [], {}
     schedule = {"name": given.schedule, "warmup": given.warmup}
@@ -142,10 +142,10 @@ def _write(
     given: argparse.Namespace, function: Function, tracks: list[Track], left_out: dict[str, str]
 ) -> list[Path]:
     from gdlightning.drawing.style import save
-    from gdlightning.landscape.race_film import film
-    from gdlightning.landscape.race_page import page
-    from gdlightning.landscape.race_picture import picture
-    from gdlightning.storage.write import write_json, write_text
+    from gdlightning.races.race_figure import picture
+    from gdlightning.races.race_film import film
+    from gdlightning.races.race_page import page
+    from gdlightning.storage.atomic_write import write_json, write_text
 
     folder = Path(given.output)
     try:
@@ -220,7 +220,7 @@ def _described(function: Function) -> dict[str, Any]:
 def _text(
     function: Function, tracks: list[Track], left_out: dict[str, str], files: list[Path]
 ) -> str:
-    from gdlightning.landscape.race_page import HEADER, row
+    from gdlightning.races.race_page import HEADER, row
 
     rows = [HEADER, *([str(cell) for cell in row(function, track)] for track in tracks)]
     widths = [max(len(line[k]) for line in rows) for k in range(len(HEADER))]

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     if given.output and not Path(given.output).absolute().parent.is_dir():
         raise UserError(f"--output {given.output}: there is no such folder.")
 
-    from gdlightning.cli.restore import restore
+    from gdlightning.runs.load_run import restore
 
     module, data = restore(given.run)
     if given.prompt is not None:
@@ -111,6 +111,6 @@ def write(records: list[dict[str, Any]], output: str | None, suffix: str) -> Non
     if output is None:
         print(text, end="")
         return
-    from gdlightning.storage.write import write_text
+    from gdlightning.storage.atomic_write import write_text
 
     write_text(Path(output), text)

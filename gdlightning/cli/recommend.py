@@ -25,11 +25,11 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given, rest = parser.parse_known_args(argv)
-    from gdlightning.cli.config import General
-    from gdlightning.cli.fit import quiet
-    from gdlightning.cli.glance import check_glance
-    from gdlightning.cli.light import import_lightning
-    from gdlightning.cli.sources import merge, read_flags
+    from gdlightning.config.early_checks import check_glance
+    from gdlightning.config.lightning_import import import_lightning
+    from gdlightning.config.schema import General
+    from gdlightning.config.settings import merge, read_flags
+    from gdlightning.runs.quiet import quiet
 
     files = [part for path in given.config for part in ("--config", path)]
     settings, _ = read_flags([*files, *rest], set())
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     check_glance(merged, General)
     import_lightning(merged)
     quiet()
-    from gdlightning.cli.auto import recommended, without_optimizer
+    from gdlightning.runs.auto_optimizer import recommended, without_optimizer
 
     alone = {
         k: s

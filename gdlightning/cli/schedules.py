@@ -11,7 +11,7 @@ from typing import Any
 
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.schedules import Schedule, find, names, options
-from gdlightning.schedules.picture import curve, draw_png, draw_text
+from gdlightning.schedules.schedule_figure import curve, draw_png, draw_text
 from gdlightning.signature import options_of
 
 

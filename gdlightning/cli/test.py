@@ -21,9 +21,9 @@ def main(argv: list[str]) -> int:
 
     import lightning.pytorch as L
 
-    from gdlightning.cli.fit import quiet
-    from gdlightning.cli.restore import restore
-    from gdlightning.data.module import DataModule
+    from gdlightning.data.data_module import DataModule
+    from gdlightning.runs.load_run import restore
+    from gdlightning.runs.quiet import quiet
 
     quiet()
     module, data = restore(given.run)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gdlightning.data.example import Input, some_series
+from gdlightning.data.data_module import DataModule, Splits
+from gdlightning.data.example_input import Input, some_series
 from gdlightning.data.loader import Rows
-from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import column, read_table
 from gdlightning.errors import UserError
 

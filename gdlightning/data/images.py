@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from gdlightning.data.augment import augment
+from gdlightning.data.data_module import DataModule, Splits
 from gdlightning.data.digits import digits
-from gdlightning.data.example import Input, some_numbers
+from gdlightning.data.example_input import Input, some_numbers
 from gdlightning.data.loader import Rows, Subset, split
-from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.pixels import (
     SUFFIXES,
     Pixels,

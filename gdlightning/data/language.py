@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdlightning.data.example import Input, some_codes
-from gdlightning.data.module import DataModule, Splits
+from gdlightning.data.data_module import DataModule, Splits
+from gdlightning.data.example_input import Input, some_codes
 from gdlightning.data.tokens import Bytes, Characters, Tokenizer, find_files
 from gdlightning.errors import UserError
 

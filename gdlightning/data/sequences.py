@@ -10,10 +10,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gdlightning.data.data_module import DataModule, Splits
 from gdlightning.data.digits import digits
-from gdlightning.data.example import Input, some_series
+from gdlightning.data.example_input import Input, some_series
 from gdlightning.data.loader import Rows, Subset, split
-from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import class_labels, column, read_table
 from gdlightning.data.tsfile import read_ts
 from gdlightning.errors import UserError

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from gdlightning.data import preprocess
-from gdlightning.data.example import Input, some_codes, some_numbers
+from gdlightning.data.data_module import DataModule, Splits
+from gdlightning.data.example_input import Input, some_codes, some_numbers
 from gdlightning.data.loader import Rows, TensorRows, split
-from gdlightning.data.module import DataModule, Splits
 from gdlightning.data.tables import class_labels, column, read_table
 from gdlightning.errors import UserError, require
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.run_record import Record
 from gdlightning.diagnostics.verdict import Verdict, in_order
 from gdlightning.discovery import modules
-from gdlightning.storage.write import write_json
+from gdlightning.storage.atomic_write import write_json
 
-FINDINGS = "gdlightning.diagnostics.findings"
+FINDINGS = "gdlightning.diagnostics.checks"
 VERDICTS = "verdicts.json"
 MARKS = {"fault": "✗", "warning": "!", "note": "·", "fine": "✓"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdlightning.errors import UserError, require
-from gdlightning.storage.write import whole
+from gdlightning.storage.atomic_write import whole
 
 SERIES = ("#2a78d6", "#e07b00", "#009e73", "#cc4f8f", "#7a5cc8", "#8a6d3b", "#3fb0c9", "#6b7280")
 """Colours of lines in order, after Okabe and Ito (2008) with equalised lightness."""

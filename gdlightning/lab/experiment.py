@@ -12,7 +12,7 @@ from typing import Any
 
 from gdlightning.discovery import modules
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.lab.outcome import Outcome
+from gdlightning.lab.conclusion import Outcome
 
 FOLDER = Path(__file__).parent / "experiments"
 SEEDS = 5

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gdlightning.drawing.style import Theme
-from gdlightning.landscape.picture import Grid, ticks
-from gdlightning.landscape.shades import Shades
+from gdlightning.landscape.colormap import Shades
 from gdlightning.landscape.surface import Surface
+from gdlightning.landscape.surface_figure import Grid, ticks
 
 HEIGHT = 1.15
 """Height of the box, whose floor is the square from -1 to 1."""

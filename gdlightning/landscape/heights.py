@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from gdlightning.landscape.camera import HEIGHT
-from gdlightning.landscape.picture import Grid
-from gdlightning.landscape.shades import Shades
+from gdlightning.landscape.colormap import Shades
 from gdlightning.landscape.surface import Surface
+from gdlightning.landscape.surface_figure import Grid
 
 LIFT = 0.012
 """Distance of the path above the surface."""

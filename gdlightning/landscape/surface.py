@@ -19,8 +19,8 @@ from tqdm.auto import tqdm
 from gdlightning.errors import UserError
 from gdlightning.landscape.mean_loss import MeanLoss
 from gdlightning.landscape.plane import Plane
-from gdlightning.storage.typed import mismatch
-from gdlightning.storage.write import write_json
+from gdlightning.storage.atomic_write import write_json
+from gdlightning.storage.typed_rows import mismatch
 
 FORMAT = 1
 SAVE_SECONDS = 2.0

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from gdlightning.drawing import page as html
+from gdlightning.landscape.colormap import Shades, palette
 from gdlightning.landscape.heights import finer, heights
-from gdlightning.landscape.picture import Grid, capital, contours, shades_of, slices
-from gdlightning.landscape.relief import open_view
-from gdlightning.landscape.shades import Shades, palette
 from gdlightning.landscape.surface import Surface
+from gdlightning.landscape.surface3d import open_view
+from gdlightning.landscape.surface_figure import Grid, capital, contours, shades_of, slices
 
 FACETS = 80
 """Minimum number of facets along each side."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from gdlightning.optimizers.packing import PACKED, Packed
+from gdlightning.optimizers.state_serialization import PACKED, Packed
 
 if TYPE_CHECKING:
     Base = Optimizer

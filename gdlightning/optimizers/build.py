@@ -12,13 +12,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gdlightning.errors import UserError
+from gdlightning.optimizers.assignment import share, sparse_parameters
 from gdlightning.optimizers.chain import Chain
 from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.groups import Group, Grouping, freeze, group
 from gdlightning.optimizers.in_backward import InBackward
 from gdlightning.optimizers.options import options
 from gdlightning.optimizers.registry import load
-from gdlightning.optimizers.sharing import share, sparse_parameters
 
 __all__ = ["Choice", "Context", "Part", "build", "check_complete"]
 

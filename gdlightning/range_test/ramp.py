@@ -10,9 +10,9 @@ import lightning.pytorch as L
 import torch
 from tqdm import tqdm
 
-from gdlightning.range_test.reading import Curve
+from gdlightning.range_test.suggestion import Curve
 from gdlightning.tasks.objective import loss_of
-from gdlightning.tasks.random import random_state, restored
+from gdlightning.tasks.rng import random_state, restored
 from gdlightning.tasks.task import examples
 
 BATCHES, EXAMPLES = 4, 256

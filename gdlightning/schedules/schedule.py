@@ -7,20 +7,13 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 from gdlightning.discovery import import_path, modules
 from gdlightning.errors import UserError, did_you_mean, fold
 
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
-    from gdlightning.schedules.scheduler import Scheduler
-
-PACKAGE = "gdlightning.schedules"
-NOT_SCHEDULES = {"schedule", "scheduler", "picture"}
-ENDLESS = {"constant", "inverse_sqrt", "reduce_on_plateau"}
-"""Decays that do not depend on the length of training."""
+PACKAGE = "gdlightning.schedules.shapes"
 
 _registered: dict[str, Callable[..., Any]] = {}
 
@@ -41,7 +34,7 @@ def register_schedule(decay: Callable[..., float]) -> Callable[..., float]:
 
 def names() -> list[str]:
     """Return the sorted names of all schedules."""
-    return sorted({*modules(PACKAGE), *_registered} - NOT_SCHEDULES)
+    return sorted({*modules(PACKAGE), *_registered})
 
 
 def find(name: str) -> Callable[..., Any]:
@@ -65,8 +58,7 @@ def find(name: str) -> Callable[..., Any]:
             aliases.setdefault(fold(alias), known)
     if fold(name) in aliases:
         known = aliases[fold(name)]
-        home = importlib.import_module(f"{PACKAGE}.{known}")
-        return getattr(home, known, None) or home.ReduceOnPlateau  # type: ignore[no-any-return]
+        return _decay_in(importlib.import_module(f"{PACKAGE}.{known}"), known)
     if "." in name:
         return _checked(import_path(name, "schedule"), name)
     raise UserError(
@@ -92,6 +84,13 @@ def _checked(found: Any, path: str) -> Callable[..., Any]:
         f"schedule {path} is not a function whose first parameters are step and total, such as\n"
         "def my_decay(step: int, total: int, *, final: float = 0.0) -> float"
     )
+
+
+def _decay_in(home: ModuleType, name: str) -> Callable[..., Any]:
+    """Return the function named like its file, or else the only class of the file."""
+    classes = (c for c in vars(home).values() if inspect.isclass(c) and c.__module__ == home.__name__)
+    found: Callable[..., Any] = getattr(home, name, None) or next(classes)
+    return found
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -129,14 +128,15 @@ class Schedule:
         **options: Any,
     ) -> None:
         decay = find(name)
-        plateau = inspect.isclass(decay)
-        self.name = "reduce_on_plateau" if plateau else decay.__name__
+        monitors = inspect.isclass(decay)
+        self.name = decay.__module__.rpartition(".")[2] if monitors else decay.__name__
+        self._ignores_total = getattr(inspect.getmodule(decay), "ENDLESS", False)
         self.warmup, self.warmup_start = warmup, warmup_start
         _check_options(name, self.name, options)
         _check_fraction("warmup_start", warmup_start)
         self._amount, self._unit = parse_warmup(warmup)
-        self.decay: Any = decay(**options) if plateau else decay
-        self.options = {} if plateau else options
+        self.decay: Any = decay(**options) if monitors else decay
+        self.options = {} if monitors else options
 
     @property
     def needs_metric(self) -> str | None:
@@ -146,7 +146,7 @@ class Schedule:
     @property
     def endless(self) -> bool:
         """Whether the schedule does not depend on the length of training."""
-        return self.name in ENDLESS and self._unit != "fraction"
+        return self._ignores_total and self._unit != "fraction"
 
     def warmup_steps(self, total: int, steps_per_epoch: int = 1) -> int:
         """Return the length of the warm-up in optimizer steps.
@@ -185,27 +185,11 @@ class Schedule:
         warmup = self.warmup_steps(total, steps_per_epoch)
         decay_steps = max(1, total - warmup)
         decay_step = max(0, step - warmup)
-        decay_step = decay_step if self.name in ENDLESS else min(decay_step, decay_steps - 1)
+        decay_step = decay_step if self._ignores_total else min(decay_step, decay_steps - 1)
         factor = float(self.decay(decay_step, decay_steps, **self.options))
         if step < warmup:
             factor *= self.warmup_start + (1 - self.warmup_start) * (step + 1) / (warmup + 1)
         return factor
-
-    def scheduler(self, optimizer: Optimizer, total: int, steps_per_epoch: int = 1) -> Scheduler:
-        """Return a torch scheduler; call its ``step`` after each optimizer step.
-
-        Args:
-            optimizer: optimizer whose learning rates are scheduled.
-            total: optimizer steps of the whole run.
-            steps_per_epoch: optimizer steps per epoch.
-
-        Raises:
-            UserError: if the warm-up is not shorter than the run.
-        """
-        from gdlightning.schedules.scheduler import Scheduler
-
-        self.warmup_steps(total, steps_per_epoch)
-        return Scheduler(optimizer, self, total, steps_per_epoch)
 
     def observe(self, metrics: Mapping[str, Any]) -> None:
         """Pass the metrics of a validation to a decay that monitors one.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-if TYPE_CHECKING:
-    from gdlightning.schedules.schedule import Schedule
+from gdlightning.schedules.schedule import Schedule
 
 
 class Scheduler(LambdaLR):
@@ -22,11 +21,15 @@ class Scheduler(LambdaLR):
         schedule: schedule that returns the multiplier.
         total: optimizer steps of the whole run.
         steps_per_epoch: optimizer steps per epoch.
+
+    Raises:
+        UserError: if the warm-up is not shorter than the run.
     """
 
     def __init__(
         self, optimizer: Optimizer, schedule: Schedule, total: int, steps_per_epoch: int = 1
     ) -> None:
+        schedule.warmup_steps(total, steps_per_epoch)  # raises if it is too long
         self.schedule = schedule
         self.scale = 1.0
         self._constant = schedule.name == "constant" and not schedule.warmup

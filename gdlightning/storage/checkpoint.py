@@ -15,8 +15,8 @@ from typing import IO, Any, cast
 import torch
 
 from gdlightning.errors import StorageError, UserError
+from gdlightning.storage.atomic_write import whole
 from gdlightning.storage.plain_values import decode
-from gdlightning.storage.write import whole
 
 KEY = "gdlightning"
 """Where our own record stands in a checkpoint."""

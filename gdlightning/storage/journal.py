@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gdlightning.errors import StorageError
-from gdlightning.storage.typed import WHOLE
-from gdlightning.storage.write import whole
+from gdlightning.storage.atomic_write import whole
+from gdlightning.storage.typed_rows import WHOLE
 
 JOURNAL = "instruments.jsonl"
 """What the monitor measured, in a run's folder."""

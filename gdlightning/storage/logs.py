@@ -15,8 +15,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from gdlightning.storage.atomic_write import whole
 from gdlightning.storage.journal import JOURNAL
-from gdlightning.storage.write import whole
 
 METRICS = "metrics.csv"
 EVENTS = "events.out.tfevents.*"

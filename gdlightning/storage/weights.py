@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gdlightning.errors import UserError, require
-from gdlightning.storage.write import whole
+from gdlightning.storage.atomic_write import whole
 
 SUFFIX = ".safetensors"
 

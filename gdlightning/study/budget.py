@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gdlightning.errors import UserError
 from gdlightning.study.search import SWEEP, Plan
 from gdlightning.study.space import Contender
-from gdlightning.study.together import run
+from gdlightning.study.stacked_trials import run
 from gdlightning.study.trial import Trial
 from gdlightning.study.workload import Workload
 

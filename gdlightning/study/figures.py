@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdlightning.drawing.style import LIGHT, SERIES, Theme, figure, legend, title
-from gdlightning.study.findings import Findings, Ranking, Row
+from gdlightning.study.comparison_result import Findings, Ranking, Row
 
 WHAT = "The report's figures"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdlightning.study.facts import Facts
+from gdlightning.study.task_profile import Facts
 
 MAX_LM_LR, LM_LR, LM_SIZE = 3e-3, 6e-4, 124e6
 """Maximum learning rate of language models, and that of a model with 124 million parameters."""

@@ -23,8 +23,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from gdlightning.errors import UserError
-from gdlightning.storage.typed import mismatch
-from gdlightning.study.journal import in_words, opened, remove
+from gdlightning.storage.typed_rows import mismatch
+from gdlightning.study.study_journal import in_words, opened, remove
 from gdlightning.study.trial import Outcome, Trial
 
 HEARTBEAT, TIMEOUT = 20.0, 300.0

@@ -14,10 +14,10 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from gdlightning.callbacks.optimization import Optimization
-from gdlightning.data.module import DataModule
+from gdlightning.data.data_module import DataModule
+from gdlightning.engine.epoch_loop import EpochLoop
+from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
-from gdlightning.loop.epoch import EpochLoop
 from gdlightning.study.space import Contender, Settings
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.task import Task

@@ -11,7 +11,7 @@ import lightning.pytorch as L
 import torch
 from torch import nn
 
-from gdlightning.data.module import DataModule
+from gdlightning.data.data_module import DataModule
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.tasks.task import Task
 

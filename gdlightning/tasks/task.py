@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
-from gdlightning.tasks.gathered import Gathered
+from gdlightning.tasks.buffered_metrics import Gathered
 
 NESTED: Any = (Tensor, Mapping, tuple, list)
 """Types that may hold examples. Building this union on each call would cost more than the call."""

@@ -96,12 +96,12 @@ def _clip_sparse(parameters: list[nn.Parameter], max_norm: float) -> None:
 
 def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
     """``gdl fit`` with bar, TensorBoard, clipping, logged norms, checkpoints, guard, monitor."""
-    from gdlightning.callbacks.stops import Stops
-    from gdlightning.cli import trainer as trainers
-    from gdlightning.cli.assemble import assemble
-    from gdlightning.cli.config import load
-    from gdlightning.cli.fit import quiet
-    from gdlightning.cli.resume import open_run
+    from gdlightning.callbacks.stop_conditions import Stops
+    from gdlightning.runs import trainer as trainers
+    from gdlightning.runs.build_run import assemble
+    from gdlightning.runs.load_config import load
+    from gdlightning.runs.quiet import quiet
+    from gdlightning.runs.resume import open_run
 
     quiet()
     with tempfile.TemporaryDirectory() as folder:

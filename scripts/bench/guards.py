@@ -52,12 +52,12 @@ class Clock(L.Callback):
 
 def step_time(steps: int, *flags: str) -> tuple[float, int]:
     """Mean seconds of a step, and the parameters of the net."""
-    from gdlightning.callbacks.stops import Stops
-    from gdlightning.cli import trainer as trainers
-    from gdlightning.cli.assemble import assemble
-    from gdlightning.cli.config import load
-    from gdlightning.cli.fit import quiet
-    from gdlightning.cli.resume import open_run
+    from gdlightning.callbacks.stop_conditions import Stops
+    from gdlightning.runs import trainer as trainers
+    from gdlightning.runs.build_run import assemble
+    from gdlightning.runs.load_config import load
+    from gdlightning.runs.quiet import quiet
+    from gdlightning.runs.resume import open_run
 
     quiet()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

@@ -21,7 +21,7 @@ from contestants import run
 from ours import Classifier, Examples
 from workloads import WORKLOADS
 
-from gdlightning.study.many import Variation, train_many
+from gdlightning.study.train_many import Variation, train_many
 
 RATES = [10 ** (-4 + k / 5) for k in range(16)]
 

@@ -85,12 +85,12 @@ def by_gdl(*flags: str) -> int:
     """A training by the config for transformers."""
     import lightning.pytorch as L
 
-    from gdlightning.callbacks.stops import Stops
-    from gdlightning.cli import trainer as trainers
-    from gdlightning.cli.assemble import assemble
-    from gdlightning.cli.config import load
-    from gdlightning.cli.fit import quiet
-    from gdlightning.cli.resume import open_run
+    from gdlightning.callbacks.stop_conditions import Stops
+    from gdlightning.runs import trainer as trainers
+    from gdlightning.runs.build_run import assemble
+    from gdlightning.runs.load_config import load
+    from gdlightning.runs.quiet import quiet
+    from gdlightning.runs.resume import open_run
 
     quiet()
     peaks: list[Peak] = []

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdlightning.cli.assemble import build_data
-from gdlightning.cli.config import load
+from gdlightning.runs.build_run import build_data
+from gdlightning.runs.load_config import load
 
 ROOT = Path(__file__).parent.parent.parent
 

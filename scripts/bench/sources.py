@@ -25,9 +25,9 @@ from torch.optim import Optimizer
 from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import KINDS, Grouping
+from gdlightning.optimizers.implementations import sources
 from gdlightning.optimizers.options import options
 from gdlightning.optimizers.registry import find, installed
-from gdlightning.optimizers.sources import sources
 
 STEPS, TIMED = 20, 25
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.diagnostics.diagnose import FINDINGS, diagnose
-from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.run_record import Record
 from gdlightning.discovery import modules
 from gdlightning.storage.journal import JOURNAL
 

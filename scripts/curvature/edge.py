@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, NAdam, Optimizer, RMSprop
 
 from gdlightning.curvature.hessian import Hessian
-from gdlightning.curvature.standing import standing
+from gdlightning.curvature.stability_margin import standing
 
 EXAMPLES, STEPS, EVERY = 200, 3000, 100
 OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], Optimizer]] = {

@@ -10,10 +10,10 @@ import math
 
 import torch
 
-from gdlightning.cli.fit import quiet
-from gdlightning.cli.hessians import subject
+from gdlightning.curvature.curvature_report import Measured, Report, examine
 from gdlightning.curvature.hessian import Hessian
-from gdlightning.curvature.report import Measured, Report, examine
+from gdlightning.runs.quiet import quiet
+from gdlightning.runs.run_hessian import subject
 
 
 def figures(report: Report) -> dict[str, Measured]:

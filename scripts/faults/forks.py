@@ -26,8 +26,8 @@ TIMED_OUT = "timed out"
 PRELOADED = (
     "torch", "torch._dynamo", "torchmetrics", "lightning.pytorch", "jsonargparse", "pandas",
     "sklearn.preprocessing", "torch.utils.tensorboard", "pytorch_optimizer", "gdlightning.__main__",
-    "gdlightning.cli.fit", "gdlightning.cli.train", "gdlightning.cli.trainer",
-    "gdlightning.cli.resume", "gdlightning.cli.assemble", "gdlightning.cli.list",
+    "gdlightning.cli.fit", "gdlightning.runs.train", "gdlightning.runs.trainer",
+    "gdlightning.runs.resume", "gdlightning.runs.build_run", "gdlightning.cli.list",
 )  # fmt: skip
 """Modules that most commands import; a missing one is skipped."""
 

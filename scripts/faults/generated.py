@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from gdlightning.cli.choices import find
+from gdlightning.config.sections import find
 from gdlightning.optimizers.registry import entries, installed
 from gdlightning.schedules import names as schedule_names
 

@@ -28,7 +28,7 @@ from gdlightning.nets.mlp import MLP
 from gdlightning.study.comparison import together
 from gdlightning.study.search import Plan, Tuned, tune
 from gdlightning.study.space import Contender, contender
-from gdlightning.study.together import jobs, run
+from gdlightning.study.stacked_trials import jobs, run
 from gdlightning.study.trial import Outcome, Trial
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.tabular import TabularClassification

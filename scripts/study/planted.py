@@ -26,13 +26,13 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
+from gdlightning.data.data_module import DataModule
 from gdlightning.data.loader import TensorRows
-from gdlightning.data.module import DataModule
 from gdlightning.study.comparison import compare
-from gdlightning.study.findings import findings
+from gdlightning.study.comparison_result import findings
 from gdlightning.study.search import Plan
 from gdlightning.study.space import Contender, Range, contender
-from gdlightning.study.together import jobs, run
+from gdlightning.study.stacked_trials import jobs, run
 from gdlightning.study.trial import Outcome, Trial
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.task import Task

@@ -24,17 +24,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from gdlightning.cli.config import load
-from gdlightning.cli.fit import quiet
-from gdlightning.cli.workloads import workload
+from gdlightning.runs.config_workload import workload
+from gdlightning.runs.load_config import load
+from gdlightning.runs.quiet import quiet
 from gdlightning.study.comparison import compare
-from gdlightning.study.facts import facts_of
-from gdlightning.study.findings import findings
-from gdlightning.study.measure import measure
+from gdlightning.study.comparison_result import findings
 from gdlightning.study.recommend import recommend
 from gdlightning.study.search import Plan
+from gdlightning.study.short_runs import measure
 from gdlightning.study.space import Contender, contender
-from gdlightning.study.together import jobs, run
+from gdlightning.study.stacked_trials import jobs, run
+from gdlightning.study.task_profile import facts_of
 from gdlightning.study.trial import Outcome, Trial
 from gdlightning.study.workload import Workload
 

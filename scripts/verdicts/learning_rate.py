@@ -25,10 +25,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sweep import TASKS, Case, cases
 
-from gdlightning.diagnostics.rates import CLASSES, FILE, NAMES, PARTS, Signs, possible, signs, told
-from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.lr_classifier import (
+    CLASSES,
+    FILE,
+    NAMES,
+    PARTS,
+    Signs,
+    possible,
+    signs,
+    told,
+)
+from gdlightning.diagnostics.run_record import Record
+from gdlightning.storage.atomic_write import write_json
 from gdlightning.storage.journal import rows
-from gdlightning.storage.write import write_json
 
 NEAR, RISE = 0.1, 2.0
 SHARES = (1.0, 0.25)

@@ -21,15 +21,15 @@ import lightning.pytorch as L
 from lightning.pytorch.tuner.tuning import Tuner
 from tqdm import tqdm
 
-from gdlightning.callbacks.optimization import optimize
-from gdlightning.cli.config import load
-from gdlightning.cli.workloads import workload as workload_of
-from gdlightning.data.module import DataModule
+from gdlightning.data.data_module import DataModule
+from gdlightning.engine.optimization import optimize
 from gdlightning.errors import UserError
-from gdlightning.range_test.run import LR_MAX, LR_MIN, STEPS, range_test
+from gdlightning.range_test.lr_range_test import LR_MAX, LR_MIN, STEPS, range_test
+from gdlightning.runs.config_workload import workload as workload_of
+from gdlightning.runs.load_config import load
 from gdlightning.storage.journal import append, rows
-from gdlightning.study.many import Variation, train_many
 from gdlightning.study.space import Contender
+from gdlightning.study.train_many import Variation, train_many
 from gdlightning.study.trial import Trial, train
 from gdlightning.study.workload import Workload
 

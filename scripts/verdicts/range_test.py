@@ -24,10 +24,10 @@ from typing import Any
 from lightning.pytorch.tuner.lr_finder import _LRFinder
 from range_cases import FIRST_SEED, KEPT, LENGTH, OPTIMIZERS, TASKS, TESTS, Row, measured
 
-from gdlightning.cli.fit import quiet
 from gdlightning.drawing import style
 from gdlightning.optimizers.registry import find
-from gdlightning.range_test.reading import BACK, PART, SIDE, SIGN, Curve, at_part, read, smooth
+from gdlightning.range_test.suggestion import BACK, PART, SIDE, SIGN, Curve, at_part, read, smooth
+from gdlightning.runs.quiet import quiet
 
 LATER = ("encoder",)
 """Tasks that were added once the way of reading had been chosen."""

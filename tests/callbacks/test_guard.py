@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import CONFIGS, QUIET, Run, metrics
 
-from gdlightning.callbacks import judged
+from gdlightning.engine import deferred_step as judged
 
 BAD = """
 import torch
@@ -215,7 +215,7 @@ RANKS = """
 import os
 import sys
 from gdlightning.__main__ import main
-from gdlightning.callbacks import judged
+from gdlightning.engine import deferred_step as judged
 
 judged.ASYNCHRONOUS = frozenset({"cpu"})
 # The numbers of the second rank come at once, those of the first late.

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.sharpness import Sharpness
+from gdlightning.diagnostics.checks import curvature
 from gdlightning.diagnostics.diagnose import diagnose
-from gdlightning.diagnostics.findings import curvature
-from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.run_record import Record
 
 torch.set_num_threads(1)
 LR = 0.05

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import CONFIGS, QUIET, Run
 
-from gdlightning.cli.check_resume import differences
+from gdlightning.runs.check_resume import differences
 
 MINE = """
 import os

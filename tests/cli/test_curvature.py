@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from conftest import QUIET, Run
 from PIL import Image
 
-from gdlightning.cli.restore import restore
+from gdlightning.runs.load_run import restore
 
 SHORT = ("--trainer.max_steps", "3", "--trainer.limit_val_batches", "1",
          "--trainer.limit_test_batches", "1", "--loggers", "csv")  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import CONFIGS, QUIET, Run, contents
 
-from gdlightning.cli.expand import expand
+from gdlightning.config.expand_paths import expand
 from gdlightning.errors import UserError
 
 TABULAR = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET)

@@ -11,7 +11,7 @@ import torch
 from conftest import CONFIGS, Run
 from torch import Tensor
 
-from gdlightning.cli.restore import restore
+from gdlightning.runs.load_run import restore
 
 SHORT = ("--trainer.max_steps", "2", "--trainer.limit_val_batches", "1",
          "--trainer.limit_test_batches", "1", "--loggers", "csv")  # fmt: skip

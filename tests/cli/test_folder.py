@@ -14,7 +14,7 @@ import yaml
 from conftest import CONFIGS, QUIET, Run, contents, metrics
 
 from gdlightning.cli.diagnose import run_folder
-from gdlightning.cli.folder import run_of
+from gdlightning.runs.run_folder import run_of
 
 TABULAR = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET)
 SHORT = (*TABULAR, "--trainer.max_steps", "2")
@@ -231,8 +231,8 @@ def test_a_run_that_trains_is_not_taken_by_another_process(gdl: Run, tmp_path: P
 
 RACE = """
 import contextlib, multiprocessing, sys
-from gdlightning.cli.config import load
-from gdlightning.cli.resume import open_run
+from gdlightning.runs.load_config import load
+from gdlightning.runs.resume import open_run
 from gdlightning.errors import UserError
 
 def start(config, gate, end, found):

@@ -10,8 +10,8 @@ import pytest
 import torch
 from conftest import QUIET, Run
 
-from gdlightning.cli.restore import batches, restore
 from gdlightning.landscape.surface import Surface
+from gdlightning.runs.load_run import batches, restore
 from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.task import examples
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from conftest import CONFIGS, QUIET
 
-from gdlightning.cli.lock import held
 from gdlightning.errors import UserError
+from gdlightning.runs.run_lock import held
 
 HOLDING = """
 import os, pathlib, sys, time
-from gdlightning.cli.lock import held
+from gdlightning.runs.run_lock import held
 with held(pathlib.Path(sys.argv[1])) as mine:
     worker = os.fork()
     if worker:

@@ -11,8 +11,8 @@ from conftest import CONFIGS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdlightning.cli.rewrite import rewrite, rewritten
-from gdlightning.cli.sources import flatten, read_yaml
+from gdlightning.config.edit_yaml import rewrite, rewritten
+from gdlightning.config.settings import flatten, read_yaml
 from gdlightning.errors import UserError
 
 KEY = "optimizer.lr"

@@ -11,7 +11,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gdlightning.callbacks.optimization import Optimization
+from gdlightning.engine.optimization import Optimization
 
 
 class Line(L.LightningModule):

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 import gdlightning as gdl
-from gdlightning.contract.clauses import ALONE
-from gdlightning.contract.record import examine
-from gdlightning.contract.trial import quiet
+from gdlightning.conformance.capabilities import ALONE
+from gdlightning.conformance.conformance_record import examine
+from gdlightning.conformance.training_check import quiet
 from gdlightning.optimizers import registry
 from gdlightning.optimizers.entry import CLAUSES
 from gdlightning.optimizers.registry import find

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gdlightning.contract.clauses import ALONE
-from gdlightning.contract.record import seen_of
-from gdlightning.contract.trial import Trial, quiet
+from gdlightning.conformance.capabilities import ALONE
+from gdlightning.conformance.conformance_record import seen_of
+from gdlightning.conformance.training_check import Trial, quiet
 from gdlightning.optimizers.registry import find
 
 quiet()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gdlightning.callbacks.optimization import Optimization
-from gdlightning.callbacks.refusals import WITHOUT, refuse
-from gdlightning.cli.atlas import page
-from gdlightning.contract.ranks import two_ranks
-from gdlightning.contract.record import examine
-from gdlightning.contract.trial import quiet
+from gdlightning.cli.optimizer_tables import page
+from gdlightning.conformance.conformance_record import examine
+from gdlightning.conformance.ranks import two_ranks
+from gdlightning.conformance.training_check import quiet
+from gdlightning.engine.capability_checks import WITHOUT, refuse
+from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
-from gdlightning.optimizers.atlas import measured
+from gdlightning.optimizers.benchmark_table import measured
 from gdlightning.optimizers.entry import CLAUSES, Entry
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.optimizers.registry import entries, find, installed

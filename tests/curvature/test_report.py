@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gdlightning.curvature.curvature_report import examine, sampling_error
 from gdlightning.curvature.hessian import Hessian
-from gdlightning.curvature.report import examine, sampling_error
 
 
 def test_rescaling_the_layers_of_a_relu_net_leaves_adaptive_sharpness_as_it_is() -> None:

@@ -12,11 +12,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RMSprop
 
+from gdlightning.curvature.curvature_report import Measured
+from gdlightning.curvature.empirical_limit import measured_limit
 from gdlightning.curvature.hessian import Hessian
-from gdlightning.curvature.measured import measured_limit
-from gdlightning.curvature.report import Measured
 from gdlightning.curvature.stability import roots_of, rule_of
-from gdlightning.curvature.standing import standing
+from gdlightning.curvature.stability_margin import standing
 from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.groups import Grouping
 

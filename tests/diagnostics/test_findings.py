@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdlightning.diagnostics.checks.batch_size import noise_scale
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose
-from gdlightning.diagnostics.findings.batch_size import noise_scale
-from gdlightning.diagnostics.record import Record
+from gdlightning.diagnostics.run_record import Record
 from gdlightning.diagnostics.verdict import Verdict, in_order
 
 

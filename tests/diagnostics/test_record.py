@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_findings import FALLING, lines
 
 from gdlightning.diagnostics.diagnose import as_text, diagnose
-from gdlightning.diagnostics.record import CURVATURE, Record
+from gdlightning.diagnostics.run_record import CURVATURE, Record
 from gdlightning.storage.journal import JOURNAL
 
 ROWS = [

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_findings import lines
 
+from gdlightning.diagnostics.checks import divergence, plateau
+from gdlightning.diagnostics.checks.batch_size import LEAST, noise_scale
 from gdlightning.diagnostics.diagnose import diagnose
-from gdlightning.diagnostics.findings import divergence, plateau
-from gdlightning.diagnostics.findings.batch_size import LEAST, noise_scale
-from gdlightning.diagnostics.rates import PARTS, signs
-from gdlightning.diagnostics.record import Record
-from gdlightning.diagnostics.steps import ROUNDING
+from gdlightning.diagnostics.lr_classifier import PARTS, signs
+from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.step_columns import ROUNDING
 
 Rows = list[dict[str, Any]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import batch_size
-from gdlightning.lab.outcome import Verdict
 
 
 def record(few: float, many: float, single: float) -> dict[str, object]:

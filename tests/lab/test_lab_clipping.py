@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import clipping
 from gdlightning.lab.experiments.clipping import AFTER, BEFORE, RATES, Camera, Recall
-from gdlightning.lab.outcome import Verdict
 
 
 def record(after: float, after_clipped: float, most: int, most_clipped: int) -> dict[str, Any]:

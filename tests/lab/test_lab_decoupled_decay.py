@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import decoupled_decay
 from gdlightning.lab.experiments.decoupled_decay import LEFT, METHODS, SCALES
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.samples import digits
 
 SPREAD = [k / (len(SCALES) - 1) for k in range(len(SCALES))]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import fine_tuning
 from gdlightning.lab.experiments.fine_tuning import RATES, turn
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.samples import digits
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import flat_minima
 from gdlightning.lab.experiments.flat_minima import look, rescaled
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.samples import digits
 
 

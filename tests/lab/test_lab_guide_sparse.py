@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import guide_sparse
 from gdlightning.lab.experiments.guide_sparse import CANDIDATES, CASES, LENGTH, SILENT, WORDS
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.tuning import Candidate
 
 WANDER = (0.0, 0.01, -0.01, 0.005, 0.002)

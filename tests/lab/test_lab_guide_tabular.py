@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import guide_tabular
 from gdlightning.lab.experiments.guide_tabular import CANDIDATES, SCALES, TABLES, table
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.tuning import Candidate
 
 WANDER = (0.0, 0.02, -0.02, 0.01, 0.005)

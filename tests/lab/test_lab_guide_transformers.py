@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import guide_transformers
 from gdlightning.lab.experiments.guide_transformers import (
     ADAMW,
@@ -22,7 +23,6 @@ from gdlightning.lab.experiments.guide_transformers import (
     Decoder,
     sequences,
 )
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.tuning import Candidate
 
 

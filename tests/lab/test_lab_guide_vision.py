@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import guide_vision
 from gdlightning.lab.experiments.guide_vision import CANDIDATES, convolutions
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.tuning import Candidate
 
 WANDER = (0.0, 0.2, -0.2, 0.1, 0.05)

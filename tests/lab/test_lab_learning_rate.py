@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import learning_rate
 from gdlightning.lab.experiments.learning_rate import GRIDS, STEPS, good
-from gdlightning.lab.outcome import Verdict
 
 
 def test_a_rate_is_good_within_a_tenth_of_the_fall() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import momentum
 from gdlightning.lab.experiments.momentum import CONDITIONS, LIMITS, METHODS, RATES
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.samples import digits
 
 

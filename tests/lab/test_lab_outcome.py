@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdlightning.lab.outcome import count, effect, shown
+from gdlightning.lab.conclusion import count, effect, shown
 
 SIZES = st.floats(min_value=1e-12, max_value=1e15, allow_nan=False)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import plateaus
 from gdlightning.lab.experiments.plateaus import CASES
-from gdlightning.lab.outcome import Verdict
 
 
 def record(momentum: int | None, adam: int | None) -> dict[str, Any]:

@@ -19,10 +19,10 @@ import pytest
 from gdlightning.__main__ import main
 from gdlightning.drawing.style import Theme, figure
 from gdlightning.lab import experiment
+from gdlightning.lab.conclusion import Outcome, Verdict, effect
 from gdlightning.lab.experiment import FOLDER, ORDER, Experiment, card, names
-from gdlightning.lab.outcome import Outcome, Verdict, effect
-from gdlightning.lab.page import markdown, page
-from gdlightning.lab.run import Result, _read
+from gdlightning.lab.experiment_page import markdown, page
+from gdlightning.lab.run_experiments import Result, _read
 
 Run = Callable[..., Any]
 CHEAPEST = "saddle-points"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import saddle_points
 from gdlightning.lab.experiments.saddle_points import CASES, Autoencoder, Ridge, escaped
-from gdlightning.lab.outcome import Verdict
 
 
 def record(free: set[str]) -> dict[str, Any]:

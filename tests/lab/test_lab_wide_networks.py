@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from gdlightning.lab.conclusion import Verdict
 from gdlightning.lab.experiments import wide_networks
 from gdlightning.lab.experiments.wide_networks import WIDTHS, barrier, match, way
-from gdlightning.lab.outcome import Verdict
 from gdlightning.lab.samples import digits
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gdlightning.errors import UserError
-from gdlightning.landscape.functions import FUNCTIONS, Function, find
+from gdlightning.races.test_functions import FUNCTIONS, Function, find
 
 every = pytest.mark.parametrize("function", FUNCTIONS, ids=[f.name for f in FUNCTIONS])
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from browser import colourful, needs_browser, shown
 
-from gdlightning.landscape import race_page, surface_page
-from gdlightning.landscape.functions import find
-from gdlightning.landscape.race import race
+from gdlightning.landscape import surface_page
 from gdlightning.landscape.surface import Mark, Scale, Surface
+from gdlightning.races import race_page
+from gdlightning.races.race import race
+from gdlightning.races.test_functions import find
 
 VALUES = tuple(k / 5 - 1 for k in range(11))
 AXES = (

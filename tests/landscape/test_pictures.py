@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gdlightning.drawing.style import DARK, LIGHT, Theme, save
-from gdlightning.landscape.functions import find
+from gdlightning.landscape.colormap import Shades, palette
 from gdlightning.landscape.heights import at, finer, heights, on_surface
-from gdlightning.landscape.picture import contours, shades_of, slices, ticks
-from gdlightning.landscape.race import race
-from gdlightning.landscape.race_film import FRAMES, SIZE, film
-from gdlightning.landscape.race_picture import picture
-from gdlightning.landscape.relief import open_view, relief
-from gdlightning.landscape.shades import Shades, palette
 from gdlightning.landscape.surface import Mark, Scale, Surface
+from gdlightning.landscape.surface3d import open_view, relief
+from gdlightning.landscape.surface_figure import contours, shades_of, slices, ticks
+from gdlightning.races.race import race
+from gdlightning.races.race_figure import picture
+from gdlightning.races.race_film import FRAMES, SIZE, film
+from gdlightning.races.test_functions import find
 
 X, Y = tuple(k / 4 - 1 for k in range(9)), tuple(k / 2 - 1 for k in range(5))
 

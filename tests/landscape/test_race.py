@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from gdlightning.errors import UserError
-from gdlightning.landscape.functions import find
-from gdlightning.landscape.race import LRS, race, unfit
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.registry import entries
+from gdlightning.races.race import LRS, race, unfit
+from gdlightning.races.test_functions import find
 
 BOWL = find("ill-conditioned")
 HERE = [e for e in entries() if not unfit(e)]

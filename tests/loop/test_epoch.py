@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 import gdlightning as gdl
 from gdlightning.data.loader import TensorRows
-from gdlightning.loop.epoch import EpochLoop
+from gdlightning.engine.epoch_loop import EpochLoop
 
 COUNT = 50
 

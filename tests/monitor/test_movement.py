@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from gdlightning.monitor.movement import Movement
+from gdlightning.monitor.step_delta import Movement
 
 
 def test_a_step_is_measured_by_its_norms_and_its_slope() -> None:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 import gdlightning as gdl
-from gdlightning.callbacks.in_backward import check_trainer
+from gdlightning.engine.in_backward_checks import check_trainer
 from gdlightning.optimizers.build import Context, build
 from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.groups import Grouping, Rule

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.groups import Grouping
-from gdlightning.optimizers.packing import MARK
+from gdlightning.optimizers.state_serialization import MARK
 
 NAMES = (
     "adashift",

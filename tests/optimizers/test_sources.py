@@ -20,8 +20,8 @@ from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.entries import ENTRIES
 from gdlightning.optimizers.entry import EXTRAS, Entry
 from gdlightning.optimizers.groups import Grouping
+from gdlightning.optimizers.implementations import WHY, sources
 from gdlightning.optimizers.registry import entries, find, installed
-from gdlightning.optimizers.sources import WHY, sources
 
 HERE = [e for e in entries() if e.extra and installed(e) and not e.refused and not e.device]
 

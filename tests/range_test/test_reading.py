@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdlightning.errors import UserError
-from gdlightning.range_test.reading import BACK, PART, SIDE, SIGN, Curve, at_part, read
+from gdlightning.range_test.suggestion import BACK, PART, SIDE, SIGN, Curve, at_part, read
 
 LRS = tuple(1e-6 * 10 ** (k / 30) for k in range(211))
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
-from gdlightning.range_test.run import range_test
+from gdlightning.range_test.lr_range_test import range_test
 
 PLAIN = {"name": "sgd", "momentum": 0.0, "nesterov": False}
 QUIET = {"accelerator": "cpu"}

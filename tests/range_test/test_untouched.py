@@ -17,8 +17,8 @@ from gdlightning.data.images import SklearnImages
 from gdlightning.nets.resnet import ResNet
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.random_state import random_state
-from gdlightning.range_test.run import range_test
-from gdlightning.range_test.untouched import untouched
+from gdlightning.range_test.lr_range_test import range_test
+from gdlightning.range_test.preserve_state import untouched
 from gdlightning.tasks.vision import ImageClassification
 
 CPU = {"accelerator": "cpu"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdlightning.schedules import Schedule, names
-from gdlightning.schedules.picture import curve, draw_png, draw_text
+from gdlightning.schedules.schedule_figure import curve, draw_png, draw_text
 
 
 def dots(drawing: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.errors import UserError
 from gdlightning.schedules import Schedule
 
@@ -67,7 +68,7 @@ def test_state_is_restored_through_the_scheduler() -> None:
     def make() -> tuple[Schedule, Any]:
         made = Schedule("plateau", patience=1, factor=0.5)
         optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        return made, made.scheduler(optimizer, 100)
+        return made, Scheduler(optimizer, made, 100)
 
     first, scheduler = make()
     for value in (1.0, 2.0, 3.0, 4.0):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim import lr_scheduler as lrs
 
+from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.errors import UserError
 from gdlightning.schedules import Schedule, names, parse_warmup, register_schedule, schedule
 
@@ -197,7 +198,7 @@ def test_custom_class_that_monitors_a_metric(
     try:
         made = Schedule("own_waiting.Follow", gain=0.5)
         optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
-        scheduler = made.scheduler(optimizer, 10)
+        scheduler = Scheduler(optimizer, made, 10)
         assert optimizer.param_groups[0]["lr"] == 2
         scheduler.observe({"val_loss": 0.4})
         assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4)

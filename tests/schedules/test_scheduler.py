@@ -11,8 +11,8 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from gdlightning.callbacks.optimization import Optimization
-from gdlightning.callbacks.watch import Watch
+from gdlightning.callbacks.step_logger import Watch
+from gdlightning.engine.optimization import Optimization
 from gdlightning.schedules import Schedule
 
 PEAK = 0.1

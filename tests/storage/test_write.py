@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gdlightning.errors import StorageError
-from gdlightning.storage.write import remove_leftovers, whole, write_json
+from gdlightning.storage.atomic_write import remove_leftovers, whole, write_json
 
 
 def test_what_interrupts_leaves_the_former_file(tmp_path: Path) -> None:

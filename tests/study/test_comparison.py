@@ -11,12 +11,12 @@ import torch
 
 from gdlightning.data.tabular import SklearnTabular
 from gdlightning.nets.mlp import MLP
-from gdlightning.study import report
+from gdlightning.study import comparison_report as report
 from gdlightning.study.comparison import Comparison, compare
-from gdlightning.study.findings import findings
+from gdlightning.study.comparison_result import findings
 from gdlightning.study.search import Plan
 from gdlightning.study.space import contender
-from gdlightning.study.together import jobs, run
+from gdlightning.study.stacked_trials import jobs, run
 from gdlightning.study.trial import Outcome, Trial
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.tabular import TabularClassification

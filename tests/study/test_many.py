@@ -16,8 +16,8 @@ from gdlightning.data.tabular import SklearnTabular
 from gdlightning.nets.mlp import MLP
 from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.registry import entries, installed
-from gdlightning.study.many import Trained, Variation, train_many
-from gdlightning.study.stacked import accepted
+from gdlightning.study.stacked_optimizer import accepted
+from gdlightning.study.train_many import Trained, Variation, train_many
 from gdlightning.tasks.tabular import TabularClassification
 
 STEPS = 50

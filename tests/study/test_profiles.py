@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gdlightning.study.profiles import area, profiles
+from gdlightning.study.performance_profiles import area, profiles
 from gdlightning.study.sensitivity import sensitivity
 
 

@@ -12,9 +12,9 @@ from gdlightning.data.tabular import SklearnTabular
 from gdlightning.nets.mlp import MLP
 from gdlightning.optimizers.choice import Choice
 from gdlightning.schedules import Schedule
-from gdlightning.study.facts import Facts, Net, facts_of
-from gdlightning.study.measure import measure
 from gdlightning.study.recommend import Recommendation, recommend
+from gdlightning.study.short_runs import measure
+from gdlightning.study.task_profile import Facts, Net, facts_of
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.tabular import TabularClassification
 

@@ -16,8 +16,8 @@ import pytest
 
 import gdlightning as gdl
 from gdlightning.errors import StorageError
-from gdlightning.study.journal import in_words
 from gdlightning.study.store import Store, work
+from gdlightning.study.study_journal import in_words
 from gdlightning.study.trial import Outcome, Trial
 
 TRIALS = [Trial("w", "adamw", {"lr": 0.1 + k, "betas": [0.9, 0.99]}, 10) for k in range(12)]
@@ -201,7 +201,7 @@ def test_a_locked_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
     holder.execute("BEGIN EXCLUSIVE")
     threading.Timer(1.0, holder.rollback).start()
     assert finish(Store(where, "s", {}))[0] == done(TRIALS)
-    monkeypatch.setattr("gdlightning.study.journal.LOCKED", 0.2)
+    monkeypatch.setattr("gdlightning.study.study_journal.LOCKED", 0.2)
     store = Store(where, "s", {})
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StorageError, match="locked by another process"):

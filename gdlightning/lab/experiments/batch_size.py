@@ -24,9 +24,9 @@ from torch.func import functional_call, grad, vmap
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, effect
 
 SOURCE = (
     "Robbins and Monro 1951; Bottou and Bousquet 2008, The Tradeoffs of Large Scale Learning; "

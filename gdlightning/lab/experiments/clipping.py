@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, count, effect
 from gdlightning.lab.samples import digits
 
 SOURCE = "Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063"

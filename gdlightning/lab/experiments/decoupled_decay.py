@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
 from gdlightning.lab.descent import descend, made
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, count, effect
 from gdlightning.lab.samples import Split, digits, tumours
 from gdlightning.study.statistics import paired_p, small
 

@@ -24,14 +24,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gdlightning.curvature.curvature_report import adaptive_sharpness
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.lanczos import extremes
-from gdlightning.curvature.report import adaptive_sharpness
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, count, effect
 from gdlightning.lab.samples import Split, digits
 from gdlightning.study.statistics import paired_p
 

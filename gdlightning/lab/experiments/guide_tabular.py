@@ -26,9 +26,9 @@ from torch.distributions import Categorical
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, count, effect, shown
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, count, effect, shown
 from gdlightning.lab.panels import curves, dots
 from gdlightning.lab.samples import Split, split
 from gdlightning.lab.tuning import Candidate, better, grid, reported, tuned

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, count, effect, shown
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, count, effect, shown
 from gdlightning.lab.panels import curves, dots
 from gdlightning.lab.tuning import Candidate, below, reported, tuned
 

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, effect
 from gdlightning.lab.panels import COLOURS, curves, dots
 from gdlightning.lab.samples import digits
 from gdlightning.lab.tuning import Candidate, better, differences, grid, reported, tuned

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, effect
 from gdlightning.lab.descent import Loss, descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, effect
 from gdlightning.lab.samples import digits, tumours
 
 SOURCE = "Bengio 2012, Practical Recommendations for Gradient-Based Training, arXiv:1206.5533"

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
+from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
-from gdlightning.lab.outcome import Outcome, Verdict, count, effect
 
 SOURCE = "Ge et al. 2015, arXiv:1503.02101; Jin et al. 2017, arXiv:1703.00887"
 SEEDS = 10

@@ -1,0 +1,104 @@
+"""What ``gdl curvature`` found, as plain values and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from gdlightning.curvature.curvature_report import Report
+from gdlightning.curvature.stability_margin import Standing
+from gdlightning.runs.run_hessian import Subject
+
+CAVEAT = (
+    "Sharpness alone does not predict test accuracy: rescaling the layers of a ReLU net changes\n"
+    "its eigenvalues many-fold and its function not at all. The adaptive sharpness stays."
+)
+
+
+def as_record(
+    found: Subject, report: Report, stands: Standing | None, given: dict[str, Any]
+) -> dict[str, Any]:
+    """All figures by name."""
+    return {
+        "run": given["run"],
+        "checkpoint": str(found.path),
+        "step": found.step,
+        "parameters": found.hessian.size,
+        "split": given["split"],
+        "batches": len(found.hessian.batches),
+        "examples": found.count,
+        "of": found.total,
+        "precision": given["precision"],
+        "seed": given["seed"],
+        "loss": report.loss,
+        "gradient_norm": report.gradient_norm,
+        "top": [asdict(m) for m in report.top],
+        "bottom": [asdict(m) for m in report.bottom],
+        "trace": asdict(report.trace),
+        "adaptive_sharpness": asdict(report.adaptive),
+        "optimizer": found.config.chosen("optimizer")["name"],
+        "stability": None if stands is None else asdict(stands),
+        "caveat": CAVEAT.replace("\n", " "),
+    }
+
+
+def as_text(record: dict[str, Any]) -> str:
+    """The figures as a table, with what they mean."""
+    split = {"train": "training", "val": "validation"}[record["split"]]
+    count, of = record["batches"], "" if record["of"] is None else f" of {record['of']:,}"
+    return "\n".join(
+        [
+            f"{record['checkpoint']}, step {record['step']:,}: {record['parameters']:,} parameters",
+            f"{record['examples']:,}{of} {split} examples in {count:,} batch"
+            f"{'es' * (count > 1)}: loss {record['loss']:.4g}, "
+            f"gradient norm {record['gradient_norm']:.3g}",
+            "",
+            *_table(record),
+            "",
+            *_stability(record),
+            CAVEAT,
+        ]
+    )
+
+
+def _table(record: dict[str, Any]) -> Iterator[str]:
+    yield _line("", "value", "method", "examples")
+    for key, name in {"top": "largest eigenvalues", "bottom": "smallest eigenvalues"}.items():
+        for number, measured in enumerate(record[key]):
+            yield _row("" if number else name, measured)
+    yield _row("trace", record["trace"])
+    yield _row("adaptive sharpness", record["adaptive_sharpness"])
+
+
+def _row(name: str, measured: dict[str, Any]) -> str:
+    sampling = measured["sampling"]
+    apart = "all seen" if sampling == 0 else "?" if sampling is None else f"± {_short(sampling)}"
+    line = _line(name, f"{measured['value']:.4g}", f"± {_short(measured['bound'])}", apart)
+    return line if measured["converged"] else f"{line}  not converged: more --steps"
+
+
+def _line(*cells: str) -> str:
+    return f"{cells[0]:22}{cells[1]:>10}  {cells[2]:>9}  {cells[3]:>9}".rstrip()
+
+
+def _short(error: float) -> str:
+    return f"{error:,.0f}" if 10 <= error < 1e6 else f"{error:.2g}"
+
+
+def _stability(record: dict[str, Any]) -> Iterator[str]:
+    stands, name = record["stability"], record["optimizer"]
+    if record["split"] != "train":
+        return
+    if stands is None:
+        yield f"λ·lr is not known: there is no learning rate, or no state of {name} in the file."
+        return
+    now = f"λ·lr is {stands['product']['value']:.4g} at lr {stands['lr']:.3g}"
+    peak = f"{stands['at_peak']['value']:.4g} at the peak of the schedule, {stands['peak']:.3g}"
+    yield now if stands["lr"] == stands["peak"] else f"{now}, and would be {peak}"
+    if stands["limit"] is None:
+        yield f"What {name} bears is not known: its steps are not linear in gradients, or differ."
+        return
+    how = {"measured": " as measured", "2": ""}.get(stands["formula"], f" = {stands['formula']}")
+    of = ", for λ of P^-½ H P^-½, where P is what it divides by" if stands["divided"] else ""
+    yield f"{name} is stable up to {stands['limit']:.4g}{how}{of}."

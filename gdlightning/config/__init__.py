@@ -1,0 +1,1 @@
+"""Reading, merging and checking of settings from YAML files and the command line."""

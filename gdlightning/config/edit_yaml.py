@@ -1,0 +1,139 @@
+"""One value of a config file changed where it stands: comments and layout stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gdlightning.config.settings import NAMED, Loader, flatten, read_yaml
+from gdlightning.errors import UserError
+from gdlightning.storage.atomic_write import whole
+
+
+def rewrite(path: str, key: str, value: float) -> None:
+    """Write a number to a config file, whole or not at all.
+
+    Raises:
+        UserError: as ``rewritten``.
+        StorageError: the file can't be written.
+    """
+    file = Path(path).resolve()  # a link stays one
+    text, mode = rewritten(path, key, value), file.stat().st_mode
+    with whole(file) as stream:  # bytes: line ends stay as they are
+        stream.write(text.encode())
+    file.chmod(mode)
+
+
+def rewritten(path: str, key: str, value: float) -> str:
+    """The text of a config file with a number at a dotted key, everything else as it is.
+
+    Raises:
+        UserError: the file can't be read, or its layout allows no such change.
+    """
+    before = {s.key: s.value for s in flatten(read_yaml(path), path)}
+    text = Path(path).read_bytes().decode()  # with its line ends
+    number = f"{value:.6g}"
+    try:
+        changed = _changed(text, key, number)
+        after = _settings(changed, path)
+    except (UserError, yaml.YAMLError, LookupError) as error:
+        raise _by_hand(path, key, number) from error
+    if after != {**before, key: float(number)}:
+        raise _by_hand(path, key, number)
+    return changed
+
+
+def _by_hand(path: str, key: str, number: str) -> UserError:
+    return UserError(
+        f"{path} is laid out so that {key} can't be changed there without changing more.\n"
+        f"Write {key}: {number} by hand."
+    )
+
+
+def _settings(text: str, path: str) -> dict[str, Any]:
+    return {s.key: s.value for s in flatten(yaml.load(text, Loader) or {}, path)}  # a SafeLoader
+
+
+def _changed(text: str, key: str, number: str) -> str:
+    root = yaml.compose(text, Loader)
+    if root is None:
+        return _appended(text, key, number)
+    owner, rest = root, key.split(".")
+    while isinstance(owner, yaml.MappingNode):
+        found = _find(owner, rest)
+        if found is None:
+            break
+        taken, node = found
+        rest = rest[taken:]
+        if isinstance(node, yaml.ScalarNode):
+            return _put(text, node, _instead(text, node, key, rest, number))
+        owner = node
+    if owner is root or not isinstance(owner, yaml.MappingNode):
+        return _appended(text, key, number)  # of a list at the end: refused by who calls
+    return _inserted(text, owner, _nested(rest, number))
+
+
+def _instead(text: str, node: yaml.Node, key: str, rest: Sequence[str], number: str) -> str:
+    """What takes a word's or number's place: a bare name becomes a section with that name."""
+    section = key.removesuffix("." + ".".join(rest))
+    if not rest or section not in NAMED:
+        return number
+    return f"{{name: {_text(text, node)}, {_nested(rest, number)}}}"
+
+
+def _find(owner: yaml.MappingNode, keys: Sequence[str]) -> tuple[int, yaml.Node] | None:
+    """The entry of a mapping that leads to a key, and how many of its parts it takes."""
+    for name, node in reversed(owner.value):
+        parts = str(name.value).split(".")
+        if list(keys[: len(parts)]) == parts:
+            return len(parts), node
+    return None
+
+
+def _nested(keys: Sequence[str], number: str) -> str:
+    """``base: {lr: 0.1}`` for base and lr."""
+    *outer, last = keys
+    inner = f"{last}: {number}"
+    for name in reversed(outer):
+        inner = f"{name}: {{{inner}}}"
+    return inner
+
+
+def _text(text: str, node: yaml.Node) -> str:
+    return text[node.start_mark.index : node.end_mark.index]
+
+
+def _put(text: str, node: yaml.Node, new: str) -> str:
+    return text[: node.start_mark.index] + new + text[node.end_mark.index :]
+
+
+def _inserted(text: str, owner: yaml.MappingNode, entry: str) -> str:
+    """The entry as the second of a mapping: the first is its name, as a rule."""
+    if not owner.value:
+        at = owner.start_mark.index + 1  # within the braces
+        return text[:at] + entry + text[at:]
+    if owner.flow_style:
+        at = owner.value[0][1].end_mark.index
+        return f"{text[:at]}, {entry}{text[at:]}"
+    margin = "\n" + " " * owner.value[0][0].start_mark.column
+    if len(owner.value) > 1:
+        at = owner.value[1][0].start_mark.index
+        return text[:at] + entry + _break(text, margin) + text[at:]
+    at = text.find("\n", owner.value[0][1].end_mark.index)
+    at = len(text) if at < 0 else at - (text[at - 1] == "\r")
+    return text[:at] + _break(text, margin) + entry + text[at:]
+
+
+def _appended(text: str, key: str, number: str) -> str:
+    """A section of its own at the end."""
+    section, *rest = key.split(".")
+    end = _break(text, "\n")
+    begin = "" if not text or text.endswith("\n") else end
+    return f"{text}{begin}{section}: {{{_nested(rest, number)}}}{end}"
+
+
+def _break(text: str, given: str) -> str:
+    return given.replace("\n", "\r\n") if "\r\n" in text else given

@@ -1,0 +1,50 @@
+"""Another optimizer on the command line than a config was tuned for: where it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gdlightning.config.settings import COMMAND_LINE, Setting
+from gdlightning.errors import UserError
+from gdlightning.optimizers.registry import find
+from gdlightning.optimizers.transfer import PASSED_ON, transfer
+
+
+def transferred(merged: dict[str, Setting], former: Mapping[str, Setting]) -> str:
+    """Add settings that follow from the former optimizer's, unless the new one has its own.
+
+    Args:
+        merged: the settings, changed in place.
+        former: those of the optimizer that was displaced.
+
+    Returns:
+        What was done, for people; empty where nothing was.
+    """
+    chosen = merged.get("optimizer.name")
+    if chosen is None or chosen.origin != COMMAND_LINE or "optimizer.lr" in merged:
+        return ""
+    try:
+        before, now = (find(str(s.value)) for s in (former["optimizer.name"], chosen))
+    except (UserError, KeyError):  # said later, where names are checked
+        return ""
+    given = {k: _number(former[f"optimizer.{k}"].value)
+             for k in PASSED_ON if f"optimizer.{k}" in former}  # fmt: skip
+    found = transfer(before, given, now)
+    if found is None:
+        return ""
+    origin = f"derived from {before.name}'s in {former['optimizer.name'].origin}"
+    derived = {f"optimizer.{k}": v for k, v in found.options.items()}
+    if found.companion and "optimizer.companion.name" not in merged:
+        derived["optimizer.companion.name"] = before.name
+        derived |= {f"optimizer.companion.{k}": v for k, v in found.companion.items()}
+    for key, value in derived.items():
+        merged.setdefault(key, Setting(key, value, origin))
+    return f"{found.words} --optimizer.lr sets another."
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):  # said later, where types are checked
+        return value

@@ -1,0 +1,142 @@
+"""What can be chosen by name in each section of a config, and the options of each choice."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gdlightning.discovery import Catalogue
+from gdlightning.signature import Option, options_of
+
+NETS = Catalogue("gdlightning.nets", "net", base="torch.nn:Module")
+TASKS = Catalogue("gdlightning.tasks", "model", base="lightning.pytorch:LightningModule")
+DATA = Catalogue("gdlightning.data", "data", base="lightning.pytorch:LightningDataModule")
+
+NOT_TRAINER = {
+    "logger", "callbacks", "plugins", "gradient_clip_val", "gradient_clip_algorithm",
+    "default_root_dir", "use_distributed_sampler", "reload_dataloaders_every_n_epochs", "max_time",
+    "barebones", "model_registry", "limit_predict_batches",
+}  # fmt: skip
+"""Trainer arguments that other sections set, or that do nothing here."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a name stands for: its class or function, options, and sections nested in it."""
+
+    target: Any
+    options: dict[str, Option]
+    nested: dict[str, str | None] = field(default_factory=dict)
+
+
+def find(section: str, name: str) -> Found:
+    """The choice of that name in a section.
+
+    Raises:
+        UserError: there is none; the message has the nearest.
+    """
+    kind = section.rpartition(".")[2]
+    finders: dict[str, Callable[[str], Found]] = {
+        "model": _task,
+        "net": lambda n: _class(NETS.find(n)),
+        "data": _data,
+        "schedule": _schedule,
+        "clip": _clip,
+        "optimizer": _composed,
+    }
+    return finders.get(kind, _single)(name)
+
+
+def _class(cls: Any) -> Found:
+    return Found(cls, _linked(options_of(cls)))
+
+
+def _data(name: str) -> Found:
+    cls = DATA.find(name)
+    return Found(cls, options_of(cls))
+
+
+def _linked(options: dict[str, Option]) -> dict[str, Option]:
+    """Sizes come from the data: what is required of a net or task may still be left out."""
+    return {
+        k: Option(k, o.type | None if isinstance(o.type, type) else o.type, None, o.help)
+        if o.required
+        else o
+        for k, o in options.items()
+    }
+
+
+def _task(name: str) -> Found:
+    cls = TASKS.find(name)
+    takes_net = "net" in inspect.signature(cls.__init__).parameters
+    nested = {"net": getattr(cls, "default_net", None)} if takes_net else {}
+    return Found(cls, _linked(options_of(cls, skip={"net"} if takes_net else ())), nested)
+
+
+def _schedule(name: str) -> Found:
+    from gdlightning.schedules import Schedule, find, options
+
+    own = {k: Option(k, p.annotation, p.default) for k, p in options(name).items()}
+    shared = options_of(Schedule, skip={"name", "options"})
+    described = options_of(find(name))
+    return Found(find(name), shared | own | {k: o for k, o in described.items() if k in own})
+
+
+def _clip(name: str) -> Found:
+    from gdlightning.clipping import find
+
+    return Found(find(name), options_of(find(name)))
+
+
+COMPOSITION = {
+    "parts": Option(
+        "parts", list[dict[str, Any]] | None, None,
+        "other optimizers for parameters by pattern: a list of {pattern, name, options}",
+    ),
+    "wrappers": Option(
+        "wrappers", list[str | dict[str, Any]] | None, None,
+        "around the optimizer, the outermost first: gdl list wrapper",
+    ),
+    "in_backward": Option(
+        "in_backward", bool, False, "step each parameter in the backward pass, for memory"
+    ),
+}  # fmt: skip
+"""Options that every optimizer has beside its own."""
+
+
+def _composed(name: str) -> Found:
+    from gdlightning.optimizers.choice import sub_choices
+
+    own = _single(name)
+    return Found(own.target, own.options | COMPOSITION, sub_choices(own.target))
+
+
+def _single(name: str) -> Found:
+    """An optimizer that is the companion or the base of another."""
+    from gdlightning.optimizers.options import options
+    from gdlightning.optimizers.registry import find
+
+    entry = find(name)
+    return Found(entry, options(entry))
+
+
+def trainer_options() -> dict[str, Option]:
+    """Arguments of Lightning's Trainer that a config can hold."""
+    from lightning.pytorch import Trainer
+
+    return options_of(Trainer, NOT_TRAINER)
+
+
+def fixed_options(section: str) -> dict[str, Option]:
+    """The options of a section that has no choice of a name."""
+    from gdlightning.callbacks.checkpoints import Checkpoints
+    from gdlightning.callbacks.monitor import Monitor
+    from gdlightning.callbacks.step_logger import Watch
+    from gdlightning.engine.divergence_guard import Guard
+    from gdlightning.optimizers.groups import Grouping
+
+    targets = {"groups": Grouping, "watch": Watch, "monitor": Monitor,
+               "checkpoint": Checkpoints, "guard": Guard}  # fmt: skip
+    return options_of(targets[section], skip={"folder", "stops"})

@@ -1,0 +1,71 @@
+"""A loss that is not finite, or far above where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.verdict import Verdict
+
+FAR, FEW = 1.5, 10.0
+"""Times the first loss, from which a smoothed loss has diverged; where there are few losses."""
+
+
+def find(record: Record) -> Iterator[Verdict]:
+    """Whether the training diverged, and what came before."""
+    broken, last = record.diverged, record.smooth(0.9, 1.0)
+    far = FAR if len(record.losses) >= 20 else FEW
+    begin = max(record.first_loss, record.smooth(0.0, 0.1))
+    high = len(record.losses) >= 5 and last > far * begin
+    if broken is None and not high:
+        return
+    where = broken if broken is not None else _began(record)
+    evidence = [
+        f"The loss was not finite at step {broken:,}."
+        if broken is not None
+        else f"The loss rose from {record.first_loss:.4g} to {last:.4g} (median of the last tenth)."
+    ]
+    before = [s for s in record.spikes if s["step"] <= where][-1:]
+    evidence += [_spike(s) for s in before]
+    over = [(step, gain) for step, gain in record.gains if gain < 0 and step <= where][-1:]
+    evidence += [f"The step at {step:,} raised its own batch's loss (gain {gain:.2g})."
+                 for step, gain in over]  # fmt: skip
+    grown = _growth(record, where)
+    if grown > 10:
+        evidence.append(f"The gradient norm had grown {grown:.3g}-fold by then.")
+    yield Verdict(
+        name="diverged",
+        severity="fault",
+        title=f"The training diverged at about step {where:,}.",
+        evidence=tuple(evidence),
+        advice=(
+            "--optimizer.lr a third of what it is",
+            "--clip norm --clip.max_norm 1.0",
+            "--schedule.warmup 5%",
+        ),
+        symptoms=("plateau", "overfitting", "loss-spikes"),
+        first=where,
+        picture="loss",
+    )
+
+
+def _began(record: Record) -> int:
+    """The step from which the loss stayed above where training began."""
+    good = np.flatnonzero(np.array(record.losses) <= record.first_loss)
+    begin = int(good[-1]) + 1 if len(good) else 0
+    return begin if begin < len(record.losses) else 0
+
+
+def _growth(record: Record, where: int) -> float:
+    norms = record.steps.grad_norm
+    norms = norms[(record.steps.step <= where) & np.isfinite(norms)]
+    return float(norms[-1] / norms[0]) if len(norms) > 1 and norms[0] > 0 else 1.0
+
+
+def _spike(spike: dict[str, object]) -> str:
+    return (
+        f"At step {spike['step']:,} the loss was {spike['loss']:.4g}, "
+        f"typical before it {spike['typical']:.4g}."
+    )

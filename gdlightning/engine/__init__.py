@@ -1,0 +1,1 @@
+"""What happens in an optimizer step: closures, clipping, guards, and the loop over batches."""

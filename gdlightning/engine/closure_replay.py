@@ -1,0 +1,89 @@
+"""Closures that can be evaluated again, for optimizers that look at the loss more than once."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gdlightning.engine.step_loss import StepLoss
+from gdlightning.tasks.objective import loss_in, traceless
+from gdlightning.tasks.rng import random_state, restored
+
+
+class Replay(L.Callback):
+    """Remembers the batches of an optimizer step and evaluates their loss again.
+
+    SAM and LBFGS evaluate the closure several times a step. Lightning's own closure, called again,
+    would see only the last of several accumulated batches, count its batch in metrics, logs and
+    batch-norm statistics once more, and draw other dropout masks. Here the first evaluation is
+    Lightning's; each further one repeats all batches of the step with the same random state and
+    leaves no trace but the gradients, clipped like the first.
+
+    Args:
+        module: that is trained.
+        clip: clips the gradients of an optimizer's parameters.
+        loss: what the module's ``backward`` is told.
+    """
+
+    def __init__(
+        self,
+        module: L.LightningModule,
+        clip: Callable[[Optimizer], None],
+        loss: StepLoss,
+    ) -> None:
+        self.module, self.clip, self.loss = module, clip, loss
+        self.window: list[tuple[Any, int, float]] = []
+        self.random: list[Tensor] = random_state()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the batch, and the random state at the first of a step."""
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.window, self.random = [], random_state()
+        weight = getattr(trainer.train_dataloader, "weight", 1.0)
+        self.window.append((batch, batch_idx, weight))
+
+    def take_over(self, optimizer: Optimizer) -> None:
+        """Let the optimizer's ``step`` repeat the step's batches after the first evaluation.
+
+        Lightning's closure ends with its hooks and the clipping: they are for the first alone.
+        """
+        inner = optimizer.step
+
+        def step(own: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
+            return inner(self.closure(closure, own) if closure is not None else None)
+
+        optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]
+
+    def closure(self, first: Callable[[], Any], optimizer: Optimizer) -> Callable[[], Any]:
+        """A closure that runs ``first`` once and then repeats the step's batches."""
+        calls = 0
+
+        def evaluate() -> Any:
+            nonlocal calls
+            calls += 1
+            return first() if calls == 1 else self._again(optimizer)
+
+        return evaluate
+
+    def _again(self, optimizer: Optimizer) -> Tensor:
+        trainer, module = self.module.trainer, self.module
+        loader: Any = trainer.train_dataloader
+        with restored(self.random), torch.enable_grad(), traceless(module):
+            optimizer.zero_grad()
+            for batch, batch_idx, weight in self.window:
+                if hasattr(loader, "weight"):
+                    loader.weight = weight
+                with trainer.precision_plugin.train_step_context():
+                    output = trainer.strategy.training_step(batch, batch_idx)
+                loss = loss_in(output) / trainer.accumulate_grad_batches
+                trainer.strategy.backward(loss, None)
+        self.clip(optimizer)
+        return self.loss.take(trainer)

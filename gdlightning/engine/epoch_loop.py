@@ -1,0 +1,229 @@
+"""The loop over an epoch's batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
+from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.optimization.automatic import ClosureResult
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.trainer.states import RunningStage, TrainerFn
+from torch import Tensor
+
+from gdlightning.data.resumable import ResumableLoader
+from gdlightning.engine.optimization import Dropped
+from gdlightning.engine.step_plan import Plan
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Lightning's loop, in which a step is made of what somebody asked for.
+
+    Lightning asks every callback for every hook, enters a profiler around each, looks for a scaler,
+    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``Plan`` says once
+    an epoch who takes part, and logged numbers are read when they are due. Order of calls,
+    counters, logs and checkpoints are those of Lightning's loop; where a training needs more than
+    is planned for, it is Lightning's loop that runs.
+    """
+
+    _plan: Plan | None = None
+    between: Callable[[], None] | None = None
+    """Called between two batches, when all of the last one is done and logged."""
+
+    @classmethod
+    def install(cls, trainer: L.Trainer) -> None:
+        """Let a trainer fit with this loop."""
+        former = trainer.fit_loop
+        steps = former.epoch_loop.min_steps, former.epoch_loop.max_steps
+        trainer.fit_loop = FitLoop(trainer, former.min_epochs, former.max_epochs)
+        trainer.fit_loop.epoch_loop = cls(trainer, *steps)
+        trainer.fit_loop.epoch_loop.val_loop = ValidationLoop(
+            trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False
+        )
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps that were made; asked for by nearly every hook."""
+        if self._plan is None:
+            return int(super().global_step)
+        return int(self.automatic_optimization.optim_progress.optimizer.step.total.completed)
+
+    def on_run_start(self, data_fetcher: Any) -> None:
+        """Find what a step consists of."""
+        super().on_run_start(data_fetcher)
+        if isinstance(data_fetcher.combined_loader, ResumableLoader):
+            data_fetcher.combined_loader.fetcher = data_fetcher
+        self._plan = Plan.of(self.trainer)
+
+    def advance(self, data_fetcher: Any) -> None:
+        """Train on a batch.
+
+        Raises:
+            StopIteration: the epoch has no more.
+        """
+        trainer, plan = self.trainer, self._plan
+        if self.between is not None and not self._validates_first(data_fetcher):
+            self.between()
+        if plan is not None and plan.callbacks != trainer.callbacks:  # until the next epoch
+            plan = self._plan = None
+        if plan is None or self.restarting:
+            super().advance(data_fetcher)
+            return
+        if self.val_loop.restarting:
+            self.val_loop.restarting = False
+        if plan.batches is None:
+            batch, _, _ = next(data_fetcher)
+        else:
+            batch = next(plan.batches)
+            data_fetcher.fetched += 1
+            data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
+        batch_idx = self.batch_idx + 1
+        self.batch_progress.is_last_batch = data_fetcher.done
+        if plan.moves:
+            batch = self._moved(batch)
+        self.batch_progress.increment_ready()
+        connector, results = trainer._logger_connector, self._results
+        connector._first_loop_iter = connector._first_loop_iter is None
+        results.batch, results.batch_size, results.dataloader_idx = batch, None, None
+        self._call(plan, "on_train_batch_start", batch, batch_idx)
+        self.batch_progress.increment_started()
+        accumulating = plan.accumulate > 1 and self._should_accumulate()
+        output = self._step(plan, batch, batch_idx, accumulating)
+        self.batch_progress.increment_processed()
+        if not accumulating:
+            self._schedule(plan)
+        if self._num_ready_batches_reached():
+            self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        self._call(plan, "on_train_batch_end", output, batch, batch_idx)
+        self._read_logs(plan)
+
+    def _validates_first(self, data_fetcher: Any) -> bool:
+        """Return whether Lightning takes no batch now, since a validation is left to be made."""
+        return bool(
+            self.restarting
+            and self._should_check_val_fx(data_fetcher)
+            and (self.val_loop.restarted_mid_evaluation or self.restarted_on_last)
+        )
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        """Validate, if it is time."""
+        plan, trainer = self._plan, self.trainer
+        nothing = (
+            plan is not None
+            and plan.validates_last
+            and not (self.batch_progress.is_last_batch or self._skip_next_val)
+            and not (trainer.should_stop or trainer.received_sigterm)
+        )
+        if plan is None or not nothing:
+            super().on_advance_end(data_fetcher)
+        elif plan.accumulate == 1 or not self._should_accumulate():
+            self._batches_that_stepped += 1
+
+    def _moved(self, batch: Any) -> Any:
+        trainer = self.trainer
+        batch = trainer.precision_plugin.convert_input(batch)
+        batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
+        return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+    def _step(self, plan: Plan, batch: Any, batch_idx: int, accumulating: bool) -> dict[str, Any]:
+        """Forward, backward and, unless more batches are to come, the optimizer's step."""
+        module, optimizer, facts = plan.module, plan.optimizer, vars(plan.module)
+        progress = self.automatic_optimization.optim_progress.optimizer
+        arguments = (batch, batch_idx) if plan.takes_index else (batch,)
+        facts["_current_fx_name"] = "training_step"
+        with plan.context():
+            output: Any = module.training_step(*arguments)
+        facts["_current_fx_name"] = None
+        loss: Tensor | None
+        if isinstance(output, Tensor):
+            loss = output if plan.accumulate == 1 else output / plan.accumulate
+            outputs = {"loss": loss.detach()}
+        else:
+            result = ClosureResult.from_training_step_output(output, plan.accumulate)
+            loss = result.closure_loss
+            outputs = {} if loss is None else result.asdict()
+        if batch_idx % plan.accumulate == 0:
+            progress.zero_grad.increment_ready()
+            self._call(plan, "on_before_zero_grad", optimizer)
+            progress.zero_grad.increment_started()
+            plan.zero_grad()
+            progress.zero_grad.increment_completed()
+        if loss is not None:
+            self._call(plan, "on_before_backward", loss)
+            module.backward(loss)
+            self._call(plan, "on_after_backward")
+        if accumulating:
+            return outputs
+        progress.step.increment_ready()
+        self._call(plan, "on_before_optimizer_step", optimizer)
+        try:
+            module.configure_gradient_clipping(optimizer)
+            optimizer.step()
+        except Dropped:
+            pass
+        progress.step.increment_completed()
+        return outputs
+
+    def _call(self, plan: Plan, name: str, *arguments: Any) -> None:
+        """Call those who have a hook, with the module knowing which, for its ``log``."""
+        hooks = plan.hooks[name]
+        if hooks:
+            trainer, module, facts = self.trainer, plan.module, vars(plan.module)
+            facts["_current_fx_name"] = name
+            for hook in hooks:
+                hook(trainer, module, *arguments)
+            facts["_current_fx_name"] = None
+
+    def _schedule(self, plan: Plan) -> None:
+        for config in plan.schedulers:
+            if (self.batch_idx + 1) % config.frequency == 0:
+                self.scheduler_progress.increment_ready()
+                config.scheduler.step()
+                self.scheduler_progress.increment_completed()
+
+    def _read_logs(self, plan: Plan) -> None:
+        """Read what was logged, where somebody will look at it, and count the batch."""
+        trainer, every = self.trainer, self.trainer.log_every_n_steps
+        connector, results = trainer._logger_connector, self._results
+        due = every and (self._batches_that_stepped + 1) % every == 0
+        if due or self._is_training_done or trainer.should_stop or trainer.fast_dev_run:
+            connector.on_batch_end()
+            self.batch_progress.increment_completed()
+            connector.update_train_step_metrics()
+            return
+        if not plan.validates_last:
+            connector.on_batch_end()
+        results.batch = results.batch_size = None
+        self.batch_progress.increment_completed()
+
+
+class ValidationLoop(_EvaluationLoop):
+    """Lightning's validation, which is announced before its loaders are started."""
+
+    before: Callable[[], None] | None = None
+    """Called before a validation within training."""
+
+    def run(self) -> list[Any]:
+        """Validate."""
+        if self.before is not None and not self.trainer.sanity_checking:
+            self.before()
+        outputs: list[Any] = super().run()
+        return outputs
+
+
+class FitLoop(_FitLoop):
+    """Lightning's loop over epochs, which makes a validation that is left to be made.
+
+    Lightning takes a training whose last step is made for done, although it was stopped within the
+    validation after that step.
+    """
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left."""
+        validation: Any = self.epoch_loop.val_loop.batch_progress.total
+        return bool(super().done) and not (
+            self.restarting and validation.ready > validation.processed
+        )

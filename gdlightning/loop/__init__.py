@@ -1,1 +1,0 @@
-"""Lightning's loop over batches without what nobody asked for."""

@@ -1,0 +1,1 @@
+"""Paths of optimizers on test functions."""

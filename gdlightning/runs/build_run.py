@@ -1,0 +1,163 @@
+"""From a checked config to the objects of a training."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+
+from gdlightning.engine.optimization import Optimization
+from gdlightning.runs import consistency_checks as agreement
+from gdlightning.config.schema import Config
+from gdlightning.config.value_checks import check_net, check_path
+from gdlightning.config.settings import shown
+from gdlightning.data.data_module import DataModule
+from gdlightning.errors import UserError
+from gdlightning.optimizers.groups import Grouping, Rule
+
+
+@dataclass
+class Training:
+    """All that a fit needs, built and checked, with nothing written yet."""
+
+    config: Config
+    module: L.LightningModule
+    data: L.LightningDataModule | None
+    optimization: Optimization
+    rollbacks: int = 0
+
+
+def assemble(config: Config) -> Training:
+    """Load the data, build the model to its sizes, and try the optimizer on it.
+
+    Raises:
+        UserError: data, model, or optimizer can't be used as configured.
+    """
+    general = config.values
+    if general.get("threads"):
+        import torch
+
+        torch.set_num_threads(general["threads"])
+    L.seed_everything(general["seed"], workers=True, verbose=False)
+    if "model" not in config.classes:
+        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+    data = build_data(config)
+    sizes = {}
+    if isinstance(data, DataModule):
+        data.setup()
+        sizes = data.sizes()
+    module = build_module(config, sizes)
+    optimization = Optimization(
+        optimizer=config.chosen("optimizer"),
+        schedule=config.chosen("schedule"),
+        clip=config.chosen("clip"),
+        grouping=build_grouping(config),
+    )
+    if general.get("init_from"):
+        from gdlightning.runs.find_checkpoint import init_from
+
+        init_from(module, general["init_from"])
+    if general["recompute"]:
+        from gdlightning.nets.recompute import recompute
+
+        recompute(module, general["recompute"])
+    optimization.check(module)
+    agreement.check(config, module, data, optimization.schedule)
+    optimization.attach(module)
+    return Training(config, module, data, optimization)
+
+
+def build_data(config: Config) -> L.LightningDataModule | None:
+    """The data module, not yet loaded; None if the config names none."""
+    cls = config.classes.get("data")
+    if cls is None:
+        return None
+    options = config.section("data")
+    check_path(options)
+    if issubclass(cls, DataModule) and "data.seed" not in config.given:
+        options["seed"] = config.values["seed"]
+    # A number of few values could be a class: the task tells where the data may ask.
+    problem = getattr(config.classes["model"], "problem", None)
+    if problem is not None and options.get("problem") == "auto":
+        options["problem"] = problem
+    data: L.LightningDataModule = cls(**options)
+    return data
+
+
+def build_module(config: Config, sizes: Mapping[str, Any]) -> L.LightningModule:
+    """The module, with its net; sizes that the user did not set come from the data.
+
+    Raises:
+        UserError: a required argument is neither in the config nor among the sizes.
+    """
+    options = config.section("model")
+    if "model.net" in config.classes:
+        cls = config.classes["model.net"]
+        if cls.__module__.startswith("gdlightning."):
+            check_net(config.section("model.net"))
+        options["net"] = _construct(cls, config.section("model.net"), sizes, "model.net")
+    module: L.LightningModule = _construct(config.classes["model"], options, sizes, "model")
+    return module
+
+
+def _construct(cls: Any, options: dict[str, Any], sizes: Mapping[str, Any], where: str) -> Any:
+    signature = inspect.signature(cls.__init__).parameters
+    arguments = dict(options)
+    for name, parameter in signature.items():
+        if name in sizes and arguments.get(name) is None:
+            arguments[name] = sizes[name]
+        if name in ("self", "args", "kwargs"):
+            continue
+        if arguments.get(name) is None and parameter.default is parameter.empty:
+            raise UserError(
+                f"{cls.__name__} needs {name} ({where}.{name}), which the data does not tell.\n"
+                f"Set {where}.{name}, or choose another data module."
+            )
+    try:
+        return cls(**arguments)
+    except (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError,
+            MemoryError) as error:  # fmt: skip
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{cls.__name__} can't be built ({where}): {first}") from error
+
+
+def build_grouping(config: Config) -> Grouping:
+    """The parameter-group rules of the config.
+
+    Raises:
+        UserError: a rule has an unknown key or no pattern.
+    """
+    options = dict(config.values["groups"])
+    rules = []
+    for given in options.pop("rules") or ():
+        known = {"pattern", "lr", "weight_decay", "freeze"}
+        if not isinstance(given, Mapping) or "pattern" not in given or set(given) - known:
+            raise UserError(
+                f"groups.rules holds {shown(given)}; each rule has a pattern and any of lr, "
+                "weight_decay, freeze."
+            )
+        rules.append(_rule(given))
+    return Grouping(rules=rules, **options)
+
+
+def _rule(given: Mapping[str, Any]) -> Rule:
+    """A rule with the types of its fields.
+
+    Raises:
+        UserError: a value is of another type.
+    """
+    values = dict(given)
+    for key, value in values.items():
+        number = key in ("lr", "weight_decay")
+        if number and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
+            values[key] = value = float(value)
+        plain = (int, float) if number else {"pattern": str, "freeze": bool}[key]
+        wrong = not isinstance(value, plain) or (number and isinstance(value, bool))
+        if wrong and not (number and value is None):
+            wanted = {"pattern": "text", "freeze": "true or false"}.get(key, "a number")
+            raise UserError(f"groups.rules: {key} is {shown(value)}; write {wanted}.")
+    return Rule(**values)

@@ -1,0 +1,89 @@
+"""Whether the parts of a config agree: what can be told from its data and task before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import lightning.pytorch as L
+
+from gdlightning.config.schema import Config
+from gdlightning.config.settings import shown
+from gdlightning.data.data_module import DataModule
+from gdlightning.errors import UserError, did_you_mean
+from gdlightning.schedules import Schedule
+from gdlightning.tasks.task import Task
+
+LIMITED = (
+    ("limit_train_batches", "train"), ("limit_val_batches", "val"), ("limit_test_batches", "test"),
+    ("overfit_batches", "train"), ("overfit_batches", "val"),
+)  # fmt: skip
+"""Options that may be a part of the batches of a split."""
+
+
+def check(
+    config: Config,
+    module: L.LightningModule,
+    data: L.LightningDataModule | None,
+    schedule: Schedule,
+) -> None:
+    """Refuse a warm-up longer than training, a part that holds no batch, a metric not logged.
+
+    Raises:
+        UserError: with keys and figures.
+    """
+    accumulate = config.values["trainer"].get("accumulate_grad_batches") or 1
+    if accumulate < 1:
+        raise UserError(f"trainer.accumulate_grad_batches is {accumulate}; write 1 or more.")
+    if isinstance(data, DataModule):
+        _check_parts(config, data)
+        _check_warmup(config, data, schedule, accumulate)
+        if isinstance(module, Task) and type(module).__module__.startswith("gdlightning."):
+            _check_monitors(config, module, data)
+
+
+def _check_parts(config: Config, data: DataModule) -> None:
+    trainer = config.values["trainer"]
+    for key, part in LIMITED:
+        limit, rows = trainer.get(key), len(data.rows.get(part, ()))
+        batches = len(data.loader(part)) if rows else 0
+        if batches and isinstance(limit, float) and 0 < limit < 1 and int(batches * limit) < 1:
+            raise UserError(
+                f"trainer.{key} is {limit}, but that part of {batches} is no whole batch.\n"
+                "Write a larger part, a number of batches, or a smaller data.batch_size."
+            )
+
+
+def _check_warmup(config: Config, data: DataModule, schedule: Schedule, accumulate: int) -> None:
+    trainer = config.values["trainer"]
+    per_epoch = max(1, -(-len(data.rows["train"]) // (data.step_size * accumulate)))
+    total = trainer.get("max_steps", -1)
+    epochs = trainer.get("max_epochs")
+    if epochs is not None and epochs >= 0:
+        total = min(total, epochs * per_epoch) if total > 0 else epochs * per_epoch
+    if total is not None and total > 0:
+        schedule.warmup_steps(total, per_epoch)
+
+
+def _check_monitors(config: Config, module: Task, data: DataModule) -> None:
+    parts = [p for p in ("train", "val") if len(data.rows.get(p, ()))]
+    if config.values["trainer"].get("limit_val_batches") == 0:
+        parts = ["train"]
+    logged = [f"{p}_{name}" for p in parts for name in ("loss", *module.metrics())]
+    for key, name in _monitors(config):
+        if name not in logged:
+            raise UserError(
+                f"{key} is {shown(name)}, which is not logged.{did_you_mean(name, logged)}\n"
+                f"Logged are {', '.join(logged)}."
+            )
+
+
+def _monitors(config: Config) -> Iterator[tuple[str, str]]:
+    """Key and name of each metric that the config waits for."""
+    schedule = config.values["schedule"]
+    if "monitor" in schedule:
+        yield "schedule.monitor", schedule["monitor"]
+    if "checkpoint.monitor" in config.given:
+        yield "checkpoint.monitor", config.values["checkpoint"]["monitor"]
+    for callback in config.values["callbacks"]:
+        if isinstance(callback, Mapping) and isinstance(callback.get("monitor"), str):
+            yield f"callbacks: the monitor of {callback.get('name')}", callback["monitor"]

@@ -1,0 +1,85 @@
+"""A trained module and its data module from a checkpoint alone."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, TypedDict
+
+import lightning.pytorch as L
+from lightning.fabric.utilities.apply_func import move_data_to_device
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
+from gdlightning.config.schema import Config, check
+from gdlightning.config.settings import flatten
+from gdlightning.data.data_module import DataModule
+from gdlightning.errors import UserError
+from gdlightning.storage.typed_rows import mismatch
+
+
+def restore(where: str) -> tuple[L.LightningModule, Any]:
+    """The module with its weights, in evaluation mode, and the data module with its preprocessing.
+
+    Raises:
+        UserError: there is no checkpoint, it is damaged, or was not written by ``gdl fit``.
+    """
+    from gdlightning.runs.build_run import build_data, build_module
+
+    path = find_checkpoint(where)
+    checkpoint = read_checkpoint(path)
+    record = record_of(checkpoint, path)
+    config = config_of(record, str(path))
+    module = build_module(config, record["sizes"])
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"The weights in {path} do not fit its config: {first}") from error
+    data = build_data(config)
+    if data is not None:
+        data.load_state_dict(record["fitted"])
+    return module.eval(), data
+
+
+class _Record(TypedDict):
+    config: dict[str, Any]
+    sizes: dict[str, Any]
+    fitted: dict[str, Any]
+
+
+def config_of(record: dict[str, Any], origin: str) -> Config:
+    """The config in a checkpoint's record, checked like any other.
+
+    Raises:
+        UserError: it is none, or what stands beside it is of other types.
+    """
+    if wrong := mismatch(record, _Record, "its record"):
+        raise UserError(f"{origin} was not written by gdl fit: {wrong}.")
+    return check({s.key: s for s in flatten(record["config"], origin)})
+
+
+def batches(module: L.LightningModule, data: Any, split: str, limit: int | None) -> list[Any]:
+    """Batches of a split, in the order of the loader, on the module's device.
+
+    Args:
+        module: that they are for.
+        data: a data module of gdlightning or of Lightning, or a module with loaders of its own.
+        split: ``train``, ``val`` or ``test``.
+        limit: at most so many; None for all.
+
+    Raises:
+        UserError: there is no data, or nothing in that split.
+    """
+    if data is None:
+        raise UserError("The config of this run names no data.")
+    if not isinstance(data, DataModule):
+        data.prepare_data()
+    data.setup({"train": "fit", "val": "fit", "test": "test"}[split])
+    try:
+        loader = getattr(data, f"{split}_dataloader")()
+    except MisconfigurationException:  # a data module of Lightning's that has none
+        loader = None
+    found = list(itertools.islice(loader or (), limit))
+    if not found:
+        raise UserError(f"There is nothing in the {split} split of this run's data.")
+    return [move_data_to_device(batch, module.device) for batch in found]

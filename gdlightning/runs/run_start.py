@@ -1,0 +1,75 @@
+"""The moment in which a run folder is changed: when the first step is about to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+
+from gdlightning.runs.run_folder import FINISHED
+from gdlightning.runs.resume import Run
+from gdlightning.storage.logs import KeptCSVLogger, trim
+from gdlightning.storage.atomic_write import remove_leftovers, write_text
+
+
+@dataclass
+class RunStart:
+    """Brings a run's folder to its checkpoint, once, when the first step is about to be made.
+
+    Until then the folder of a resumed run is as it was, so that a resume that is refused or fails
+    changes nothing.
+
+    Args:
+        run: The folder.
+        config: The resolved config, as YAML.
+        hyper_parameters: Values for the loggers, by name.
+        log_ends: Where the logs ended at the checkpoint; empty to begin them.
+        changes: What is to be changed of the restored optimizer and schedule.
+
+    Attributes:
+        began: Whether the folder may have been changed.
+    """
+
+    run: Run
+    config: str
+    hyper_parameters: dict[str, Any]
+    log_ends: dict[str, int]
+    changes: Callable[[L.Trainer], None] = lambda trainer: None
+    began: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._before = _files(self.run.folder)
+
+    def __call__(self, trainer: L.Trainer) -> None:
+        """Prepare the folder; later calls do nothing."""
+        if self.began:
+            return
+        self.began = True
+        self.changes(trainer)
+        if not trainer.is_global_zero:
+            return
+        folder = self.run.folder
+        remove_leftovers(folder)
+        remove_leftovers(folder / "checkpoints")
+        (folder / FINISHED).unlink(missing_ok=True)
+        trim(folder, self.log_ends, among=self._before)
+        if self.run.resumed:
+            write_text(folder / "config.yaml", self.config)
+        for logger in trainer.loggers:
+            if isinstance(logger, KeptCSVLogger):
+                logger.reopen()
+            logger.log_hyperparams(self.hyper_parameters)
+            logger.save()
+
+    def undo(self) -> None:
+        """Remove files that were added before training began, if it did not begin."""
+        if self.run.resumed and not self.began:
+            for path in _files(self.run.folder) - self._before:
+                path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,1 @@
+"""Shapes of learning-rate schedules: one per file, found by its name."""
