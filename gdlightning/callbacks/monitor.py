@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from gdlightning.callbacks.measurement import Measurement, measurable
 from gdlightning.callbacks.monitor_header import head, matrices
 from gdlightning.callbacks.step_logger import log
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
 from gdlightning.engine.train_loaders import indexed_loader
@@ -65,7 +65,7 @@ class Monitor(L.Callback):
             raise UserError("monitor.every is 0, so nothing is measured; leave it out.")
         self.every, self.curvature = every, curvature
         self.folder: Path | None = None
-        self.record = Record()
+        self.record = RunRecord()
         self.optimization: Optimization | None = None
         self._next, self._last = 0, -1
         self.on, self._awaited, self._begins = False, 0, False

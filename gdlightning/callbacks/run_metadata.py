@@ -9,7 +9,7 @@ import lightning.pytorch as L
 from gdlightning.storage.checkpoint import KEY
 
 
-class Record(L.Callback):
+class RunMetadata(L.Callback):
     """Puts what is known of a run in each of its checkpoints.
 
     Args:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.step_logger import boards
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 from gdlightning.signals import stop_signals
 
@@ -70,7 +70,7 @@ class Verdicts(L.Callback):
         """The verdicts; a training must not end because one can't be had."""
         try:
             if self._unread is not None:  # not earlier: the file is cut before the first step
-                self.monitor.record = Record.read(self._unread)
+                self.monitor.record = RunRecord.read(self._unread)
                 self._unread = None
             return diagnose(self.monitor.record)
         except Exception as error:

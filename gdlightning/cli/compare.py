@@ -8,8 +8,6 @@ from typing import Any
 
 from gdlightning.errors import UserError, require
 
-LABEL = r"\w[\w .:+-]{0,99}"
-"""A label of a search space, which is a part of file names."""
 USAGE = "gdl compare --config FILE --optimizers adamw,sgd,muon [--budget 20m]"
 
 
@@ -25,9 +23,9 @@ def main(argv: list[str]) -> int:
         raise UserError(f"compare needs a config: {USAGE}")
     require("optuna", "compare", "gdl compare")
     from gdlightning.runs.run_comparison import compare
-    from gdlightning.study.search import Plan
+    from gdlightning.study.search import StudyPlan
 
-    plan = Plan(
+    plan = StudyPlan(
         trials=_least("--trials", given.trials, 1), seeds=_least("--seeds", given.seeds, 1),
         sampler=given.search, halving=not given.no_halving,
     )  # fmt: skip

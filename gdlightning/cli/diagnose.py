@@ -32,12 +32,12 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
 
     from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
-    from gdlightning.diagnostics.run_record import CURVATURE, Record
+    from gdlightning.diagnostics.run_record import CURVATURE, RunRecord
 
     folder = run_folder(given.run)
     if given.curvature:
         _curvature(folder, folder / CURVATURE)
-    record = Record.read(folder)
+    record = RunRecord.read(folder)
     if record.empty:
         raise UserError(_nothing(folder, record.damage))
     if record.damage.count:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gdlightning.conformance.problem import Digits, digits
-from gdlightning.conformance.training_check import SHORT, Outcome, Trial
+from gdlightning.conformance.training_check import SHORT, CheckedRun, TrainingCheck
 from gdlightning.optimizers.groups import Grouping, Rule
 from gdlightning.optimizers.options import options
 
@@ -45,13 +45,13 @@ def whole_loss(weights: dict[str, Tensor]) -> float:
     return float(module.loss(digits().take(torch.arange(len(digits())))))
 
 
-def learns(trial: Trial) -> None:
+def learns(trial: TrainingCheck) -> None:
     """Check that 200 steps with default settings have finite losses and reduce the loss by 5%."""
     before, after = losses(trial)
     require(after < (1 - MIN_REDUCTION) * before, f"the loss went from {before:.3g} to {after:.3g}")
 
 
-def losses(trial: Trial) -> tuple[float, float]:
+def losses(trial: TrainingCheck) -> tuple[float, float]:
     """Return the loss of all digits before and after 200 steps with default settings.
 
     Raises:
@@ -63,14 +63,14 @@ def losses(trial: Trial) -> tuple[float, float]:
     return whole_loss(outcome.before), whole_loss(outcome.after)
 
 
-def schedule(trial: Trial) -> None:
+def schedule(trial: TrainingCheck) -> None:
     """Check that changing the learning rate during training affects the following steps."""
     require(trial.lr is not None, "it has no learning rate")
     changed = trial.run(lr_from=(SHORT // 2, 2.0))
     require(not same(trial.run(), changed), "doubling the learning rate had no effect")
 
 
-def groups(trial: Trial) -> None:
+def groups(trial: TrainingCheck) -> None:
     """Check that the learning rate and weight decay of a group take effect."""
     if trial.lr is None:
         raise Broken("it has no learning rate")
@@ -91,14 +91,14 @@ def groups(trial: Trial) -> None:
     require(not same(light, heavy, "hidden"), "the group's weight decay had no effect")
 
 
-def clipping(trial: Trial) -> None:
+def clipping(trial: TrainingCheck) -> None:
     """Check that each step uses clipped gradients."""
     clipped = trial.run(clip=MAX_NORM).clips
     require(len(clipped) >= SHORT, f"{len(clipped)} of {SHORT} steps were clipped")
     require(max(clipped) <= MAX_NORM * 1.001, f"a step used a gradient of norm {max(clipped):.3g}")
 
 
-def accumulation(trial: Trial) -> None:
+def accumulation(trial: TrainingCheck) -> None:
     """Check that two accumulated halves of a batch give the same step as the whole batch.
 
     Some methods amplify the last bit, such as eigenvectors of equal eigenvalues and line searches.
@@ -124,7 +124,7 @@ def accumulation(trial: Trial) -> None:
     require(far <= max(1e-7, 10 * near), f"the weights differ by {far:.2g}")
 
 
-def resume(trial: Trial) -> None:
+def resume(trial: TrainingCheck) -> None:
     """Check that 20 more steps after a checkpoint are bitwise identical.
 
     The checkpoint is loaded with ``weights_only``.
@@ -137,19 +137,19 @@ def resume(trial: Trial) -> None:
     require(whole.finite and same(whole, resumed), "the steps after the checkpoint differ")
 
 
-def no_gradient(trial: Trial) -> None:
+def no_gradient(trial: TrainingCheck) -> None:
     """Check that a parameter without a gradient does not change."""
     outcome = trial.run(unused=True)
     require(outcome.moved() and not outcome.moved("unused"), "a weight without gradient changed")
 
 
-def frozen(trial: Trial) -> None:
+def frozen(trial: TrainingCheck) -> None:
     """Check that a frozen parameter does not change."""
     outcome = trial.run(grouping=Grouping(freeze=["output.*"]))
     require(outcome.moved() and not outcome.moved("output"), "a frozen weight changed")
 
 
-def bf16(trial: Trial) -> None:
+def bf16(trial: TrainingCheck) -> None:
     """Check that bfloat16 parameters are trained and keep their dtype."""
     outcome = trial.run(precision="bf16-true")
     kinds = {v.dtype for v in outcome.after.values()}
@@ -157,23 +157,23 @@ def bf16(trial: Trial) -> None:
     require(outcome.finite and outcome.moved(), "the weights did not change or are not finite")
 
 
-def same(one: Outcome, other: Outcome, prefix: str = "") -> bool:
+def same(one: CheckedRun, other: CheckedRun, prefix: str = "") -> bool:
     """Return whether the weights of two runs are bitwise identical."""
     return all(torch.equal(a, b) for a, b in pairs(one, other, prefix))
 
 
-def distance(one: Outcome, other: Outcome) -> float:
+def distance(one: CheckedRun, other: CheckedRun) -> float:
     """Return the root mean square difference of the weights of two runs."""
     apart = torch.cat([(a - b).flatten().double() for a, b in pairs(one, other)])
     return float(apart.square().mean().sqrt())
 
 
-def pairs(one: Outcome, other: Outcome, prefix: str = "") -> list[tuple[Tensor, Tensor]]:
+def pairs(one: CheckedRun, other: CheckedRun, prefix: str = "") -> list[tuple[Tensor, Tensor]]:
     """Return pairs of weights of two runs."""
     return [(v, other.after[k]) for k, v in one.after.items() if k.startswith(prefix)]
 
 
-ALONE: dict[str, Callable[[Trial], None]] = {
+ALONE: dict[str, Callable[[TrainingCheck], None]] = {
     "learns": learns,
     "schedule": schedule,
     "groups": groups,

@@ -9,13 +9,13 @@ from typing import Any
 from gdlightning.conformance import capabilities as clauses
 from gdlightning.conformance.capabilities import ALONE, Broken
 from gdlightning.conformance.step_cost import cost
-from gdlightning.conformance.training_check import Trial
+from gdlightning.conformance.training_check import TrainingCheck
 from gdlightning.errors import UserError
 from gdlightning.optimizers.entry import Entry
 
 
 @dataclass
-class Record:
+class ConformanceRecord:
     """Results of an optimizer.
 
     Args:
@@ -56,7 +56,9 @@ class Record:
         ]
 
 
-def examine(entry: Entry, chosen: Iterable[str] = tuple(ALONE), costs: bool = True) -> Record:
+def examine(
+    entry: Entry, chosen: Iterable[str] = tuple(ALONE), costs: bool = True
+) -> ConformanceRecord:
     """Check the clauses that a single process can check, and measure the costs.
 
     Args:
@@ -64,8 +66,8 @@ def examine(entry: Entry, chosen: Iterable[str] = tuple(ALONE), costs: bool = Tr
         chosen: clauses to check.
         costs: whether to measure loss, memory and time.
     """
-    record = Record(entry.name)
-    trial = Trial(entry)
+    record = ConformanceRecord(entry.name)
+    trial = TrainingCheck(entry)
     for clause in chosen:
         record.note(clause, seen_of(trial, clause))
     if costs:
@@ -75,7 +77,7 @@ def examine(entry: Entry, chosen: Iterable[str] = tuple(ALONE), costs: bool = Tr
     return record
 
 
-def seen_of(trial: Trial, clause: str) -> str | None:
+def seen_of(trial: TrainingCheck, clause: str) -> str | None:
     """Return the observation if a clause is violated, otherwise None."""
     try:
         ALONE[clause](trial)

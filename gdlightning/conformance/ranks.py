@@ -115,7 +115,7 @@ def _free_port() -> int:
 def main(names: Sequence[str]) -> int:
     """Train each optimizer as one of two processes and print JSON lines; ``+`` marks modules."""
     from gdlightning.conformance.capabilities import require
-    from gdlightning.conformance.training_check import Trial, quiet
+    from gdlightning.conformance.training_check import TrainingCheck, quiet
     from gdlightning.optimizers.registry import find
 
     quiet()
@@ -124,7 +124,7 @@ def main(names: Sequence[str]) -> int:
     for name in (name for name in names if not name.startswith("+")):
         digest, problem = "", None
         try:
-            outcome = Trial(find(name)).run(ranks=2)
+            outcome = TrainingCheck(find(name)).run(ranks=2)
             require(
                 outcome.finite and outcome.moved(), "the weights did not change or are not finite"
             )

@@ -37,7 +37,7 @@ def quiet() -> None:
 
 
 @dataclass
-class Outcome:
+class CheckedRun:
     """Results of a run.
 
     Attributes:
@@ -75,7 +75,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrainingCheck:
     """Optimizer to test.
 
     Args:
@@ -111,7 +111,7 @@ class Trial:
         folder: Path | None = None,
         resume: Path | None = None,
         ranks: int = 1,
-    ) -> Outcome:
+    ) -> CheckedRun:
         """Train for some steps, always with the same initial weights and batch order.
 
         Args:
@@ -168,7 +168,7 @@ class Trial:
             warnings.simplefilter("ignore")  # Lightning warns about small data
             trainer.fit(module, batches, ckpt_path=resume, weights_only=True)
         after = {k: v.detach().clone() for k, v in module.named_parameters()}
-        return Outcome(seen.losses, seen.before, after, module, seen.optimizer, seen.clips)
+        return CheckedRun(seen.losses, seen.before, after, module, seen.optimizer, seen.clips)
 
 
 def blur(optimizer: Optimizer, noise: float) -> None:

@@ -15,7 +15,7 @@ from gdlightning.curvature.trace import trace
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredValue:
     """Measurement with its uncertainty.
 
     Args:
@@ -31,10 +31,10 @@ class Measured:
     sampling: float | None
     converged: bool = True
 
-    def times(self, factor: float) -> Measured:
+    def times(self, factor: float) -> MeasuredValue:
         """Return the measurement times a factor."""
         sampling = None if self.sampling is None else self.sampling * factor
-        return Measured(self.value * factor, self.bound * factor, sampling, self.converged)
+        return MeasuredValue(self.value * factor, self.bound * factor, sampling, self.converged)
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Report:
 
     loss: float
     gradient_norm: float
-    top: list[Measured]
-    bottom: list[Measured]
-    trace: Measured
-    adaptive: Measured
+    top: list[MeasuredValue]
+    bottom: list[MeasuredValue]
+    trace: MeasuredValue
+    adaptive: MeasuredValue
     ends: Extremes
 
 
@@ -99,7 +99,7 @@ def examine(
 
 def adaptive_sharpness(
     hessian: Hessian, *, steps: int = 40, seed: int = 0, seen: float = 0.0
-) -> Measured:
+) -> MeasuredValue:
     r"""Return the largest eigenvalue of \|w\| H \|w\|: the curvature along relative weight changes.
 
     It is the adaptive sharpness of Kwon et al. 2021 (arXiv:2102.11600) to second order. Unlike the
@@ -117,7 +117,7 @@ def adaptive_sharpness(
 
 def largest(
     hessian: Hessian, scale: Tensor, *, steps: int = 40, seed: int = 0, seen: float = 0.0
-) -> Measured:
+) -> MeasuredValue:
     """Return the largest eigenvalue of D H D for a diagonal matrix D.
 
     Args:
@@ -132,14 +132,14 @@ def largest(
     return measured(hessian, scaled, seen)
 
 
-def measured(hessian: Hessian, pair: Eigenpair, seen: float) -> Measured:
+def measured(hessian: Hessian, pair: Eigenpair, seen: float) -> MeasuredValue:
     """Return an eigenvalue with its standard error due to the choice of examples.
 
     To first order, a change of the Hessian changes an eigenvalue by the curvature along its
     eigenvector. This curvature is measured on each batch, and batches are disjoint samples.
     """
     error = 0.0 if seen >= 1 else sampling_error(hessian, hessian.product(pair.vector)[1], seen)
-    return Measured(pair.value, pair.bound, error, pair.converged)
+    return MeasuredValue(pair.value, pair.bound, error, pair.converged)
 
 
 def sampling_error(hessian: Hessian, values: Tensor, seen: float) -> float | None:
@@ -172,7 +172,7 @@ class _Recorder:
         return product
 
 
-def _trace(hessian: Hessian, known: Extremes, probes: int, seed: int, seen: float) -> Measured:
+def _trace(hessian: Hessian, known: Extremes, probes: int, seed: int, seen: float) -> MeasuredValue:
     recorder = _Recorder(hessian)
     found = trace(recorder, probes, seed=seed, known=known.krylov)
     if not recorder.recorded and seen < 1:  # the trace was exact and needed no products
@@ -180,4 +180,4 @@ def _trace(hessian: Hessian, known: Extremes, probes: int, seed: int, seen: floa
     error = (
         sampling_error(hessian, torch.stack(recorder.recorded).mean(0), seen) if seen < 1 else 0.0
     )
-    return Measured(found.value, found.error, error)
+    return MeasuredValue(found.value, found.error, error)

@@ -15,7 +15,7 @@ State = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Rule:
+class StabilityRule:
     """Update by lr / P times (``direct`` g + ``mean`` m), with m ← ``decay`` m + (1 - ``decay``) g.
 
     Args:
@@ -53,42 +53,42 @@ class Known:
             1.
     """
 
-    rule: Callable[[Group, State], Rule]
+    rule: Callable[[Group, State], StabilityRule]
     root: Callable[[Group, State], Tensor] | None = None
 
 
-def _sgd(group: Group, state: State) -> Rule:
+def _sgd(group: Group, state: State) -> StabilityRule:
     beta, dampening = group["momentum"], group["dampening"]
     if not beta:
-        return Rule(1.0, 0.0, 0.0, "2")
+        return StabilityRule(1.0, 0.0, 0.0, "2")
     if group["nesterov"]:
-        return Rule(1.0, beta / (1 - beta), beta, "2(1+β)/(1+2β)")
+        return StabilityRule(1.0, beta / (1 - beta), beta, "2(1+β)/(1+2β)")
     formula = "2(1+β)/(1-dampening)" if dampening else "2(1+β)"
-    return Rule(0.0, (1 - dampening) / (1 - beta), beta, formula)
+    return StabilityRule(0.0, (1 - dampening) / (1 - beta), beta, formula)
 
 
-def _adam(group: Group, state: State) -> Rule:
-    return Rule(0.0, 1.0, group["betas"][0], "2(1+β1)/(1-β1)", divided=True)
+def _adam(group: Group, state: State) -> StabilityRule:
+    return StabilityRule(0.0, 1.0, group["betas"][0], "2(1+β1)/(1-β1)", divided=True)
 
 
-def _nadam(group: Group, state: State) -> Rule:
+def _nadam(group: Group, state: State) -> StabilityRule:
     """Return the rule at the current step, as μ grows slowly from β1 / 2 to β1."""
     beta, step = group["betas"][0], float(state.get("step", 0))
     now, then = (beta * (1 - 0.5 * 0.96 ** ((step + k) * group["momentum_decay"])) for k in (0, 1))
     passed = float(state.get("mu_product", 0))
     direct, mean = (1 - now) / (1 - passed), then / (1 - passed * then)
-    return Rule(direct, mean, beta, "2(1+β1)/((1-μ)(1+β1)+μ'(1-β1))", divided=True)
+    return StabilityRule(direct, mean, beta, "2(1+β1)/((1-μ)(1+β1)+μ'(1-β1))", divided=True)
 
 
-def _rmsprop(group: Group, state: State) -> Rule:
+def _rmsprop(group: Group, state: State) -> StabilityRule:
     beta = group["momentum"]
     if not beta:
-        return Rule(1.0, 0.0, 0.0, "2", divided=True)
-    return Rule(0.0, 1 / (1 - beta), beta, "2(1+β)", divided=True)
+        return StabilityRule(1.0, 0.0, 0.0, "2", divided=True)
+    return StabilityRule(0.0, 1 / (1 - beta), beta, "2(1+β)", divided=True)
 
 
-def _adagrad(group: Group, state: State) -> Rule:
-    return Rule(1.0, 0.0, 0.0, "2", divided=True)
+def _adagrad(group: Group, state: State) -> StabilityRule:
+    return StabilityRule(1.0, 0.0, 0.0, "2", divided=True)
 
 
 def _adam_root(group: Group, state: State) -> Tensor:

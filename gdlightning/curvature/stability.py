@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdlightning.curvature.rules import RULES, Rule
+from gdlightning.curvature.rules import RULES, StabilityRule
 
 
-def rule_of(optimizers: Sequence[Optimizer]) -> Rule | None:
+def rule_of(optimizers: Sequence[Optimizer]) -> StabilityRule | None:
     """Return the update rule shared by all groups of some optimizers, or None.
 
     Args:
@@ -28,7 +28,7 @@ def rule_of(optimizers: Sequence[Optimizer]) -> Rule | None:
     Returns:
         The rule; None if it is unknown for an optimizer or differs between groups.
     """
-    found: set[Rule] = set()
+    found: set[StabilityRule] = set()
     for optimizer in optimizers:
         known = RULES.get(type(optimizer))
         if known is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
-from gdlightning.curvature.curvature_report import Measured, largest
+from gdlightning.curvature.curvature_report import MeasuredValue, largest
 from gdlightning.curvature.empirical_limit import Make, measured_limit
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.stability import rates_of, roots_of, rule_of
@@ -28,8 +28,8 @@ class Standing:
         divided: whether λ belongs to P^-½ H P^-½, with the divisor P of the optimizer.
     """
 
-    product: Measured
-    at_peak: Measured
+    product: MeasuredValue
+    at_peak: MeasuredValue
     lr: float
     peak: float
     limit: float | None
@@ -42,7 +42,7 @@ def standing(
     optimizers: Sequence[Optimizer],
     make: Make | None = None,
     *,
-    top: Measured | None = None,
+    top: MeasuredValue | None = None,
     steps: int = 40,
     seed: int = 0,
     seen: float = 0.0,

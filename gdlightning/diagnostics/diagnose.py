@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict, in_order
 from gdlightning.discovery import modules
 from gdlightning.storage.atomic_write import write_json
@@ -20,7 +20,7 @@ VERDICTS = "verdicts.json"
 MARKS = {"fault": "✗", "warning": "!", "note": "·", "fine": "✓"}
 
 
-def diagnose(record: Record) -> list[Verdict]:
+def diagnose(record: RunRecord) -> list[Verdict]:
     """What is found of a training, root causes first.
 
     Args:

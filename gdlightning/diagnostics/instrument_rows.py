@@ -47,7 +47,7 @@ class Ends(TypedDict):
     limit: float | None
 
 
-class Measured(TypedDict):
+class MeasurementRow(TypedDict):
     """A number, and how far it may be off; null where it is not finite."""
 
     value: float | None
@@ -58,7 +58,7 @@ class Measured(TypedDict):
 class Stability(TypedDict):
     """λ·lr, and its limit for the optimizer."""
 
-    at_peak: Measured
+    at_peak: MeasurementRow
     limit: float | None
     formula: str
 
@@ -66,9 +66,9 @@ class Stability(TypedDict):
 class Curvature(TypedDict):
     """The figures of ``gdl curvature`` that a finding needs."""
 
-    top: list[Measured]
-    bottom: list[Measured]
-    adaptive_sharpness: Measured
+    top: list[MeasurementRow]
+    bottom: list[MeasurementRow]
+    adaptive_sharpness: MeasurementRow
     gradient_norm: float | None
     loss: float | None
     optimizer: str

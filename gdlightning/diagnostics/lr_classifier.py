@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.step_columns import Numbers, Steps
 
 CLASSES = ("too small", "in the good range", "too large")
@@ -89,7 +89,7 @@ class Signs:
 NAMES = tuple(Signs.__dataclass_fields__)
 
 
-def signs(record: Record) -> Signs | None:
+def signs(record: RunRecord) -> Signs | None:
     """The signs of a record; None where too little was measured."""
     steps, chosen = record.steps, _at_full_rate(record.steps)
     if len(record.losses) < 2 or not chosen.any() or not math.isfinite(record.losses[0]):
@@ -171,7 +171,7 @@ def _at_full_rate(steps: Steps) -> NDArray[np.bool_]:
     return chosen
 
 
-def _cosine(record: Record, chosen: NDArray[np.bool_]) -> float:
+def _cosine(record: RunRecord, chosen: NDArray[np.bool_]) -> float:
     place, cosine = record.cosines
     return _median(_seen(cosine[chosen[place]]), 0.0)
 

@@ -54,7 +54,7 @@ class Damage:
 
 
 @dataclass
-class Record:
+class RunRecord:
     """A run, or the first part of one.
 
     Attributes:
@@ -82,7 +82,7 @@ class Record:
     damage: Damage = field(default_factory=Damage)
 
     @classmethod
-    def read(cls, folder: Path) -> Record:
+    def read(cls, folder: Path) -> RunRecord:
         """Read the files of a run's folder; empty where nothing was measured."""
         record = cls()
         for number, row in numbered(folder / JOURNAL):
@@ -101,7 +101,7 @@ class Record:
         return record
 
     @classmethod
-    def of(cls, lines: Iterable[Mapping[str, Any]], until: int | None = None) -> Record:
+    def of(cls, lines: Iterable[Mapping[str, Any]], until: int | None = None) -> RunRecord:
         """Read the rows of a journal, if asked for only those of the first steps."""
         record = cls()
         for line in lines:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from gdlightning.diagnostics.checks.batch_size import noise_scale
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 from gdlightning.drawing import style
 from gdlightning.drawing.style import LIGHT, Theme
 
 
-def draw(record: Record, verdicts: Sequence[Verdict], path: Path) -> None:
+def draw(record: RunRecord, verdicts: Sequence[Verdict], path: Path) -> None:
     """Write the picture of a run.
 
     Raises:
@@ -26,7 +26,7 @@ def draw(record: Record, verdicts: Sequence[Verdict], path: Path) -> None:
         style.save(overview(record, verdicts), path)
 
 
-def overview(record: Record, verdicts: Sequence[Verdict], theme: Theme = LIGHT) -> Any:
+def overview(record: RunRecord, verdicts: Sequence[Verdict], theme: Theme = LIGHT) -> Any:
     """Six panels: loss, gain ratio, size of steps, gradient norm, layers, units."""
     made, panels = style.figure(2, 3, size=(4.4, 2.9), theme=theme, what="Drawing a diagnosis")
     for panel, paint in zip(panels, (_loss, _gain, _steps, _norm, _layers, _units), strict=True):
@@ -41,7 +41,7 @@ def overview(record: Record, verdicts: Sequence[Verdict], theme: Theme = LIGHT) 
     return made
 
 
-def _loss(panel: Any, record: Record, theme: Theme) -> None:
+def _loss(panel: Any, record: RunRecord, theme: Theme) -> None:
     losses = record.losses
     panel.plot(range(len(losses)), losses, color=style.SERIES[0], linewidth=0.5, alpha=0.35)
     window = max(1, len(losses) // 50)
@@ -61,7 +61,7 @@ def _loss(panel: Any, record: Record, theme: Theme) -> None:
     style.title(panel, "loss", theme)
 
 
-def _gain(panel: Any, record: Record, theme: Theme) -> None:
+def _gain(panel: Any, record: RunRecord, theme: Theme) -> None:
     shown = [(k, min(1.3, max(-1.0, g))) for k, g in record.gains]
     panel.axhline(1, color=theme.rule, linewidth=1)
     panel.axhline(0, color=theme.rule, linewidth=1)
@@ -76,7 +76,7 @@ def _gain(panel: Any, record: Record, theme: Theme) -> None:
     style.title(panel, "gain ratio: loss change over what was promised", theme)
 
 
-def _steps(panel: Any, record: Record, theme: Theme) -> None:
+def _steps(panel: Any, record: RunRecord, theme: Theme) -> None:
     step, ratio, lr = record.steps.step, record.steps.update_ratio, record.steps.lr
     if (ratio > 0).any():
         panel.plot(step[ratio > 0], ratio[ratio > 0], color=style.SERIES[2], linewidth=1.5,
@@ -89,7 +89,7 @@ def _steps(panel: Any, record: Record, theme: Theme) -> None:
     style.title(panel, "size of the step over that of the weights", theme)
 
 
-def _norm(panel: Any, record: Record, theme: Theme) -> None:
+def _norm(panel: Any, record: RunRecord, theme: Theme) -> None:
     step, norm = record.steps.step, record.steps.grad_norm
     if (norm > 0).any():
         panel.plot(step[norm > 0], norm[norm > 0], color=style.SERIES[0], linewidth=1.5)
@@ -99,7 +99,7 @@ def _norm(panel: Any, record: Record, theme: Theme) -> None:
     style.title(panel, f"gradient norm{noise}", theme)
 
 
-def _layers(panel: Any, record: Record, theme: Theme) -> None:
+def _layers(panel: Any, record: RunRecord, theme: Theme) -> None:
     step, grads, weights = record.steps.all_layers()
     count = grads.shape[1]
     colours = _shades(count)
@@ -114,7 +114,7 @@ def _layers(panel: Any, record: Record, theme: Theme) -> None:
     style.title(panel, "gradient over weight, by layer", theme)
 
 
-def _units(panel: Any, record: Record, theme: Theme) -> None:
+def _units(panel: Any, record: RunRecord, theme: Theme) -> None:
     step, dead = record.steps.step, record.steps.dead
     for colour, share in zip(_shades(len(dead)), dead.values(), strict=True):
         seen = ~np.isnan(share)

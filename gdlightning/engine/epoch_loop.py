@@ -15,20 +15,20 @@ from torch import Tensor
 
 from gdlightning.data.resumable import ResumableLoader
 from gdlightning.engine.optimization import Dropped
-from gdlightning.engine.step_plan import Plan
+from gdlightning.engine.step_plan import StepPlan
 
 
 class EpochLoop(_TrainingEpochLoop):
     """Lightning's loop, in which a step is made of what somebody asked for.
 
     Lightning asks every callback for every hook, enters a profiler around each, looks for a scaler,
-    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``Plan`` says once
-    an epoch who takes part, and logged numbers are read when they are due. Order of calls,
+    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``StepPlan`` says
+    once an epoch who takes part, and logged numbers are read when they are due. Order of calls,
     counters, logs and checkpoints are those of Lightning's loop; where a training needs more than
     is planned for, it is Lightning's loop that runs.
     """
 
-    _plan: Plan | None = None
+    _plan: StepPlan | None = None
     between: Callable[[], None] | None = None
     """Called between two batches, when all of the last one is done and logged."""
 
@@ -55,7 +55,7 @@ class EpochLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
         if isinstance(data_fetcher.combined_loader, ResumableLoader):
             data_fetcher.combined_loader.fetcher = data_fetcher
-        self._plan = Plan.of(self.trainer)
+        self._plan = StepPlan.of(self.trainer)
 
     def advance(self, data_fetcher: Any) -> None:
         """Train on a batch.
@@ -127,7 +127,9 @@ class EpochLoop(_TrainingEpochLoop):
         batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
         return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
-    def _step(self, plan: Plan, batch: Any, batch_idx: int, accumulating: bool) -> dict[str, Any]:
+    def _step(
+        self, plan: StepPlan, batch: Any, batch_idx: int, accumulating: bool
+    ) -> dict[str, Any]:
         """Forward, backward and, unless more batches are to come, the optimizer's step."""
         module, optimizer, facts = plan.module, plan.optimizer, vars(plan.module)
         progress = self.automatic_optimization.optim_progress.optimizer
@@ -166,7 +168,7 @@ class EpochLoop(_TrainingEpochLoop):
         progress.step.increment_completed()
         return outputs
 
-    def _call(self, plan: Plan, name: str, *arguments: Any) -> None:
+    def _call(self, plan: StepPlan, name: str, *arguments: Any) -> None:
         """Call those who have a hook, with the module knowing which, for its ``log``."""
         hooks = plan.hooks[name]
         if hooks:
@@ -176,14 +178,14 @@ class EpochLoop(_TrainingEpochLoop):
                 hook(trainer, module, *arguments)
             facts["_current_fx_name"] = None
 
-    def _schedule(self, plan: Plan) -> None:
+    def _schedule(self, plan: StepPlan) -> None:
         for config in plan.schedulers:
             if (self.batch_idx + 1) % config.frequency == 0:
                 self.scheduler_progress.increment_ready()
                 config.scheduler.step()
                 self.scheduler_progress.increment_completed()
 
-    def _read_logs(self, plan: Plan) -> None:
+    def _read_logs(self, plan: StepPlan) -> None:
         """Read what was logged, where somebody will look at it, and count the batch."""
         trainer, every = self.trainer, self.trainer.log_every_n_steps
         connector, results = trainer._logger_connector, self._results

@@ -143,9 +143,7 @@ class Optimization:
             self.replay.take_over(optimizer)
         if not self._has_rate(optimizer):
             return {"optimizer": optimizer}
-        scheduler = Scheduler(
-            optimizer, self.schedule, context.steps, context.steps_per_epoch
-        )
+        scheduler = Scheduler(optimizer, self.schedule, context.steps, context.steps_per_epoch)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"},

@@ -41,7 +41,7 @@ UNSERVED = {"closure", "loss", "second-order"}
 
 
 @dataclass
-class Plan:
+class StepPlan:
     """What a step does, found once an epoch.
 
     Attributes:
@@ -75,7 +75,7 @@ class Plan:
     validates_last: bool
 
     @classmethod
-    def of(cls, trainer: L.Trainer) -> Plan | None:
+    def of(cls, trainer: L.Trainer) -> StepPlan | None:
         """The plan of a training, or None where Lightning's own loop is needed.
 
         It is where a training has several processes or a scaler, optimizes by hand or by an

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 
-class Verdict(enum.StrEnum):
+class ClaimVerdict(enum.StrEnum):
     """What came of a claim."""
 
     HOLDS = "holds"
@@ -52,7 +52,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Conclusion:
     """What all seeds together show.
 
     Args:
@@ -61,7 +61,7 @@ class Outcome:
         effects: the figures with their spread.
     """
 
-    verdict: Verdict
+    verdict: ClaimVerdict
     words: str
     effects: tuple[Effect, ...]
 

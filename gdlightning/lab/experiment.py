@@ -12,7 +12,7 @@ from typing import Any
 
 from gdlightning.discovery import modules
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.lab.conclusion import Outcome
+from gdlightning.lab.conclusion import Conclusion
 
 FOLDER = Path(__file__).parent / "experiments"
 SEEDS = 5
@@ -85,7 +85,7 @@ class Experiment:
 
     card: Card
     measure: Callable[[int], Found]
-    conclude: Callable[[Sequence[Found]], Outcome]
+    conclude: Callable[[Sequence[Found]], Conclusion]
     draw: Callable[[Sequence[Found], Any], Any]
 
 

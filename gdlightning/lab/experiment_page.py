@@ -9,12 +9,12 @@ from typing import Any
 
 from gdlightning.drawing import page as html
 from gdlightning.drawing.style import DARK, LIGHT, save
-from gdlightning.lab.conclusion import Effect, Outcome, Verdict
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, Effect
 from gdlightning.lab.experiment import Card
 from gdlightning.lab.run_experiments import Result
 from gdlightning.storage.atomic_write import write_json, write_text
 
-COLOUR = {Verdict.HOLDS: "good", Verdict.CONDITIONS: "fair", Verdict.NOT_HERE: "bad"}
+COLOUR = {ClaimVerdict.HOLDS: "good", ClaimVerdict.CONDITIONS: "fair", ClaimVerdict.NOT_HERE: "bad"}
 LEAD = "Reproducible experiments with effect sizes, their spread over seeds, and a verdict."
 
 
@@ -74,7 +74,7 @@ def _overview(results: Sequence[Result]) -> str:
     return f'<div class="wide"><table>{head}<tbody>{rows}</tbody></table></div>'
 
 
-def _badge(outcome: Outcome) -> str:
+def _badge(outcome: Conclusion) -> str:
     return f'<strong class="{COLOUR[outcome.verdict]}">{outcome.verdict.value}</strong>'
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 import torch
 from tqdm.auto import tqdm
 
-from gdlightning.lab.conclusion import Outcome
+from gdlightning.lab.conclusion import Conclusion
 from gdlightning.lab.experiment import Card, Experiment, Found, load
 from gdlightning.storage.atomic_write import plain_numbers, write_json
 from gdlightning.storage.typed_rows import mismatch
@@ -35,7 +35,7 @@ class Result:
 
     experiment: Experiment
     found: Sequence[Found]
-    outcome: Outcome
+    outcome: Conclusion
     seconds: float
 
     @property

@@ -21,7 +21,7 @@ STEPS = 60
 
 
 @dataclass(frozen=True)
-class Curve:
+class EigenCurve:
     """Eigenvector of the Hessian.
 
     Args:
@@ -37,7 +37,7 @@ class Curve:
 
 def sharpest(
     module: L.LightningModule, batches: Sequence[Any], count: int, seed: int = 0
-) -> list[Curve]:
+) -> list[EigenCurve]:
     """Return the eigenvectors with the largest eigenvalues of the Hessian of the mean loss.
 
     Args:
@@ -55,7 +55,7 @@ def sharpest(
     with tqdm(total=STEPS, desc="eigenvectors", disable=None, leave=False) as bar:
         hessian.on_product = bar.update
         found = extremes(hessian, top=count, steps=STEPS, seed=seed).top
-    return [Curve(pair.value, pair.bound, _named(pair.vector, hessian)) for pair in found]
+    return [EigenCurve(pair.value, pair.bound, _named(pair.vector, hessian)) for pair in found]
 
 
 def _named(vector: Tensor, hessian: Hessian) -> dict[str, Tensor]:

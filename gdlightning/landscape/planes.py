@@ -8,7 +8,7 @@ import torch
 
 from gdlightning.errors import UserError
 from gdlightning.landscape.directions import across, difference, dot, random_direction
-from gdlightning.landscape.eigen import Curve
+from gdlightning.landscape.eigen import EigenCurve
 from gdlightning.landscape.path import Stop, principal
 from gdlightning.landscape.plane import Axis, Plane, Weights, coordinates
 
@@ -103,7 +103,9 @@ def path_plane(path: Sequence[Stop], dims: int, size: int, extent: float | None)
     return Plane(path[-1].weights, tuple(axes))
 
 
-def eigen_plane(centre: Weights, curves: Sequence[Curve], size: int, extent: float | None) -> Plane:
+def eigen_plane(
+    centre: Weights, curves: Sequence[EigenCurve], size: int, extent: float | None
+) -> Plane:
     """Create a plane along the eigenvectors of the Hessian with the largest eigenvalues.
 
     Args:

@@ -15,7 +15,7 @@ FILE = Path(__file__).with_name("benchmark_table.json")
 
 
 @dataclass(frozen=True)
-class Facts:
+class OptimizerBenchmark:
     """Measurements of an optimizer.
 
     Args:
@@ -43,13 +43,13 @@ def _content() -> dict[str, Any]:
     return content
 
 
-def measured(entry: Entry) -> Facts | None:
+def measured(entry: Entry) -> OptimizerBenchmark | None:
     """Return the measurements of an entry; None if it was not measured, such as a custom one."""
     row = _content()["optimizers"].get(entry.name)
     if row is None:
         return None
     loss = tuple(row["loss"]) if row["loss"] else None
-    return Facts(
+    return OptimizerBenchmark(
         tuple(row["kept"]), row["broken"], loss, row["bytes_per_parameter"], row["step_ratio"]
     )
 

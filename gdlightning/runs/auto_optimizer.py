@@ -10,8 +10,8 @@ from gdlightning.config.schema import check
 from gdlightning.config.settings import Setting
 from gdlightning.runs.config_workload import total_steps, workload
 from gdlightning.errors import UserError
-from gdlightning.study.task_profile import Facts, facts_of
-from gdlightning.study.short_runs import Measured
+from gdlightning.study.task_profile import TaskProfile, task_profile
+from gdlightning.study.short_runs import ShortRunsResult
 from gdlightning.study.recommend import Recommendation, recommend
 
 ORIGIN = "optimizer: auto"
@@ -19,7 +19,7 @@ ORIGIN = "optimizer: auto"
 
 def recommended(
     merged: Mapping[str, Setting], measured: bool
-) -> tuple[Facts, Recommendation, Measured | None]:
+) -> tuple[TaskProfile, Recommendation, ShortRunsResult | None]:
     """What is recommended for the task of some settings.
 
     Args:
@@ -32,7 +32,7 @@ def recommended(
     config = check(dict(merged))
     made = workload(config)
     given = config.values
-    facts = facts_of(
+    facts = task_profile(
         made.module(), made.data, total_steps(config, made.data),
         finetuning=bool(given.get("init_from")),
         accelerator=str(given["trainer"].get("accelerator") or "auto"),

@@ -1,11 +1,13 @@
-"""The work of ``gdl compare``: workloads, contenders, workers, progress and reports."""
+"""The work of ``gdl compare``: workloads, candidates, workers, progress and reports."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -25,22 +27,24 @@ from gdlightning.study import comparison_report as report
 from gdlightning.study.tensorboard import board
 from gdlightning.study.comparison import Comparison
 from gdlightning.study.comparison import compare as run_comparison
-from gdlightning.study.comparison_result import Findings, findings
+from gdlightning.study.comparison_result import ComparisonResult, comparison_result
 from gdlightning.study.study_journal import JOURNAL, in_words
-from gdlightning.study.search import Plan
-from gdlightning.study.space import TUNED, Contender, contender, dimensions
+from gdlightning.study.search import StudyPlan
+from gdlightning.study.space import TUNED, Candidate, make_candidate, dimensions
 from gdlightning.study.store import Store, work
 from gdlightning.study.stacked_trials import jobs, run
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import TrialResult, Trial
 from gdlightning.study.workload import Workload
 
+LABEL = r"\w[\w .:+-]{0,99}"
+"""A label of a search space, which is a part of file names."""
 EVERY = 20.0
 """Seconds between two reports of a study that is under way."""
 
 
 def compare(
-    given: argparse.Namespace, paths: Sequence[str], flags: list[str], plan: Plan, command: str
-) -> tuple[Findings, Path]:
+    given: argparse.Namespace, paths: Sequence[str], flags: list[str], plan: StudyPlan, command: str
+) -> tuple[ComparisonResult, Path]:
     """Run a study to its end, or go on with one.
 
     Raises:
@@ -48,7 +52,7 @@ def compare(
     """
     quiet()
     workloads = _workloads(given, paths, flags)
-    contenders = _contenders(given, plan, workloads)
+    candidates = _candidates(given, plan, workloads)
     _set_threads(given, workloads)
     folder = folder_of(given.output, list(paths))
     new = not folder.exists()
@@ -56,7 +60,7 @@ def compare(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {folder} can't be made: {error.strerror}.") from error
-    about = _about(given, plan, workloads, contenders, flags)
+    about = _about(given, plan, workloads, candidates, flags)
     where = given.storage or folder
     store = Store(where, "compare", about)
     if store.damaged and not given.follow:
@@ -65,16 +69,16 @@ def compare(
     show = _Shower(folder, command, targets, silent=given.follow)
     with in_words(where):
         if given.budget:
-            plan = _budgeted(given, plan, workloads, contenders, store, folder if new else None)
-            contenders = _contenders(given, plan, workloads)
+            plan = _budgeted(given, plan, workloads, candidates, store, folder if new else None)
+            candidates = _candidates(given, plan, workloads)
         with _workers(given, folder), store.alive(), show.progress() as told:
             comparison = run_comparison(
-                workloads, contenders, plan,
-                _evaluate(store, workloads, contenders, told, given), show,
+                workloads, candidates, plan,
+                _evaluate(store, workloads, candidates, told, given), show,
             )  # fmt: skip
     if not given.follow:
         board(folder / "tensorboard", comparison)
-    return findings(comparison, targets), folder
+    return comparison_result(comparison, targets), folder
 
 
 class _Kept(TypedDict):
@@ -106,9 +110,9 @@ def _set_threads(given: argparse.Namespace, workloads: Sequence[Workload]) -> No
     torch.set_num_threads(1 if small else max(1, (os.cpu_count() or 1) // given.workers))
 
 
-def _contenders(
-    given: argparse.Namespace, plan: Plan, workloads: Sequence[Workload]
-) -> list[Contender]:
+def _candidates(
+    given: argparse.Namespace, plan: StudyPlan, workloads: Sequence[Workload]
+) -> list[Candidate]:
     own = read_space(given.space)
     names = [n.strip() for n in given.optimizers.split(",") if n.strip()]
     names = [*own, *(n for n in names if n not in own)] if given.space and not names else names
@@ -130,18 +134,18 @@ def _contenders(
     for name in names:
         options = dict(own.get(name, {}))
         optimizer = options.pop("optimizer", name)
-        made.append(contender(name, optimizer, schedule, tuned=tuned, own=options or None))
+        made.append(make_candidate(name, optimizer, schedule, tuned=tuned, own=options or None))
     if not made:
         raise UserError("--optimizers is empty; write such as adamw,sgd,muon.")
     return made
 
 
 def _about(
-    given: argparse.Namespace, plan: Plan, workloads: Sequence[Workload],
-    contenders: Sequence[Contender], flags: list[str],
+    given: argparse.Namespace, plan: StudyPlan, workloads: Sequence[Workload],
+    candidates: Sequence[Candidate], flags: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """What makes a study this one and no other."""
-    spaces = [] if given.budget else [asdict(c) for c in contenders]
+    spaces = [] if given.budget else [asdict(c) for c in candidates]
     about: dict[str, Any] = plain(
         {
             "optimizers": given.optimizers,
@@ -167,12 +171,12 @@ def _left_out(folder: Path, lines: Sequence[int]) -> str:
 
 
 def _budgeted(
-    given: argparse.Namespace, plan: Plan, workloads: Sequence[Workload],
-    contenders: Sequence[Contender], store: Store, new: Path | None,
-) -> Plan:  # fmt: skip
+    given: argparse.Namespace, plan: StudyPlan, workloads: Sequence[Workload],
+    candidates: Sequence[Candidate], store: Store, new: Path | None,
+) -> StudyPlan:  # fmt: skip
     """The plan that fits; a study without one leaves nothing, nor its new folder."""
     try:
-        return _within_budget(given, plan, workloads, contenders, store)
+        return _within_budget(given, plan, workloads, candidates, store)
     except BaseException:  # too little time, or a stop meanwhile
         if store.forget() and new:
             with contextlib.suppress(OSError):  # somebody put something there
@@ -181,14 +185,14 @@ def _budgeted(
 
 
 def _within_budget(
-    given: argparse.Namespace, plan: Plan, workloads: Sequence[Workload],
-    contenders: Sequence[Contender], store: Store,
-) -> Plan:  # fmt: skip
+    given: argparse.Namespace, plan: StudyPlan, workloads: Sequence[Workload],
+    candidates: Sequence[Candidate], store: Store,
+) -> StudyPlan:  # fmt: skip
     """The plan that fits, measured once a study: a study that goes on keeps its plan."""
     kept = store.kept("plan")
     if mismatch(kept, _Kept) or len(kept["steps"]) != len(workloads):
         seconds = (seconds_of(given.budget) or 0.0) * given.workers
-        costs = [[budget.measure(w, c) for c in contenders] for w in workloads]
+        costs = [[budget.measure(w, c) for c in candidates] for w in workloads]
         plan, factor = budget.fit(plan, [w.steps for w in workloads], costs, seconds)
         kept = {"trials": plan.trials, "steps": [int(w.steps * factor) for w in workloads]}
         store.keep("plan", kept)
@@ -205,23 +209,23 @@ def _within_budget(
 
 
 def _evaluate(
-    store: Store, workloads: Sequence[Workload], contenders: Sequence[Contender], told: Any,
+    store: Store, workloads: Sequence[Workload], candidates: Sequence[Candidate], told: Any,
     given: argparse.Namespace,
 ) -> Any:  # fmt: skip
     """What gives the comparison its outcomes: this process's work and that of others."""
-    named, labelled = {w.name: w for w in workloads}, {c.label: c for c in contenders}
+    named, labelled = {w.name: w for w in workloads}, {c.label: c for c in candidates}
     parent = os.getppid()
 
-    def score(trial: Trial, outcome: Outcome) -> float:
+    def score(trial: Trial, outcome: TrialResult) -> float:
         made = named[trial.workload]
         return math.inf if outcome.failed else made.score(outcome.metrics)
 
-    def train(job: list[Trial]) -> list[Outcome]:
+    def train(job: list[Trial]) -> list[TrialResult]:
         if given.follow and os.getppid() != parent:  # who started this worker is gone
             raise SystemExit(0)
         return run(job, named, labelled)
 
-    def evaluate(trials: list[Trial]) -> list[Outcome]:
+    def evaluate(trials: list[Trial]) -> list[TrialResult]:
         wanted = jobs(trials, named, labelled)
         outcomes = work(store, wanted, train, score, lambda: told(trials, store.outcomes()))
         by_key = {t.key: o for t, o in zip((t for j in wanted for t in j), outcomes, strict=True)}
@@ -251,7 +255,7 @@ class _Shower:
             self.bar.refresh()
         due = time.monotonic() - self._written > EVERY
         if comparison.done or due:
-            found = findings(comparison, self.targets)
+            found = comparison_result(comparison, self.targets)
             report.write(self.folder, comparison, found, self.command, versions())
             self._written = time.monotonic()
 
@@ -267,7 +271,7 @@ class _Shower:
             self.bar = bar
             yield self._told
 
-    def _told(self, trials: Sequence[Trial], known: Mapping[str, Outcome]) -> None:
+    def _told(self, trials: Sequence[Trial], known: Mapping[str, TrialResult]) -> None:
         for trial in trials:
             if trial.key in known and trial.key not in self._counted:
                 self._counted.add(trial.key)

@@ -17,7 +17,7 @@ from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
-from gdlightning.callbacks.run_metadata import Record
+from gdlightning.callbacks.run_metadata import RunMetadata
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.callbacks.step_logger import Watch
@@ -133,7 +133,7 @@ def build(
         from gdlightning.callbacks.sharpness import Sharpness
 
         callbacks.append(Sharpness(monitor))
-    callbacks += [stops, Record(record(training))]
+    callbacks += [stops, RunMetadata(record(training))]
     if config.values["compile"]:
         from gdlightning.callbacks.compiled import Compiled
 

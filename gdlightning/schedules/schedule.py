@@ -88,7 +88,9 @@ def _checked(found: Any, path: str) -> Callable[..., Any]:
 
 def _decay_in(home: ModuleType, name: str) -> Callable[..., Any]:
     """Return the function named like its file, or else the only class of the file."""
-    classes = (c for c in vars(home).values() if inspect.isclass(c) and c.__module__ == home.__name__)
+    classes = (
+        c for c in vars(home).values() if inspect.isclass(c) and c.__module__ == home.__name__
+    )
     found: Callable[..., Any] = getattr(home, name, None) or next(classes)
     return found
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gdlightning.errors import UserError
-from gdlightning.study.search import SWEEP, Plan
-from gdlightning.study.space import Contender
+from gdlightning.study.search import SWEEP, StudyPlan
+from gdlightning.study.space import Candidate
 from gdlightning.study.stacked_trials import run
 from gdlightning.study.trial import Trial
 from gdlightning.study.workload import Workload
@@ -32,7 +32,7 @@ class Cost:
     step: float
 
 
-def measure(workload: Workload, contender: Contender) -> Cost:
+def measure(workload: Workload, candidate: Candidate) -> Cost:
     """Measure the cost with two short runs.
 
     Raises:
@@ -43,18 +43,18 @@ def measure(workload: Workload, contender: Contender) -> Cost:
     seconds = []
     for steps in (PROBES[0], *PROBES):  # the first run is a warm-up
         began = time.perf_counter()
-        trial = Trial(workload.name, contender.label, contender.untuned, steps, purpose="baseline")
-        (outcome,) = run([trial], {workload.name: workload}, {contender.label: contender})
+        trial = Trial(workload.name, candidate.label, candidate.untuned, steps, purpose="baseline")
+        (outcome,) = run([trial], {workload.name: workload}, {candidate.label: candidate})
         if outcome.failed:
-            raise UserError(f"{contender.label} cannot be trained: {outcome.failed}")
+            raise UserError(f"{candidate.label} cannot be trained: {outcome.failed}")
         seconds.append(time.perf_counter() - began)
     step = max(0.0, seconds[2] - seconds[1]) / (PROBES[1] - PROBES[0])
     return Cost(max(0.0, seconds[1] - step * PROBES[0]), step)
 
 
 def fit(
-    plan: Plan, steps: Sequence[int], costs: Sequence[Sequence[Cost]], seconds: float
-) -> tuple[Plan, float]:
+    plan: StudyPlan, steps: Sequence[int], costs: Sequence[Sequence[Cost]], seconds: float
+) -> tuple[StudyPlan, float]:
     """Return the plan with the most trials that fit, and a factor of the steps, 1 if possible.
 
     Args:
@@ -81,7 +81,7 @@ def fit(
     )
 
 
-def needed(plan: Plan, steps: Sequence[int], costs: Sequence[Sequence[Cost]]) -> float:
+def needed(plan: StudyPlan, steps: Sequence[int], costs: Sequence[Sequence[Cost]]) -> float:
     """Return the time of a study in seconds, without the speedup of stacked runs."""
     total = 0.0
     for length, row in zip(steps, costs, strict=True):

@@ -7,17 +7,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdlightning.study.search import Plan, Tuned, sweep, tune, verdict
-from gdlightning.study.space import Contender
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.search import StudyPlan, Tuned, sweep, tune, verdict
+from gdlightning.study.space import Candidate
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
-Evaluate = Callable[[list[Trial]], list[Outcome]]
-Program = Generator[list[Trial], list[Outcome], Any]
+Evaluate = Callable[[list[Trial]], list[TrialResult]]
+Program = Generator[list[Trial], list[TrialResult], Any]
 
 
 @dataclass
-class Course:
+class TuningCurve:
     """Results of one optimizer on one workload.
 
     Attributes:
@@ -28,9 +28,9 @@ class Course:
     """
 
     tuned: Tuned | None = None
-    sweep: list[tuple[Trial, Outcome]] = field(default_factory=list)
-    verdict: list[tuple[Trial, Outcome]] = field(default_factory=list)
-    trials: list[tuple[Trial, Outcome]] = field(default_factory=list)
+    sweep: list[tuple[Trial, TrialResult]] = field(default_factory=list)
+    verdict: list[tuple[Trial, TrialResult]] = field(default_factory=list)
+    trials: list[tuple[Trial, TrialResult]] = field(default_factory=list)
 
 
 @dataclass
@@ -40,20 +40,20 @@ class Comparison:
     Attributes:
         plan: budget per optimizer.
         workloads: workloads by name.
-        contenders: optimizers by label.
+        candidates: optimizers by label.
         courses: results by (workload, label).
         untrained: score before training by workload.
         done: whether the study is complete.
     """
 
-    plan: Plan
+    plan: StudyPlan
     workloads: Mapping[str, Workload]
-    contenders: Mapping[str, Contender]
-    courses: dict[tuple[str, str], Course] = field(default_factory=dict)
+    candidates: Mapping[str, Candidate]
+    courses: dict[tuple[str, str], TuningCurve] = field(default_factory=dict)
     untrained: dict[str, float] = field(default_factory=dict)
     done: bool = False
 
-    def score(self, trial: Trial, outcome: Outcome) -> float:
+    def score(self, trial: Trial, outcome: TrialResult) -> float:
         """Return the validation score, lower is better; infinite for failed runs."""
         workload = self.workloads[trial.workload]
         return math.inf if outcome.failed else workload.score(outcome.metrics)
@@ -64,14 +64,14 @@ class Comparison:
         return sum(
             self.plan.cost(w.steps, "lr" in c.space)
             for w in self.workloads.values()
-            for c in self.contenders.values()
+            for c in self.candidates.values()
         )
 
 
 def compare(
     workloads: Sequence[Workload],
-    contenders: Sequence[Contender],
-    plan: Plan,
+    candidates: Sequence[Candidate],
+    plan: StudyPlan,
     evaluate: Evaluate,
     show: Callable[[Comparison], None] = lambda _: None,
 ) -> Comparison:
@@ -82,7 +82,7 @@ def compare(
 
     Args:
         workloads: workloads of the comparison.
-        contenders: optimizers to compare.
+        candidates: optimizers to compare.
         plan: budget per optimizer.
         evaluate: function from trials to their outcomes, in order.
         show: callback after each round.
@@ -90,15 +90,15 @@ def compare(
     Returns:
         The complete comparison.
     """
-    found = Comparison(plan, {w.name: w for w in workloads}, {c.label: c for c in contenders})
+    found = Comparison(plan, {w.name: w for w in workloads}, {c.label: c for c in candidates})
     starts = [Trial(w.name, "", {}, 0, purpose="start") for w in workloads]
     for trial, outcome in zip(starts, evaluate(starts), strict=True):
         found.untrained[trial.workload] = found.score(trial, outcome)
     programs: list[Program] = []
     for workload in workloads:
-        for contender in contenders:
-            course = found.courses[workload.name, contender.label] = Course()
-            programs.append(_program(workload, contender, plan, course))
+        for candidate in candidates:
+            course = found.courses[workload.name, candidate.label] = TuningCurve()
+            programs.append(_program(workload, candidate, plan, course))
     together(programs, evaluate, lambda: show(found))
     found.done = True
     show(found)
@@ -123,7 +123,7 @@ def together(
     results: list[Any] = [None] * len(programs)
     asked: dict[int, list[Trial]] = {}
 
-    def advance(k: int, answer: list[Outcome] | None) -> None:
+    def advance(k: int, answer: list[TrialResult] | None) -> None:
         try:
             asked[k] = next(programs[k]) if answer is None else programs[k].send(answer)
         except StopIteration as end:
@@ -142,21 +142,25 @@ def together(
     return results
 
 
-def _program(workload: Workload, contender: Contender, plan: Plan, course: Course) -> Program:
+def _program(
+    workload: Workload, candidate: Candidate, plan: StudyPlan, course: TuningCurve
+) -> Program:
     """Tune, measure the sensitivity to the learning rate, and run the verdict."""
-    course.tuned = yield from _recorded(tune(workload, contender, plan), course)
+    course.tuned = yield from _recorded(tune(workload, candidate, plan), course)
     chosen = course.tuned.settings
-    swept = sweep(workload, contender, chosen, plan)
-    seeds = verdict(workload, contender, chosen, plan)
+    swept = sweep(workload, candidate, chosen, plan)
+    seeds = verdict(workload, candidate, chosen, plan)
     answers = yield [*swept, *seeds]
     course.trials += zip([*swept, *seeds], answers, strict=True)
     course.sweep = list(zip(swept, answers[: len(swept)], strict=True))
     course.verdict = list(zip(seeds, answers[len(swept) :], strict=True))
 
 
-def _recorded(program: Generator[list[Trial], list[Outcome], Tuned], course: Course) -> Program:
+def _recorded(
+    program: Generator[list[Trial], list[TrialResult], Tuned], course: TuningCurve
+) -> Program:
     """Run a search and record its trials."""
-    answer: list[Outcome] | None = None
+    answer: list[TrialResult] | None = None
     while True:
         try:
             asked = next(program) if answer is None else program.send(answer)

@@ -14,9 +14,9 @@ from gdlightning.drawing.style import LIGHT, Theme, save
 from gdlightning.storage.atomic_write import write_json, write_text
 from gdlightning.study import figures
 from gdlightning.study.comparison import Comparison
-from gdlightning.study.comparison_result import Findings, Ranking, Row, listed
+from gdlightning.study.comparison_result import ComparisonResult, Ranking, Row, listed
 from gdlightning.study.statistics import small
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 
 STYLE = """<style>
 p.verdict { font-size: 1.15rem; max-width: 52rem; }
@@ -28,7 +28,7 @@ td.first { font-weight: 600; }
 def write(
     folder: Path,
     comparison: Comparison,
-    found: Findings,
+    found: ComparisonResult,
     command: str,
     versions: Mapping[str, str],
 ) -> None:
@@ -42,7 +42,7 @@ def write(
         versions: versions of Python and libraries.
     """
     write_json(folder / "report.json", record(comparison, found, command, versions))
-    colour = figures.colours(list(comparison.contenders))
+    colour = figures.colours(list(comparison.candidates))
     write_text(folder / "report.html", _page(comparison, found, command, versions, colour))
     if found.done:
         for name, draw in _drawings(found, colour).items():
@@ -50,7 +50,7 @@ def write(
 
 
 def record(
-    comparison: Comparison, found: Findings, command: str, versions: Mapping[str, str]
+    comparison: Comparison, found: ComparisonResult, command: str, versions: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return all numbers and trials as plain values."""
     trials = [
@@ -122,12 +122,12 @@ def size(count: int) -> str:
 
 def _page(
     comparison: Comparison,
-    found: Findings,
+    found: ComparisonResult,
     command: str,
     versions: Mapping[str, str],
     colour: Mapping[str, str],
 ) -> str:
-    plan, names = comparison.plan, list(comparison.contenders)
+    plan, names = comparison.plan, list(comparison.candidates)
     parts = [] if found.done else [html.paragraph(_progress(comparison))]
     for ranking in found.rankings:
         parts += _section(ranking, comparison, colour)
@@ -212,7 +212,7 @@ def _legend(ranking: Ranking) -> str:
     )
 
 
-def _profiles(found: Findings, colour: Mapping[str, str]) -> list[str]:
+def _profiles(found: ComparisonResult, colour: Mapping[str, str]) -> list[str]:
     rows = [[k, v] for k, v in sorted(found.scores.items(), key=lambda kv: -kv[1])]
     return [
         "<h2>All workloads</h2>",
@@ -254,7 +254,7 @@ def _tried(comparison: Comparison) -> list[str]:
     return parts
 
 
-def _trial(comparison: Comparison, trial: Trial, outcome: Outcome) -> list[object]:
+def _trial(comparison: Comparison, trial: Trial, outcome: TrialResult) -> list[object]:
     metric = comparison.workloads[trial.workload].metric
     value = "failed" if outcome.failed else f"{outcome.metrics.get(metric, math.nan):.4g}"
     return [
@@ -285,7 +285,9 @@ def _method(comparison: Comparison) -> Sequence[str]:
     ]
 
 
-def _drawings(found: Findings, colour: Mapping[str, str]) -> dict[str, Callable[[Theme], Any]]:
+def _drawings(
+    found: ComparisonResult, colour: Mapping[str, str]
+) -> dict[str, Callable[[Theme], Any]]:
     drawn: dict[str, Callable[[Theme], Any]] = {}
     for ranking in found.rankings:
         end = f"_{ranking.workload}" if len(found.rankings) > 1 else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
-from gdlightning.study.comparison import Comparison, Course
+from gdlightning.study.comparison import Comparison, TuningCurve
 from gdlightning.study.performance_profiles import area, profiles
 from gdlightning.study.sensitivity import Sensitivity, sensitivity
 from gdlightning.study.statistics import Difference, Interval, compare, interval, number
@@ -85,7 +85,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ComparisonResult:
     """Contents of a report.
 
     Attributes:
@@ -101,7 +101,9 @@ class Findings:
     done: bool = True
 
 
-def findings(comparison: Comparison, targets: Mapping[str, float] | None = None) -> Findings:
+def comparison_result(
+    comparison: Comparison, targets: Mapping[str, float] | None = None
+) -> ComparisonResult:
     """Evaluate a comparison.
 
     Args:
@@ -111,13 +113,15 @@ def findings(comparison: Comparison, targets: Mapping[str, float] | None = None)
     """
     rankings = [_ranking(comparison, name, targets or {}) for name in comparison.workloads]
     if len(rankings) < 2 or not comparison.done:
-        return Findings(rankings, done=comparison.done)
-    times: dict[str, dict[str, float]] = {label: {} for label in comparison.contenders}
+        return ComparisonResult(rankings, done=comparison.done)
+    times: dict[str, dict[str, float]] = {label: {} for label in comparison.candidates}
     for ranking in rankings:
         for row in ranking.rows:
             times[row.label][ranking.workload] = row.to_target[0]
     found = profiles(times)
-    return Findings(rankings, found, {k: area(p) for k, p in found.items()}, comparison.done)
+    return ComparisonResult(
+        rankings, found, {k: area(p) for k, p in found.items()}, comparison.done
+    )
 
 
 def _ranking(comparison: Comparison, name: str, targets: Mapping[str, float]) -> Ranking:
@@ -125,8 +129,8 @@ def _ranking(comparison: Comparison, name: str, targets: Mapping[str, float]) ->
     sign = -1.0 if workload.higher else 1.0
     courses = {
         label: comparison.courses[name, label]
-        for label in comparison.contenders
-        if comparison.courses.get((name, label), Course()).verdict
+        for label in comparison.candidates
+        if comparison.courses.get((name, label), TuningCurve()).verdict
     }
     tuned = [c.tuned for c in courses.values() if c.tuned]
     untuned = min((t.untuned for t in tuned), default=math.inf)
@@ -162,7 +166,7 @@ def _ranking(comparison: Comparison, name: str, targets: Mapping[str, float]) ->
 def _row(
     comparison: Comparison,
     label: str,
-    course: Course,
+    course: TuningCurve,
     scores: Sequence[float],
     sign: float,
     target: float,

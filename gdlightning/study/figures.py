@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdlightning.drawing.style import LIGHT, SERIES, Theme, figure, legend, title
-from gdlightning.study.comparison_result import Findings, Ranking, Row
+from gdlightning.study.comparison_result import ComparisonResult, Ranking, Row
 
 WHAT = "The report's figures"
 
@@ -130,7 +130,7 @@ def draw_sensitivity(ranking: Ranking, colour: Mapping[str, str], theme: Theme =
     return made
 
 
-def draw_profiles(found: Findings, colour: Mapping[str, str], theme: Theme = LIGHT) -> Any:
+def draw_profiles(found: ComparisonResult, colour: Mapping[str, str], theme: Theme = LIGHT) -> Any:
     """Plot the fraction of workloads whose target is reached within τ times the fastest's steps."""
     made, (panel,) = figure(size=(8.2, 3.6), theme=theme, what=WHAT)
     order = sorted(found.profiles, key=lambda k: -found.scores[k])

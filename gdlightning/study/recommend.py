@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdlightning.study.task_profile import Facts
+from gdlightning.study.task_profile import TaskProfile
 
 MAX_LM_LR, LM_LR, LM_SIZE = 3e-3, 6e-4, 124e6
 """Maximum learning rate of language models, and that of a model with 124 million parameters."""
@@ -61,7 +61,7 @@ class Recommendation:
         self.reasons.append(Reason(what, why, source))
 
 
-def recommend(facts: Facts) -> Recommendation:
+def recommend(facts: TaskProfile) -> Recommendation:
     """Recommend an optimizer and its settings."""
     found = _optimizer(facts)
     optimizer = found.sections["optimizer"]
@@ -78,7 +78,7 @@ def recommend(facts: Facts) -> Recommendation:
     return found
 
 
-def _optimizer(facts: Facts) -> Recommendation:
+def _optimizer(facts: TaskProfile) -> Recommendation:
     if facts.sparse or facts.net == "bag":
         found = Recommendation({"optimizer": {"name": "adagrad", "lr": 0.5}})
         found.because(
@@ -137,7 +137,7 @@ def _adamw(lr: float, decay: float, why: str, source: str) -> Recommendation:
     return found
 
 
-def _schedule(facts: Facts, found: Recommendation) -> None:
+def _schedule(facts: TaskProfile, found: Recommendation) -> None:
     name = "linear" if facts.finetuning else "cosine"
     warmup = 0.1 if facts.finetuning or facts.steps < SHORT_RUN_STEPS else 0.05
     found.sections["schedule"] = {"name": name, "warmup": warmup}
@@ -145,7 +145,7 @@ def _schedule(facts: Facts, found: Recommendation) -> None:
     found.because(f"schedule.warmup: {warmup:g}", "the first steps are the least reliable", WARMUP)
 
 
-def _adjust(facts: Facts, found: Recommendation) -> None:
+def _adjust(facts: TaskProfile, found: Recommendation) -> None:
     """Adjust the settings for batch size, length and memory."""
     optimizer = found.sections["optimizer"]
     adaptive = optimizer["name"] == "adamw"

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import torch
 
-from gdlightning.study.space import Contender, Range, Settings, Space, Values, grown, narrowed
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.space import Candidate, Range, Settings, Space, Values, grown, narrowed
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
 REDUCTION = 3
@@ -33,7 +33,7 @@ SWEEP = tuple(10 ** (k / 2) for k in range(-3, 4))
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """Budget per optimizer, equal for all.
 
     Args:
@@ -105,30 +105,30 @@ class Tuned:
     at_edge: dict[str, int] = field(default_factory=dict)
 
 
-Asked = Generator[list[Trial], list[Outcome], Any]
+Asked = Generator[list[Trial], list[TrialResult], Any]
 """Generator that yields trials and receives their outcomes."""
 
 
 def tune(
-    workload: Workload, contender: Contender, plan: Plan
-) -> Generator[list[Trial], list[Outcome], Tuned]:
+    workload: Workload, candidate: Candidate, plan: StudyPlan
+) -> Generator[list[Trial], list[TrialResult], Tuned]:
     """Yield trials until the best settings are found.
 
     Trials depend only on earlier outcomes, so a restarted search yields the same trials.
     """
     rungs = plan.rungs(workload.steps)
-    space, seen = contender.space, list[tuple[Settings, float]]()
+    space, seen = candidate.space, list[tuple[Settings, float]]()
     if not space:
         rungs = rungs[-1:]
 
-    def score(outcome: Outcome) -> float:
+    def score(outcome: TrialResult) -> float:
         return math.inf if outcome.failed else workload.score(outcome.metrics)
 
     def wanted(settings: Sequence[Settings], steps: int) -> list[Trial]:
-        return [Trial(workload.name, contender.label, s, steps) for s in settings]
+        return [Trial(workload.name, candidate.label, s, steps) for s in settings]
 
     for wave, count in enumerate(plan.waves() if space else [1]):
-        space, points = _points(contender, space, seen, wave, count, plan)
+        space, points = _points(candidate, space, seen, wave, count, plan)
         outcomes = yield wanted(points, rungs[0][1])
         seen += zip(points, map(score, outcomes), strict=True)
     ranked = sorted(seen, key=lambda s: s[1])
@@ -136,8 +136,8 @@ def tune(
         kept = [s for s, found in ranked[:count] if math.isfinite(found)] or [ranked[0][0]]
         outcomes = yield wanted(kept, steps)
         ranked = sorted(zip(kept, map(score, outcomes), strict=True), key=lambda s: s[1])
-    usual = contender.untuned
-    baseline = Trial(workload.name, contender.label, usual, workload.steps, purpose="baseline")
+    usual = candidate.untuned
+    baseline = Trial(workload.name, candidate.label, usual, workload.steps, purpose="baseline")
     untuned = score((yield [baseline])[0])
     full = [*ranked, (usual, untuned)]
     for _ in range(plan.refinements(workload.steps) if "lr" in space else 0):
@@ -150,19 +150,21 @@ def tune(
         best,
         untuned,
         space,
-        _grown(contender.space, space),
+        _grown(candidate.space, space),
         _edges(space, settings, [s for s, _ in seen]),
     )
 
 
-def sweep(workload: Workload, contender: Contender, chosen: Settings, plan: Plan) -> list[Trial]:
+def sweep(
+    workload: Workload, candidate: Candidate, chosen: Settings, plan: StudyPlan
+) -> list[Trial]:
     """Return trials at multiples of the chosen learning rate, including the chosen one."""
     if not plan.sweep or not chosen.get("lr"):
         return []
     return [
         Trial(
             workload.name,
-            contender.label,
+            candidate.label,
             {**chosen, "lr": float(f"{chosen['lr'] * f:.4g}")},
             plan.sweep_steps(workload.steps),
             purpose="sweep",
@@ -171,21 +173,23 @@ def sweep(workload: Workload, contender: Contender, chosen: Settings, plan: Plan
     ]
 
 
-def verdict(workload: Workload, contender: Contender, chosen: Settings, plan: Plan) -> list[Trial]:
+def verdict(
+    workload: Workload, candidate: Candidate, chosen: Settings, plan: StudyPlan
+) -> list[Trial]:
     """Return runs with the chosen settings and seeds that the search did not use."""
     return [
-        Trial(workload.name, contender.label, chosen, workload.steps, 1 + k, "verdict")
+        Trial(workload.name, candidate.label, chosen, workload.steps, 1 + k, "verdict")
         for k in range(plan.seeds)
     ]
 
 
 def _points(
-    contender: Contender,
+    candidate: Candidate,
     space: Space,
     seen: Sequence[tuple[Settings, float]],
     wave: int,
     count: int,
-    plan: Plan,
+    plan: StudyPlan,
 ) -> tuple[Space, list[Settings]]:
     """Return the search space, which may have grown, and the settings of a wave.
 
@@ -193,14 +197,14 @@ def _points(
     luckier.
     """
     if wave == 0:
-        return space, [contender.untuned, *_spread(space, count - 1, plan.seed)]
+        return space, [candidate.untuned, *_spread(space, count - 1, plan.seed)]
     best, found = min(seen, key=lambda s: s[1])
     region = narrowed(space, best, WAVE_WIDTHS[wave - 1])
     side = extreme([s["lr"] for s, _ in seen], best["lr"]) if "lr" in space else 0
     if not math.isfinite(found):
         side = -1  # all runs failed, so learning rates are too large
     if side and isinstance(space["lr"], Range):
-        further = contender.space["lr"].beyond(best["lr"], side)  # type: ignore[union-attr]
+        further = candidate.space["lr"].beyond(best["lr"], side)  # type: ignore[union-attr]
         space = grown(space, "lr", further)
         return space, _spread({**region, "lr": further}, count, plan.seed + wave)
     if plan.sampler == "tpe":

@@ -9,21 +9,21 @@ from statistics import fmean
 from typing import Any
 
 from gdlightning.study.comparison import together
-from gdlightning.study.search import Plan, Tuned, tune
-from gdlightning.study.space import Contender, Range, contender
+from gdlightning.study.search import StudyPlan, Tuned, tune
+from gdlightning.study.space import Candidate, Range, make_candidate
 from gdlightning.study.stacked_trials import jobs, run
 from gdlightning.study.statistics import compare
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
 DIVISOR, MIN_STEPS = 4, 240
 """Short runs have the steps of a full run divided by DIVISOR, but at least MIN_STEPS."""
-PLAN = Plan(trials=6, seeds=3, sweep=False)
+PLAN = StudyPlan(trials=6, seeds=3, sweep=False)
 DECADES = 2.0
 
 
 @dataclass(frozen=True)
-class Measured:
+class ShortRunsResult:
     """Result of short runs.
 
     Attributes:
@@ -41,7 +41,7 @@ def measure(
     workload: Workload,
     candidates: Sequence[Mapping[str, Any]],
     schedule: Mapping[str, Any],
-) -> Measured:
+) -> ShortRunsResult:
     """Tune the learning rate of each candidate, then choose between them, on the validation split.
 
     Args:
@@ -50,11 +50,11 @@ def measure(
         schedule: learning-rate schedule.
     """
     short = replace(workload, steps=min(workload.steps, max(MIN_STEPS, workload.steps // DIVISOR)))
-    rivals = [_contender(c, schedule) for c in candidates]
+    rivals = [_candidate(c, schedule) for c in candidates]
     named, labelled = {short.name: short}, {c.label: c for c in rivals}
     spent: list[Trial] = []
 
-    def evaluate(trials: list[Trial]) -> list[Outcome]:
+    def evaluate(trials: list[Trial]) -> list[TrialResult]:
         spent.extend(trials)
         found = {
             t.key: o
@@ -63,7 +63,7 @@ def measure(
         }
         return [found[t.key] for t in trials]
 
-    def score(outcome: Outcome) -> float:
+    def score(outcome: TrialResult) -> float:
         return math.inf if outcome.failed else short.score(outcome.metrics)
 
     tuned: list[Tuned] = together([tune(short, c, PLAN) for c in rivals], evaluate)
@@ -85,13 +85,13 @@ def measure(
         f"total, {steps / workload.steps:.1f} times a full run): {label}, lr "
         f"{optimizer.get('lr', 0):.3g}. {confidence}"
     )
-    return Measured(optimizer, words.strip(), steps)
+    return ShortRunsResult(optimizer, words.strip(), steps)
 
 
-def _contender(candidate: Mapping[str, Any], schedule: Mapping[str, Any]) -> Contender:
-    lr = candidate.get("lr")
-    fixed = {k: v for k, v in candidate.items() if k != "lr"}
-    made = contender(str(candidate["name"]), fixed, schedule, tuned=("lr",))
+def _candidate(settings: Mapping[str, Any], schedule: Mapping[str, Any]) -> Candidate:
+    lr = settings.get("lr")
+    fixed = {k: v for k, v in settings.items() if k != "lr"}
+    made = make_candidate(str(settings["name"]), fixed, schedule, tuned=("lr",))
     if not lr or "lr" not in made.space:
         return made
     half = 10 ** (DECADES / 2)

@@ -78,7 +78,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """Optimizer in a comparison.
 
     Args:
@@ -132,15 +132,15 @@ def dimensions(trials: int) -> tuple[str, ...]:
     return TUNED[: 1 if trials < 8 else 2 if trials < 16 else 4]
 
 
-def contender(
+def make_candidate(
     label: str,
     optimizer: str | Mapping[str, Any],
     schedule: str | Mapping[str, Any] | None = None,
     *,
     tuned: Sequence[str] = ("lr", "weight_decay"),
     own: Mapping[str, Any] | None = None,
-) -> Contender:
-    """Create a contender with the search space of its registry entry.
+) -> Candidate:
+    """Create a candidate with the search space of its registry entry.
 
     Args:
         label: name in the report.
@@ -174,7 +174,7 @@ def contender(
             space[found[0]] = found[1]
     for key, value in (own or {}).items():
         space[key] = _own(choice, key, value, label)
-    return Contender(label, given, followed, space)
+    return Candidate(label, given, followed, space)
 
 
 def _usual(choice: Choice, key: str, given: Mapping[str, Any]) -> tuple[str, Range | Values] | None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from gdlightning.errors import UserError
 from gdlightning.optimizers.choice import Choice
-from gdlightning.study.space import Contender
+from gdlightning.study.space import Candidate
 from gdlightning.study.stacked_optimizer import accepted
 from gdlightning.study.train_many import Variation, train_many
-from gdlightning.study.trial import Outcome, Trial, train
+from gdlightning.study.trial import Trial, TrialResult, train
 from gdlightning.study.workload import Workload
 
 VARIED = ("lr", "weight_decay")
@@ -24,27 +24,27 @@ MAX_COPIES = 32
 def jobs(
     trials: Sequence[Trial],
     workloads: Mapping[str, Workload],
-    contenders: Mapping[str, Contender],
+    candidates: Mapping[str, Candidate],
 ) -> list[list[Trial]]:
     """Group trials into lists that are run together, in order, depending on the trials alone."""
     stacks: dict[str, list[Trial]] = {}
     for trial in trials:
         key = trial.key
-        if stackable(trial, workloads, contenders):
+        if stackable(trial, workloads, candidates):
             rest = {k: v for k, v in trial.settings.items() if k not in VARIED}
-            key = json.dumps([trial.workload, trial.contender, trial.steps, trial.seed, rest])
+            key = json.dumps([trial.workload, trial.candidate, trial.steps, trial.seed, rest])
         stacks.setdefault(key, []).append(trial)
     return [s[k : k + MAX_COPIES] for s in stacks.values() for k in range(0, len(s), MAX_COPIES)]
 
 
 def stackable(
-    trial: Trial, workloads: Mapping[str, Workload], contenders: Mapping[str, Contender]
+    trial: Trial, workloads: Mapping[str, Workload], candidates: Mapping[str, Candidate]
 ) -> bool:
     """Return whether a trial can be part of a stack."""
     if trial.purpose not in ("tuning", "sweep") or not workloads[trial.workload].stacks:
         return False
     try:
-        accepted(Choice.of(contenders[trial.contender].optimizer))
+        accepted(Choice.of(candidates[trial.candidate].optimizer))
     except UserError:
         return False
     return True
@@ -53,24 +53,24 @@ def stackable(
 def run(
     job: Sequence[Trial],
     workloads: Mapping[str, Workload],
-    contenders: Mapping[str, Contender],
-) -> list[Outcome]:
+    candidates: Mapping[str, Candidate],
+) -> list[TrialResult]:
     """Run a job and return its outcomes in order."""
     first = job[0]
-    workload, contender = workloads[first.workload], contenders.get(first.contender)
-    if contender is not None and len(job) > 1:
+    workload, candidate = workloads[first.workload], candidates.get(first.candidate)
+    if candidate is not None and len(job) > 1:
         try:
-            return _stacked(job, workload, contender)
+            return _stacked(job, workload, candidate)
         except UserError:  # the net has an operation that cannot be stacked
             workload.without_stacks()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [train(workload, contender, trial) for trial in job]
+        return [train(workload, candidate, trial) for trial in job]
 
 
-def _stacked(job: Sequence[Trial], workload: Workload, contender: Contender) -> list[Outcome]:
+def _stacked(job: Sequence[Trial], workload: Workload, candidate: Candidate) -> list[TrialResult]:
     rest = {k: v for k, v in job[0].settings.items() if k not in VARIED}
-    optimizer, schedule = contender.configured(rest)
+    optimizer, schedule = candidate.configured(rest)
     variations = [
         Variation(t.settings.get("lr"), t.settings.get("weight_decay"), t.seed) for t in job
     ]
@@ -87,7 +87,7 @@ def _stacked(job: Sequence[Trial], workload: Workload, contender: Contender) -> 
     )
     seconds = (time.perf_counter() - began) / len(job)
     return [
-        Outcome(
+        TrialResult(
             {"val_loss": one.val_loss} if math.isfinite(one.val_loss) else {},
             seconds=seconds,
             stacked=len(job),

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gdlightning.errors import UserError
 from gdlightning.storage.typed_rows import mismatch
 from gdlightning.study.study_journal import in_words, opened, remove
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 
 HEARTBEAT, TIMEOUT = 20.0, 300.0
 """Seconds between heartbeats, and after which a worker on another machine counts as dead."""
@@ -49,7 +49,7 @@ class Store:
         self._storage = opened(where)
         self._folder = None if "://" in str(where) else Path(where)
         self._me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, TrialResult] = {}
         with in_words(where):
             try:
                 self._study = optuna.create_study(
@@ -108,7 +108,7 @@ class Store:
             remove(self._folder)
         return True
 
-    def outcomes(self) -> dict[str, Outcome]:
+    def outcomes(self) -> dict[str, TrialResult]:
         """Return the known outcomes by trial key; the first reported outcome counts."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             self._take(trial)
@@ -140,7 +140,7 @@ class Store:
             self._storage.set_trial_state_values(number, TrialState.FAIL)
         return None
 
-    def tell(self, number: int, outcome: Outcome, score: float) -> None:
+    def tell(self, number: int, outcome: TrialResult, score: float) -> None:
         """Store an outcome."""
         self._storage.set_trial_user_attr(number, "outcome", asdict(outcome))
         value = min(max(score, -1e300), 1e300)  # databases cannot store infinity
@@ -211,10 +211,10 @@ class Store:
 def work(
     store: Store,
     wanted: Sequence[list[Trial]],
-    run: Callable[[list[Trial]], list[Outcome]],
-    score: Callable[[Trial, Outcome], float],
+    run: Callable[[list[Trial]], list[TrialResult]],
+    score: Callable[[Trial, TrialResult], float],
     told: Callable[[], None] = lambda: None,
-) -> list[Outcome]:
+) -> list[TrialResult]:
     """Obtain the outcomes of all trials of some jobs, by running them or from other workers.
 
     A job is always run as a whole, even if some outcomes are known, because a different stack would
@@ -285,7 +285,7 @@ class _Told(_Needed, total=False):
     stacked: int
 
 
-def _outcome(record: Any) -> Outcome | None:
+def _outcome(record: Any) -> TrialResult | None:
     """Return what was told of a trial; None if it can't be read."""
     if mismatch(record, _Told):
         return None
@@ -293,4 +293,4 @@ def _outcome(record: Any) -> Outcome | None:
         return None
     curve = [(int(s), float(t), float(v)) for s, t, v in record["curve"]]
     told = {key: record[key] for key in get_type_hints(_Told) if key in record}
-    return Outcome(**told | {"curve": curve})
+    return TrialResult(**told | {"curve": curve})

@@ -16,7 +16,7 @@ Net = Literal["transformer", "convolution", "recurrent", "bag", "dense"]
 
 
 @dataclass(frozen=True)
-class Facts:
+class TaskProfile:
     """Facts about a run.
 
     Args:
@@ -51,14 +51,14 @@ class Facts:
         return asdict(self)
 
 
-def facts_of(
+def task_profile(
     module: L.LightningModule,
     data: L.LightningDataModule,
     steps: int,
     *,
     finetuning: bool = False,
     accelerator: str = "auto",
-) -> Facts:
+) -> TaskProfile:
     """Return the facts about a module and its loaded data.
 
     Args:
@@ -70,7 +70,7 @@ def facts_of(
     """
     ours = data if isinstance(data, DataModule) else None
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return Facts(
+    return TaskProfile(
         net=_net(module),
         language=isinstance(module, LanguageModelling),
         sparse=any(getattr(m, "sparse", False) for m in module.modules()),

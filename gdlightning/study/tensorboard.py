@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from gdlightning.study.comparison import Comparison
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 
 
 def board(folder: Path, comparison: Comparison) -> None:
@@ -20,16 +20,16 @@ def board(folder: Path, comparison: Comparison) -> None:
     """
     for course in comparison.courses.values():
         for trial, outcome in course.trials:
-            place = folder / f"{trial.workload}-{trial.contender}-{trial.key}"
+            place = folder / f"{trial.workload}-{trial.candidate}-{trial.key}"
             if not outcome.failed and not place.exists():
                 _write(place, trial, outcome)
 
 
-def _write(place: Path, trial: Trial, outcome: Outcome) -> None:
+def _write(place: Path, trial: Trial, outcome: TrialResult) -> None:
     numbers = {k: v if isinstance(v, float | int) else str(v) for k, v in trial.settings.items()}
     given = {
         "workload": trial.workload,
-        "optimizer": trial.contender,
+        "optimizer": trial.candidate,
         "purpose": trial.purpose,
         "steps": trial.steps,
         "seed": trial.seed,

@@ -18,7 +18,7 @@ from gdlightning.data.data_module import DataModule
 from gdlightning.engine.epoch_loop import EpochLoop
 from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
-from gdlightning.study.space import Contender, Settings
+from gdlightning.study.space import Candidate, Settings
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.task import Task
 
@@ -35,7 +35,7 @@ class Trial:
 
     Args:
         workload: name of the workload.
-        contender: label of the optimizer; empty for the untrained model.
+        candidate: label of the optimizer; empty for the untrained model.
         settings: values of the tuned options.
         steps: optimizer steps of the run and its schedule.
         seed: seed of the weights and the batch order.
@@ -43,7 +43,7 @@ class Trial:
     """
 
     workload: str
-    contender: str
+    candidate: str
     settings: Settings
     steps: int
     seed: int = 0
@@ -52,12 +52,14 @@ class Trial:
     @property
     def key(self) -> str:
         """Digest that identifies equal trials."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        values["contender"] = values.pop("candidate")  # its name in stored studies
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """Result of a trial.
 
     Args:
@@ -79,7 +81,7 @@ class Outcome:
     stacked: int = 1
 
 
-def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outcome:
+def train(workload: Workload, candidate: Candidate | None, trial: Trial) -> TrialResult:
     """Run a trial; errors and non-finite losses are returned as a failed outcome."""
     L.seed_everything(trial.seed, workers=True, verbose=False)
     workload.prepare()
@@ -88,10 +90,10 @@ def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outc
     module = workload.module()
     if isinstance(module, Task):
         module.shows_training = False
-    course = Course(workload, trial)
+    course = TrialCurve(workload, trial)
     try:
-        if contender is not None:
-            optimizer, schedule = contender.configured(trial.settings)
+        if candidate is not None:
+            optimizer, schedule = candidate.configured(trial.settings)
             how = Optimization(optimizer, schedule, workload.clip, workload.grouping)
             how.check(module)
             how.attach(module)
@@ -101,13 +103,13 @@ def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outc
         metrics = {} if course.failed else _evaluated(trainer, module, workload, trial)
     except (UserError, RuntimeError, ValueError, ArithmeticError, TypeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Outcome(failed=first, seconds=course.seconds)
+        return TrialResult(failed=first, seconds=course.seconds)
     failed = course.failed
     if not failed and not math.isfinite(workload.score(metrics)):
         failed = f"the final {workload.metric} is not finite"
     if trial.purpose == "verdict" and not failed:
         course.note(trial.steps, metrics)
-    return Outcome(
+    return TrialResult(
         {} if failed else metrics,
         course.points,
         course.seconds,
@@ -117,7 +119,7 @@ def train(workload: Workload, contender: Contender | None, trial: Trial) -> Outc
     )
 
 
-class Course(L.Callback):
+class TrialCurve(L.Callback):
     """Callback that records time, memory and validations, and stops if the loss is not finite."""
 
     def __init__(self, workload: Workload, trial: Trial) -> None:
@@ -173,7 +175,7 @@ class Course(L.Callback):
         self._began = None
 
 
-def _trainer(workload: Workload, trial: Trial, course: Course) -> L.Trainer:
+def _trainer(workload: Workload, trial: Trial, course: TrialCurve) -> L.Trainer:
     options: dict[str, Any] = {"devices": 1, **workload.trainer}
     data = workload.data
     if isinstance(data, DataModule) and data.pieces > 1:

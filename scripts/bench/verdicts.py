@@ -24,7 +24,7 @@ from typing import Any
 
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.diagnostics.diagnose import FINDINGS, diagnose
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.discovery import modules
 from gdlightning.storage.journal import JOURNAL
 
@@ -77,7 +77,7 @@ def measure(steps: int, every: int | None, worst: int = 3) -> str:
             stream.writelines(json.dumps(row) + "\n" for row in rows(steps, every))
         size, before = file.stat().st_size, _resident()
         began = time.process_time()
-        record = Record.read(Path(folder))
+        record = RunRecord.read(Path(folder))
         read = time.process_time() - began
     began = time.process_time()
     diagnose(record)

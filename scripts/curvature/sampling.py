@@ -10,13 +10,13 @@ import math
 
 import torch
 
-from gdlightning.curvature.curvature_report import Measured, Report, examine
+from gdlightning.curvature.curvature_report import MeasuredValue, Report, examine
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.runs.quiet import quiet
 from gdlightning.runs.run_hessian import subject
 
 
-def figures(report: Report) -> dict[str, Measured]:
+def figures(report: Report) -> dict[str, MeasuredValue]:
     return {
         "largest eigenvalue": report.top[0],
         "second": report.top[1],

@@ -26,10 +26,10 @@ import torch
 from gdlightning.data.tabular import SklearnTabular
 from gdlightning.nets.mlp import MLP
 from gdlightning.study.comparison import together
-from gdlightning.study.search import Plan, Tuned, tune
-from gdlightning.study.space import Contender, contender
+from gdlightning.study.search import StudyPlan, Tuned, tune
+from gdlightning.study.space import Candidate, make_candidate
 from gdlightning.study.stacked_trials import jobs, run
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.tabular import TabularClassification
 
@@ -48,12 +48,12 @@ def workload(steps: int) -> Workload:
 
 
 def search(
-    task: Workload, rivals: Sequence[Contender], halving: bool, seed: int
+    task: Workload, rivals: Sequence[Candidate], halving: bool, seed: int
 ) -> tuple[float, int, list[Tuned]]:
     """Seconds, steps and what was found."""
     named, labelled, steps = {task.name: task}, {c.label: c for c in rivals}, 0
 
-    def evaluate(trials: list[Trial]) -> list[Outcome]:
+    def evaluate(trials: list[Trial]) -> list[TrialResult]:
         nonlocal steps
         lists = jobs(trials, named, labelled) if halving else [[t] for t in trials]
         found = {
@@ -62,7 +62,7 @@ def search(
         steps += sum(t.steps for t in trials if t.purpose == "tuning")
         return [found[t.key] for t in trials]
 
-    plan = Plan(trials=TRIALS, halving=halving, seed=seed)
+    plan = StudyPlan(trials=TRIALS, halving=halving, seed=seed)
     began = time.process_time()
     tuned = together([tune(task, c, plan) for c in rivals], evaluate)
     return time.process_time() - began, steps, tuned
@@ -79,7 +79,7 @@ def main() -> None:
     given = parser.parse_args()
     rounds, steps = (1, 300) if given.quick else (given.rounds, given.steps)
     torch.set_num_threads(1)
-    task, rivals = workload(steps), [contender(n, n, tuned=("lr",)) for n in OPTIMIZERS]
+    task, rivals = workload(steps), [make_candidate(n, n, tuned=("lr",)) for n in OPTIMIZERS]
     search(workload(60), rivals, halving=True, seed=0)  # warms up
     print("| round | steps | seconds | validation loss: grid → halving | lr: grid → halving |")
     print("|---|---|---|---|---|")

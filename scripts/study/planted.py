@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from gdlightning.data.data_module import DataModule
 from gdlightning.data.loader import TensorRows
 from gdlightning.study.comparison import compare
-from gdlightning.study.comparison_result import findings
-from gdlightning.study.search import Plan
-from gdlightning.study.space import Contender, Range, contender
+from gdlightning.study.comparison_result import comparison_result
+from gdlightning.study.search import StudyPlan
+from gdlightning.study.space import Candidate, Range, make_candidate
 from gdlightning.study.stacked_trials import jobs, run
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.task import Task
 
@@ -90,12 +90,12 @@ def problem(kind: str, scale: float) -> Workload:
 
 
 def solve(
-    workload: Workload, rivals: Sequence[Contender], plan: Plan
+    workload: Workload, rivals: Sequence[Candidate], plan: StudyPlan
 ) -> tuple[Any, dict[str, float]]:
     """Ranking and chosen rates of a study."""
     named, labelled = {workload.name: workload}, {c.label: c for c in rivals}
 
-    def evaluate(trials: list[Trial]) -> list[Outcome]:
+    def evaluate(trials: list[Trial]) -> list[TrialResult]:
         found = {
             t.key: o
             for job in jobs(trials, named, labelled)
@@ -103,7 +103,7 @@ def solve(
         }
         return [found[t.key] for t in trials]
 
-    (ranking,) = findings(compare([workload], rivals, plan, evaluate)).rankings
+    (ranking,) = comparison_result(compare([workload], rivals, plan, evaluate)).rankings
     return ranking, {r.label: r.settings["lr"] for r in ranking.rows}
 
 
@@ -112,7 +112,7 @@ def truth(kind: str, scale: float) -> dict[str, list[tuple[float, float]]]:
     """Optimizer → (rate, mean loss of four seeds) over the dense grid."""
     workload, found = problem(kind, scale), {}
     for name in ("gd", "adam"):
-        rival = {name: contender(name, name, tuned=("lr",))}
+        rival = {name: make_candidate(name, name, tuned=("lr",))}
         rows = []
         for seed in range(50, 54):
             trials = [Trial(kind, name, {"lr": lr}, STEPS, seed) for lr in GRID]
@@ -132,8 +132,8 @@ def planted(number: int) -> tuple[bool, bool, bool, str]:
     known = truth(kind, scale)
     best = {name: min(loss for _, loss in grid) for name, grid in known.items()}
     winner = min(best, key=lambda k: best[k])
-    rivals = [contender(n, n, tuned=("lr",)) for n in known]
-    plan = Plan(trials=12, seeds=3, sweep=False, seed=number)
+    rivals = [make_candidate(n, n, tuned=("lr",)) for n in known]
+    plan = StudyPlan(trials=12, seeds=3, sweep=False, seed=number)
     ranking, rates = solve(problem(kind, scale), rivals, plan)
     first = ranking.rows[0].label == winner
     claimed = first and all(d.shown for d in ranking.differences)
@@ -158,11 +158,11 @@ def same(number: int) -> bool:
     other half each name has a range of its own, so that each finds other settings.
     """
     kind, scale = ("even", "spread")[number % 2], 10 ** ((number // 4 % 5) / 2 - 1)
-    rivals = [contender(n, "adamw", tuned=("lr",)) for n in ("one", "other")]
+    rivals = [make_candidate(n, "adamw", tuned=("lr",)) for n in ("one", "other")]
     if number // 2 % 2:
         shifted = Range(5e-5 * 10 ** (number % 7 / 7), 5e-2)
-        rivals[1] = Contender("other", rivals[1].optimizer, rivals[1].schedule, {"lr": shifted})
-    plan = Plan(trials=12, seeds=3, sweep=False, seed=number)
+        rivals[1] = Candidate("other", rivals[1].optimizer, rivals[1].schedule, {"lr": shifted})
+    plan = StudyPlan(trials=12, seeds=3, sweep=False, seed=number)
     ranking, _ = solve(problem(kind, scale), rivals, plan)
     return any(d.shown for d in ranking.differences)
 

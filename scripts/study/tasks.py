@@ -28,14 +28,14 @@ from gdlightning.runs.config_workload import workload
 from gdlightning.runs.load_config import load
 from gdlightning.runs.quiet import quiet
 from gdlightning.study.comparison import compare
-from gdlightning.study.comparison_result import findings
+from gdlightning.study.comparison_result import comparison_result
 from gdlightning.study.recommend import recommend
-from gdlightning.study.search import Plan
+from gdlightning.study.search import StudyPlan
 from gdlightning.study.short_runs import measure
-from gdlightning.study.space import Contender, contender
+from gdlightning.study.space import Candidate, make_candidate
 from gdlightning.study.stacked_trials import jobs, run
-from gdlightning.study.task_profile import facts_of
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.task_profile import task_profile
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
 TASKS = {
@@ -74,7 +74,9 @@ def task(name: str, quick: bool, metric: str = "val_loss") -> Workload:
     return made
 
 
-def outcomes(made: Workload, rivals: Mapping[str, Contender], trials: list[Trial]) -> list[Outcome]:
+def outcomes(
+    made: Workload, rivals: Mapping[str, Candidate], trials: list[Trial]
+) -> list[TrialResult]:
     """Of trials on one task, in their order."""
     named = {made.name: made}
     found = {
@@ -88,7 +90,7 @@ def outcomes(made: Workload, rivals: Mapping[str, Contender], trials: list[Trial
 def losses(made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any],
            seeds: int) -> list[float]:  # fmt: skip
     """Validation losses at the end, one a seed; capped where a training failed."""
-    own = Contender("own", optimizer, schedule, {})
+    own = Candidate("own", optimizer, schedule, {})
     trials = [Trial(made.name, "own", {}, made.steps, 10 + k, "baseline") for k in range(seeds)]
     scores = [made.score(o.metrics) for o in outcomes(made, {"own": own}, trials)]
     return [min(s, 1e3) for s in scores]
@@ -99,7 +101,7 @@ def recommended(seeds: int, quick: bool) -> None:
     rows: dict[str, dict[str, list[float]]] = {}
     for name in TASKS:
         made = task(name, quick)
-        found = recommend(facts_of(made.module(), made.data, made.steps, accelerator="cpu"))
+        found = recommend(task_profile(made.module(), made.data, made.steps, accelerator="cpu"))
         schedule = found.sections.get("schedule", {"name": "constant"})
         clipped = replace(made, clip=found.sections.get("clip"))
         plain = replace(made, clip=None)
@@ -140,10 +142,10 @@ def compared(
     for name in [only] if only else list(TASKS):
         _, _, _, optimizers = TASKS[name]
         made = task(name, quick, metric)
-        rivals = {n: contender(n, n, schedule, tuned=("lr",)) for n in optimizers}
-        plan = Plan(trials=4 if quick else 9, seeds=seeds, sweep=False)
+        rivals = {n: make_candidate(n, n, schedule, tuned=("lr",)) for n in optimizers}
+        plan = StudyPlan(trials=4 if quick else 9, seeds=seeds, sweep=False)
         evaluate = partial(outcomes, made, rivals)
-        found = findings(compare([made], list(rivals.values()), plan, evaluate))
+        found = comparison_result(compare([made], list(rivals.values()), plan, evaluate))
         (ranking,) = found.rankings
         print(f"\n{name}, {made.steps} steps, {ranking.metric}:")
         for row in ranking.rows:

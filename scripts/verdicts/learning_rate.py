@@ -35,7 +35,7 @@ from gdlightning.diagnostics.lr_classifier import (
     signs,
     told,
 )
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.storage.atomic_write import write_json
 from gdlightning.storage.journal import rows
 
@@ -56,7 +56,7 @@ class Labelled:
     def signs(self, share: float) -> Signs:
         """After a share of the training."""
         until = None if share == 1 else int(share * TASKS[self.case.task][0])
-        found = signs(Record.of(self.lines, until))
+        found = signs(RunRecord.of(self.lines, until))
         if found is None:
             raise ValueError(f"{self.case} measured nothing.")
         return found
@@ -72,7 +72,7 @@ def labelled(seeds: int) -> list[Labelled]:
     for own in groups.values():
         own.sort(key=lambda c: c.lr)
         lines = [list(rows(c.file)) for c in own]
-        gaps = _gaps(own, [Record.of(part) for part in lines])
+        gaps = _gaps(own, [RunRecord.of(part) for part in lines])
         best = gaps.index(min(gaps))
         low = high = best
         while low > 0 and gaps[low - 1] <= NEAR:
@@ -86,7 +86,7 @@ def labelled(seeds: int) -> list[Labelled]:
     return found
 
 
-def _gaps(own: Sequence[Case], records: Sequence[Record]) -> list[float]:
+def _gaps(own: Sequence[Case], records: Sequence[RunRecord]) -> list[float]:
     """How far each run stayed above the best, as a share of the best one's fall."""
     first = float(np.median([r.losses[0] for r in records]))
     ends = [_end(c, r, first) for c, r in zip(own, records, strict=True)]
@@ -94,7 +94,7 @@ def _gaps(own: Sequence[Case], records: Sequence[Record]) -> list[float]:
     return [(end - best) / (first - best) for end in ends]
 
 
-def _end(case: Case, record: Record, first: float) -> float:
+def _end(case: Case, record: RunRecord, first: float) -> float:
     level = [record.smooth(k / PARTS, (k + 1) / PARTS) for k in range(PARTS)]
     short = len(record.losses) < TASKS[case.task][0]
     if short or record.diverged is not None or not max(level) < RISE * first:

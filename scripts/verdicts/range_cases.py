@@ -28,7 +28,7 @@ from gdlightning.range_test.lr_range_test import LR_MAX, LR_MIN, STEPS, range_te
 from gdlightning.runs.config_workload import workload as workload_of
 from gdlightning.runs.load_config import load
 from gdlightning.storage.journal import append, rows
-from gdlightning.study.space import Contender
+from gdlightning.study.space import Candidate
 from gdlightning.study.train_many import Variation, train_many
 from gdlightning.study.trial import Trial, train
 from gdlightning.study.workload import Workload
@@ -160,8 +160,8 @@ def _stacked(
 
 
 def _single(own: Workload, optimizer: str, lr: float, seed: int, length: int) -> float:
-    contender = Contender(optimizer, {"name": optimizer}, SCHEDULE, {})
-    outcome = train(own, contender, Trial(own.name, optimizer, {"lr": lr}, length, seed))
+    candidate = Candidate(optimizer, {"name": optimizer}, SCHEDULE, {})
+    outcome = train(own, candidate, Trial(own.name, optimizer, {"lr": lr}, length, seed))
     return outcome.metrics.get("val_loss", math.nan)
 
 

@@ -16,7 +16,7 @@ from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.sharpness import Sharpness
 from gdlightning.diagnostics.checks import curvature
 from gdlightning.diagnostics.diagnose import diagnose
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 
 torch.set_num_threads(1)
 LR = 0.05
@@ -77,7 +77,7 @@ def test_it_is_asked_for_by_a_flag_and_told_in_words(gdl: Run) -> None:
               "10")  # fmt: skip
     assert run.code == 0, run.err
     folder = next(Path("runs").glob("*/version_0"))
-    record = Record.read(folder)
+    record = RunRecord.read(folder)
     assert list(record.sharpness) == list(range(0, 120, 10))
     told = {v.name for v in diagnose(record)}
     last = [s["times_lr"] for s in list(record.sharpness.values())[-4:]]
@@ -86,8 +86,8 @@ def test_it_is_asked_for_by_a_flag_and_told_in_words(gdl: Run) -> None:
 
 
 def test_the_edge_is_told_of_by_what_was_measured_along() -> None:
-    def record(product: float) -> Record:
-        found = Record(losses=[1.0] * 90, start={"steps": 90, "layers": []})
+    def record(product: float) -> RunRecord:
+        found = RunRecord(losses=[1.0] * 90, start={"steps": 90, "layers": []})
         found.sharpness = {
             s: {"largest": 1.0, "smallest": 0.0, "times_lr": product if s > 20 else 0.1,
                 "limit": 2.0}

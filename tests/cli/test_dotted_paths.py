@@ -118,7 +118,10 @@ def test_a_function_of_step_and_total_is_a_schedule(
     (tmp_path / "decays.py").write_text(DECAYS)
     monkeypatch.syspath_prepend(tmp_path)
     fit = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_steps", "2")
-    for schedule in ("decays.falls", "gdlightning.schedules.shapes.reduce_on_plateau.ReduceOnPlateau"):
+    for schedule in (
+        "decays.falls",
+        "gdlightning.schedules.shapes.reduce_on_plateau.ReduceOnPlateau",
+    ):
         done = gdl(*fit, "--schedule", schedule)
         assert done.code == 0, done.err
     assert gdl(*fit, "--schedule", "decays.falls", "--schedule.low", "0.2").code == 0

@@ -8,7 +8,7 @@ import pytest
 
 from gdlightning.conformance.capabilities import ALONE
 from gdlightning.conformance.conformance_record import seen_of
-from gdlightning.conformance.training_check import Trial, quiet
+from gdlightning.conformance.training_check import TrainingCheck, quiet
 from gdlightning.optimizers.registry import find
 
 quiet()
@@ -37,7 +37,7 @@ REFUSED = {"in backward": {"clipping", "accumulation"}}
 @pytest.mark.parametrize("name", COMPOSED)
 def test_combination_satisfies_every_clause(name: str) -> None:
     optimizer, options = COMPOSED[name]
-    trial = Trial(find(optimizer), options)
+    trial = TrainingCheck(find(optimizer), options)
     seen = {clause: found for clause in ALONE if (found := seen_of(trial, clause)) is not None}
     assert set(seen) == REFUSED.get(name, set()), seen
     assert all("in_backward" in found for found in seen.values())

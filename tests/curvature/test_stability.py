@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RMSprop
 
-from gdlightning.curvature.curvature_report import Measured
+from gdlightning.curvature.curvature_report import MeasuredValue
 from gdlightning.curvature.empirical_limit import measured_limit
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.stability import roots_of, rule_of
@@ -239,7 +239,7 @@ def test_full_batch_training_settles_at_the_limit(name: str) -> None:
     hessian = Hessian(loss, dict(net.named_parameters()), [(inputs, targets)], memory=0)
     start = standing(hessian, [optimizer], seen=1)
     assert start is not None
-    products: list[Measured] = []
+    products: list[MeasuredValue] = []
     for step in range(1, steps + 1):
         optimizer.zero_grad()
         loss((inputs, targets)).backward()

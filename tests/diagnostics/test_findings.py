@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gdlightning.diagnostics.checks.batch_size import noise_scale
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict, in_order
 
 
@@ -38,12 +38,12 @@ FALLING = [2.0 * 0.985**k + 0.1 for k in range(300)]
 
 
 def names(rows: list[dict[str, Any]]) -> list[str]:
-    return [v.name for v in diagnose(Record.of(rows))]
+    return [v.name for v in diagnose(RunRecord.of(rows))]
 
 
 def test_a_healthy_training_has_nothing_against_it() -> None:
     assert names(lines(FALLING)) == ["lr-fine"]
-    assert diagnose(Record()) == []
+    assert diagnose(RunRecord()) == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_spikes_are_told_with_their_examples() -> None:
     rows = lines(FALLING)
     rows[5]["spikes"] = [{"step": 41, "loss": None, "typical": 1.0, "examples": [3, 9]}]
     rows[9]["spikes"] = [{"step": 83, "loss": 20.0, "typical": 1.0, "examples": [9, 4]}]
-    (found,) = [v for v in diagnose(Record.of(rows)) if v.name == "loss-spikes"]
+    (found,) = [v for v in diagnose(RunRecord.of(rows)) if v.name == "loss-spikes"]
     assert "step 41" in found.title
     assert "examples 9, 4" in found.evidence[1]
 
@@ -89,7 +89,7 @@ def test_examples_that_spoil_each_of_their_batches_are_named(every: int, bad: bo
     for step in range(40, 300, every):
         spike = {"step": step, "loss": 50.0, "typical": 1.0, "examples": [7, step]}
         rows[1 + step // 10].setdefault("spikes", []).append(spike)
-    found = {v.name: v for v in diagnose(Record.of(rows))}
+    found = {v.name: v for v in diagnose(RunRecord.of(rows))}
     assert ("bad-examples" in found) == bad
     if bad:
         assert found["bad-examples"].title.endswith("again and again: 7.")
@@ -102,7 +102,7 @@ def test_examples_that_are_merely_hard_are_no_fault() -> None:
     for step in range(130, 300, 30):
         spike = {"step": step, "loss": 0.5, "typical": 0.01, "examples": [7, step]}
         rows[1 + step // 10].setdefault("spikes", []).append(spike)
-    (told,) = [v for v in diagnose(Record.of(rows)) if v.name == "bad-examples"]
+    (told,) = [v for v in diagnose(RunRecord.of(rows)) if v.name == "bad-examples"]
     assert told.severity == "warning"
 
 
@@ -116,7 +116,7 @@ def test_overfitting_by_how_far_the_validation_loss_rose(
     rows = lines(FALLING)
     for k, loss in enumerate([1.8, 1.2, 1.0, 1.1, *[last] * 6]):
         rows.append({"step": 30 * k + 29, "val": {"val_loss": loss}})
-    found = [v for v in diagnose(Record.of(rows)) if v.name == "overfitting"]
+    found = [v for v in diagnose(RunRecord.of(rows)) if v.name == "overfitting"]
     assert [(v.name, v.severity) for v in found] == ([(name, severity)] if name else [])
 
 
@@ -124,7 +124,7 @@ def test_targets_that_inputs_do_not_tell_are_the_root_of_overfitting() -> None:
     rows = lines(FALLING, data={"entropy": 1.0, "examples": {"val": 400}})
     for k, loss in enumerate([1.0, 1.0, 1.5, 2.0, 2.0, 2.5]):
         rows.append({"step": 50 * k + 9, "val": {"val_loss": loss}})
-    found = {v.name: v for v in diagnose(Record.of(rows))}
+    found = {v.name: v for v in diagnose(RunRecord.of(rows))}
     assert found["nothing-carries-over"].because == ""
     assert found["overfitting"].because == "nothing-carries-over"
 
@@ -136,7 +136,7 @@ def test_the_noise_scale_of_known_noise_is_told_to_an_order_of_magnitude(scale: 
     rows = lines(FALLING, every=5)
     square = 1 + scale / 32
     rows += [{"step": k, "alike": [1.0, square, square]} for k in range(0, 300, 5)]
-    found = noise_scale(Record.of(rows))
+    found = noise_scale(RunRecord.of(rows))
     assert found is not None
     assert 0.5 < found / scale < 2
 
@@ -144,7 +144,7 @@ def test_the_noise_scale_of_known_noise_is_told_to_an_order_of_magnitude(scale: 
 def test_noise_that_hides_the_gradient_is_unknown() -> None:
     rows = lines(FALLING, every=5)
     rows += [{"step": k, "alike": [(-1) ** k * 0.1, 1.0, 1.0]} for k in range(0, 300, 5)]
-    assert noise_scale(Record.of(rows)) is None
+    assert noise_scale(RunRecord.of(rows)) is None
 
 
 def measured(value: float) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def measured(value: float) -> dict[str, Any]:
 def test_a_saddle_is_negative_curvature_with_a_small_gradient(
     bottom: float, gradient: float, losses: list[float], severity: str
 ) -> None:
-    record = Record.of(lines(losses))
+    record = RunRecord.of(lines(losses))
     record.curvature = {
         "top": [measured(2.0)], "bottom": [measured(bottom)], "gradient_norm": gradient,
         "loss": losses[-1], "stability": None,
@@ -178,7 +178,7 @@ def test_a_saddle_is_negative_curvature_with_a_small_gradient(
     ("product", "name"), [(1.9, "edge-of-stability"), (1.0, ""), (0.02, "flat-minimum")]
 )
 def test_sharpness_is_told_by_the_stability_limit(product: float, name: str) -> None:
-    record = Record.of(lines(FALLING))
+    record = RunRecord.of(lines(FALLING))
     stands = {"at_peak": measured(product), "limit": 2.0, "formula": "2"}
     record.curvature = {
         "top": [measured(20.0)], "bottom": [measured(-0.1)], "gradient_norm": 1.0, "loss": 0.1,
@@ -210,7 +210,7 @@ def test_root_causes_come_first() -> None:
 )
 def test_a_plateau_that_the_same_rate_left_is_the_root(losses: list[float], root: str) -> None:
     rows = lines(losses, gain=0.999, update_ratio=1e-4, promised=-1e-4)
-    found = diagnose(Record.of(rows))
+    found = diagnose(RunRecord.of(rows))
     because = {v.name: v.because for v in found if v.name in ("plateau", "lr-too-small")}
     other = next(name for name in because if name != root)
     assert because == {root: "", other: root}
@@ -218,7 +218,7 @@ def test_a_plateau_that_the_same_rate_left_is_the_root(losses: list[float], root
 
 def test_a_gain_that_rounding_hides_is_none() -> None:
     rows = lines(FALLING, promised=-1e-7)
-    assert Record.of(rows).gains == []
+    assert RunRecord.of(rows).gains == []
 
 
 number = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False, width=32))
@@ -238,7 +238,7 @@ def test_whatever_was_measured_gives_verdicts_as_text(
     losses: list[float | None], measured: dict[str, Any]
 ) -> None:
     rows = lines([math.nan if v is None else v for v in losses], **measured)
-    found = diagnose(Record.of(rows))
+    found = diagnose(RunRecord.of(rows))
     text = " ".join(as_text(found).split())
     for verdict in found:
         assert " ".join(verdict.title.split()) in text

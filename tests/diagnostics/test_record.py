@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_findings import FALLING, lines
 
 from gdlightning.diagnostics.diagnose import as_text, diagnose
-from gdlightning.diagnostics.run_record import CURVATURE, Record
+from gdlightning.diagnostics.run_record import CURVATURE, RunRecord
 from gdlightning.storage.journal import JOURNAL
 
 ROWS = [
@@ -69,8 +69,8 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_a_damaged_row_is_left_out_whole_and_named(what: str, tmp_path: Path) -> None:
-    good = Record.of(ROWS)
-    read = Record.read(journal(tmp_path, BAD[what]))
+    good = RunRecord.of(ROWS)
+    read = RunRecord.read(journal(tmp_path, BAD[what]))
     assert read.damage.count == 1
     assert f"line {len(ROWS) + 1} (" in str(read.damage)
     assert read.losses == good.losses
@@ -84,8 +84,8 @@ def test_a_row_after_a_damaged_one_is_taken(tmp_path: Path) -> None:
               "grads": [1.0], "weights": [2.0]} for k in range(2)]  # fmt: skip
     raw = [b for row, bad in zip(after, BAD.values(), strict=False)
            for b in (bad, json.dumps(row).encode())]  # fmt: skip
-    read = Record.read(journal(tmp_path, *BAD.values(), *raw))
-    whole = Record.of([*ROWS, *after])
+    read = RunRecord.read(journal(tmp_path, *BAD.values(), *raw))
+    whole = RunRecord.of([*ROWS, *after])
     assert read.steps.loss.tolist() == whole.steps.loss.tolist()
     assert [list(read.steps.layers(k)[1]) for k in (-2, -1)] == [[2.0], [2.0]]
     assert str(read.damage).startswith(f"{len(BAD) + 2} damaged parts: ")
@@ -95,9 +95,9 @@ def test_a_line_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
     journal(tmp_path)
     with (tmp_path / JOURNAL).open("a") as stream:
         stream.write('{"step": 99, "los')
-    read = Record.read(tmp_path)
+    read = RunRecord.read(tmp_path)
     assert read.damage.count == 0
-    assert read.losses == Record.of(ROWS).losses
+    assert read.losses == RunRecord.of(ROWS).losses
 
 
 def test_damage_is_told_and_the_rest_is_diagnosed(gdl: Run, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_whatever_stands_in_rows_there_are_verdicts(data: st.DataObject) -> None
         rows[data.draw(st.integers(0, len(rows) - 1))][data.draw(st.sampled_from(KEYS))] = (
             data.draw(odd)
         )
-    record = Record.of(rows)
+    record = RunRecord.of(rows)
     record.curvature = {
         "top": [{"value": data.draw(numbers), "bound": 0.0, "sampling": None}],
         "bottom": [{"value": data.draw(numbers), "bound": None, "sampling": None}],
@@ -164,4 +164,4 @@ def test_numbers_of_any_size_give_verdicts(
                  weights=[other] * 3, dead={"a": value}, clipped=other)  # fmt: skip
     rows += [{"step": k, "alike": [value, other, 5e-324]} for k in range(0, 90, 5)]
     rows += [{"step": k, "val": {"val_loss": value}} for k in range(0, 90, 10)]
-    as_text(diagnose(Record.of(rows)))
+    as_text(diagnose(RunRecord.of(rows)))

@@ -17,7 +17,7 @@ from gdlightning.diagnostics.checks import divergence, plateau
 from gdlightning.diagnostics.checks.batch_size import LEAST, noise_scale
 from gdlightning.diagnostics.diagnose import diagnose
 from gdlightning.diagnostics.lr_classifier import PARTS, signs
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.step_columns import ROUNDING
 
 Rows = list[dict[str, Any]]
@@ -124,7 +124,7 @@ def test_every_sign_is_the_plain_one_to_the_last_bit(
                                         chance.random(), chance.choice([0.0, *[1.0] * 9])]}
         for row in rows if "promised" in row and chance.random() < 0.9
     ]  # fmt: skip
-    record = Record.of(rows)
+    record = RunRecord.of(rows)
     found, wanted = signs(record), plain_signs(rows)
     assert found is not None
     assert {k: repr(getattr(found, k)) for k in wanted} == {k: repr(v) for k, v in wanted.items()}
@@ -165,7 +165,7 @@ def test_the_looks_at_losses_grow_no_faster_than_their_number(kind: str) -> None
         for row in rows[1:]:
             row["spikes"] = [{"step": row["step"], "loss": v, "typical": 1.0, "examples": [1]}
                              for v in row["losses"] if v > 40]  # fmt: skip
-        record = Record.of(rows)
+        record = RunRecord.of(rows)
         counting = Counting(record.losses)
         record.losses = counting
         diagnose(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import batch_size
 
 
@@ -23,14 +23,14 @@ def record(few: float, many: float, single: float) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("few", "many", "single", "verdict"),
     [
-        (2.0, 50.0, 5.0, Verdict.HOLDS),
-        (0.8, 50.0, 5.0, Verdict.CONDITIONS),
-        (0.8, 0.9, 5.0, Verdict.NOT_HERE),
-        (2.0, 50.0, 0.5, Verdict.NOT_HERE),
+        (2.0, 50.0, 5.0, ClaimVerdict.HOLDS),
+        (0.8, 50.0, 5.0, ClaimVerdict.CONDITIONS),
+        (0.8, 0.9, 5.0, ClaimVerdict.NOT_HERE),
+        (2.0, 50.0, 0.5, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_the_times(
-    few: float, many: float, single: float, verdict: Verdict
+    few: float, many: float, single: float, verdict: ClaimVerdict
 ) -> None:
     outcome = batch_size.conclude([record(few, many, single)] * 3)
     assert outcome.verdict is verdict
@@ -41,7 +41,7 @@ def test_a_training_that_does_not_arrive_counts_as_slowest() -> None:
     never = record(2.0, 50.0, 5.0)
     never["runs"]["100000, all"]["seconds"] = None  # type: ignore[index]
     outcome = batch_size.conclude([never] * 3)
-    assert outcome.verdict is Verdict.HOLDS
+    assert outcome.verdict is ClaimVerdict.HOLDS
     assert "inf" in outcome.words
 
 

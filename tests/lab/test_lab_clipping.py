@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import clipping
 from gdlightning.lab.experiments.clipping import AFTER, BEFORE, RATES, Camera, Recall
 
@@ -32,15 +32,15 @@ def record(after: float, after_clipped: float, most: int, most_clipped: int) -> 
 @pytest.mark.parametrize(
     ("losses", "rates", "verdict"),
     [
-        ((9.0, 0.1), (2, 4), Verdict.HOLDS),
-        ((9.0, 0.1), (2, 2), Verdict.CONDITIONS),
-        ((0.1, 0.1), (2, 4), Verdict.CONDITIONS),
-        ((0.1, 0.1), (2, 2), Verdict.NOT_HERE),
-        ((9.0, 9.0), (0, 0), Verdict.NOT_HERE),
+        ((9.0, 0.1), (2, 4), ClaimVerdict.HOLDS),
+        ((9.0, 0.1), (2, 2), ClaimVerdict.CONDITIONS),
+        ((0.1, 0.1), (2, 4), ClaimVerdict.CONDITIONS),
+        ((0.1, 0.1), (2, 2), ClaimVerdict.NOT_HERE),
+        ((9.0, 9.0), (0, 0), ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_what_is_saved(
-    losses: tuple[float, float], rates: tuple[int, int], verdict: Verdict
+    losses: tuple[float, float], rates: tuple[int, int], verdict: ClaimVerdict
 ) -> None:
     assert clipping.conclude([record(*losses, *rates)] * 3).verdict is verdict
 

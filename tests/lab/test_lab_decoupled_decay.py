@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import decoupled_decay
 from gdlightning.lab.experiments.decoupled_decay import LEFT, METHODS, SCALES
 from gdlightning.lab.samples import digits
@@ -34,15 +34,15 @@ def records(l2: list[float], adamw: list[float], gains: dict[str, float]) -> lis
 @pytest.mark.parametrize(
     ("l2", "adamw", "digit", "tumour", "verdict"),
     [
-        (SPREAD, [LEFT] * len(SCALES), 0.02, 0.02, Verdict.HOLDS),
-        (SPREAD, [LEFT] * len(SCALES), 0.02, 0.0, Verdict.CONDITIONS),
-        (SPREAD, [LEFT] * len(SCALES), -0.02, 0.02, Verdict.CONDITIONS),
-        ([LEFT] * len(SCALES), [LEFT] * len(SCALES), 0.02, 0.02, Verdict.NOT_HERE),
-        (SPREAD, SPREAD, 0.02, 0.02, Verdict.NOT_HERE),
+        (SPREAD, [LEFT] * len(SCALES), 0.02, 0.02, ClaimVerdict.HOLDS),
+        (SPREAD, [LEFT] * len(SCALES), 0.02, 0.0, ClaimVerdict.CONDITIONS),
+        (SPREAD, [LEFT] * len(SCALES), -0.02, 0.02, ClaimVerdict.CONDITIONS),
+        ([LEFT] * len(SCALES), [LEFT] * len(SCALES), 0.02, 0.02, ClaimVerdict.NOT_HERE),
+        (SPREAD, SPREAD, 0.02, 0.02, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_weights_and_accuracies(
-    l2: list[float], adamw: list[float], digit: float, tumour: float, verdict: Verdict
+    l2: list[float], adamw: list[float], digit: float, tumour: float, verdict: ClaimVerdict
 ) -> None:
     found = records(l2, adamw, {"digits": digit, "tumours": tumour})
     outcome = decoupled_decay.conclude(found)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import fine_tuning
 from gdlightning.lab.experiments.fine_tuning import RATES, turn
 from gdlightning.lab.samples import digits
@@ -28,14 +28,14 @@ def record(tuned: int, scratch: int, kept: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("tuned", "scratch", "kept", "verdict"),
     [
-        (2, 4, 2, Verdict.HOLDS),
-        (4, 4, 3, Verdict.CONDITIONS),
-        (5, 4, 2, Verdict.CONDITIONS),
-        (4, 4, 5, Verdict.NOT_HERE),
+        (2, 4, 2, ClaimVerdict.HOLDS),
+        (4, 4, 3, ClaimVerdict.CONDITIONS),
+        (5, 4, 2, ClaimVerdict.CONDITIONS),
+        (4, 4, 5, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_the_rates(
-    tuned: int, scratch: int, kept: int, verdict: Verdict
+    tuned: int, scratch: int, kept: int, verdict: ClaimVerdict
 ) -> None:
     outcome = fine_tuning.conclude([record(tuned, scratch, kept)] * 3)
     assert outcome.verdict is verdict

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import flat_minima
 from gdlightning.lab.experiments.flat_minima import look, rescaled
 from gdlightning.lab.samples import digits
@@ -27,14 +27,14 @@ def record(seed: int, small: float, sam: float, gain: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("small", "sam", "gain", "verdict"),
     [
-        (0.5, 0.5, 0.02, Verdict.HOLDS),
-        (0.5, 0.5, 0.0, Verdict.CONDITIONS),
-        (0.5, 0.5, -0.02, Verdict.CONDITIONS),
-        (2.0, 0.5, 0.02, Verdict.NOT_HERE),
+        (0.5, 0.5, 0.02, ClaimVerdict.HOLDS),
+        (0.5, 0.5, 0.0, ClaimVerdict.CONDITIONS),
+        (0.5, 0.5, -0.02, ClaimVerdict.CONDITIONS),
+        (2.0, 0.5, 0.02, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_flatness_and_accuracy(
-    small: float, sam: float, gain: float, verdict: Verdict
+    small: float, sam: float, gain: float, verdict: ClaimVerdict
 ) -> None:
     outcome = flat_minima.conclude([record(seed, small, sam, gain) for seed in range(5)])
     assert outcome.verdict is verdict

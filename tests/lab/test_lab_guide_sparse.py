@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import guide_sparse
 from gdlightning.lab.experiments.guide_sparse import CANDIDATES, CASES, LENGTH, SILENT, WORDS
 from gdlightning.lab.tuning import Candidate
@@ -35,16 +35,16 @@ EVEN = (0.4, 0.4, 0.4, 0.4)
 @pytest.mark.parametrize(
     ("zipf", "falling", "verdict"),
     [
-        ((0.6, 0.55, 0.48, 0.45), (0.55, 0.5, 0.46, 0.45), Verdict.HOLDS),
-        ((0.6, 0.55, 0.48, 0.45), (0.55, 0.5, 0.44, 0.45), Verdict.CONDITIONS),
-        ((0.6, 0.55, 0.48, 0.45), (0.55, 0.44, 0.46, 0.45), Verdict.CONDITIONS),
-        ((0.6, 0.44, 0.48, 0.45), EVEN, Verdict.NOT_HERE),
+        ((0.6, 0.55, 0.48, 0.45), (0.55, 0.5, 0.46, 0.45), ClaimVerdict.HOLDS),
+        ((0.6, 0.55, 0.48, 0.45), (0.55, 0.5, 0.44, 0.45), ClaimVerdict.CONDITIONS),
+        ((0.6, 0.55, 0.48, 0.45), (0.55, 0.44, 0.46, 0.45), ClaimVerdict.CONDITIONS),
+        ((0.6, 0.44, 0.48, 0.45), EVEN, ClaimVerdict.NOT_HERE),
     ],
 )
-def test_the_verdict_follows_the_losses(zipf: Any, falling: Any, verdict: Verdict) -> None:
+def test_the_verdict_follows_the_losses(zipf: Any, falling: Any, verdict: ClaimVerdict) -> None:
     outcome = guide_sparse.conclude(records(zipf, falling, EVEN))
     assert outcome.verdict is verdict
-    assert "SGD with momentum 0.55" in outcome.words or verdict is Verdict.NOT_HERE
+    assert "SGD with momentum 0.55" in outcome.words or verdict is ClaimVerdict.NOT_HERE
 
 
 def test_words_are_as_frequent_as_zipf_says() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import guide_tabular
 from gdlightning.lab.experiments.guide_tabular import CANDIDATES, SCALES, TABLES, table
 from gdlightning.lab.tuning import Candidate
@@ -35,13 +35,13 @@ def records(**losses: tuple[float, ...]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("scaled", "raw", "verdict"),
     [
-        (AHEAD, AHEAD, Verdict.HOLDS),
-        (EVEN, AHEAD, Verdict.CONDITIONS),
-        (EVEN, (0.5, 0.3, 0.3, 0.6), Verdict.CONDITIONS),
-        (EVEN, (0.5, 0.3, 0.6, 0.6), Verdict.NOT_HERE),
+        (AHEAD, AHEAD, ClaimVerdict.HOLDS),
+        (EVEN, AHEAD, ClaimVerdict.CONDITIONS),
+        (EVEN, (0.5, 0.3, 0.3, 0.6), ClaimVerdict.CONDITIONS),
+        (EVEN, (0.5, 0.3, 0.6, 0.6), ClaimVerdict.NOT_HERE),
     ],
 )
-def test_the_verdict_follows_the_losses(scaled: Any, raw: Any, verdict: Verdict) -> None:
+def test_the_verdict_follows_the_losses(scaled: Any, raw: Any, verdict: ClaimVerdict) -> None:
     outcome = guide_tabular.conclude(records(scaled=scaled, raw=raw))
     assert outcome.verdict is verdict
     assert "Features as they come: SGD 0.5, SGD with momentum 0.301" in outcome.words

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import guide_transformers
 from gdlightning.lab.experiments.guide_transformers import (
     ADAMW,
@@ -61,16 +61,16 @@ BEFORE, AFTER = NORMS
 @pytest.mark.parametrize(
     ("losses", "bare", "verdict"),
     [
-        ({BEFORE: (0.5, 0.52, 0.6), AFTER: (0.5, 0.52, 0.6)}, (4, 4), Verdict.HOLDS),
-        ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.52, 0.6)}, (4, 4), Verdict.CONDITIONS),
-        ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.5, 0.6)}, (4, 3), Verdict.CONDITIONS),
-        ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.5, 0.6)}, (4, 4), Verdict.NOT_HERE),
-        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.6)}, (4, 3), Verdict.CONDITIONS),
-        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.4)}, (4, 3), Verdict.NOT_HERE),
+        ({BEFORE: (0.5, 0.52, 0.6), AFTER: (0.5, 0.52, 0.6)}, (4, 4), ClaimVerdict.HOLDS),
+        ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.52, 0.6)}, (4, 4), ClaimVerdict.CONDITIONS),
+        ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.5, 0.6)}, (4, 3), ClaimVerdict.CONDITIONS),
+        ({BEFORE: (0.5, 0.5, 0.6), AFTER: (0.5, 0.5, 0.6)}, (4, 4), ClaimVerdict.NOT_HERE),
+        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.6)}, (4, 3), ClaimVerdict.CONDITIONS),
+        ({BEFORE: (0.5, 0.52, 0.4), AFTER: (0.5, 0.52, 0.4)}, (4, 3), ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_losses_and_rates(
-    losses: Any, bare: tuple[int, int], verdict: Verdict
+    losses: Any, bare: tuple[int, int], verdict: ClaimVerdict
 ) -> None:
     outcome = guide_transformers.conclude(records(losses, bare))
     assert outcome.verdict is verdict

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import guide_vision
 from gdlightning.lab.experiments.guide_vision import CANDIDATES, convolutions
 from gdlightning.lab.tuning import Candidate
@@ -29,16 +29,16 @@ def records(*errors: float) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("errors", "verdict"),
     [
-        ((2.0, 3.0, 2.5), Verdict.HOLDS),
-        ((2.0, 3.0, 2.0), Verdict.CONDITIONS),
-        ((2.0, 2.0, 2.0), Verdict.NOT_HERE),
-        ((3.0, 2.0, 2.0), Verdict.NOT_HERE),
+        ((2.0, 3.0, 2.5), ClaimVerdict.HOLDS),
+        ((2.0, 3.0, 2.0), ClaimVerdict.CONDITIONS),
+        ((2.0, 2.0, 2.0), ClaimVerdict.NOT_HERE),
+        ((3.0, 2.0, 2.0), ClaimVerdict.NOT_HERE),
     ],
 )
-def test_the_verdict_follows_the_errors(errors: Any, verdict: Verdict) -> None:
+def test_the_verdict_follows_the_errors(errors: Any, verdict: ClaimVerdict) -> None:
     outcome = guide_vision.conclude(records(*errors))
     assert outcome.verdict is verdict
-    if verdict is Verdict.HOLDS:
+    if verdict is ClaimVerdict.HOLDS:
         assert "SGD with momentum is better than Adam by" in outcome.words
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import learning_rate
 from gdlightning.lab.experiments.learning_rate import GRIDS, STEPS, good
 
@@ -30,14 +30,14 @@ def record(sgd: int, adam: int, end: float | None = None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sgd", "adam", "end", "verdict"),
     [
-        (5, 3, None, Verdict.HOLDS),  # 0.03 and 3e-4
-        (5, 7, None, Verdict.CONDITIONS),
-        (0, 3, 1.0, Verdict.NOT_HERE),
-        (5, 3, 0.1, Verdict.NOT_HERE),
+        (5, 3, None, ClaimVerdict.HOLDS),  # 0.03 and 3e-4
+        (5, 7, None, ClaimVerdict.CONDITIONS),
+        (0, 3, 1.0, ClaimVerdict.NOT_HERE),
+        (5, 3, 0.1, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_the_rates(
-    sgd: int, adam: int, end: float | None, verdict: Verdict
+    sgd: int, adam: int, end: float | None, verdict: ClaimVerdict
 ) -> None:
     assert learning_rate.conclude([record(sgd, adam, end)] * 3).verdict is verdict
 

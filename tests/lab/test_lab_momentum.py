@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import momentum
 from gdlightning.lab.experiments.momentum import CONDITIONS, LIMITS, METHODS, RATES
 from gdlightning.lab.samples import digits
@@ -26,15 +26,15 @@ def record(ravine: tuple[int, int, int], images: tuple[int | None, ...]) -> dict
 @pytest.mark.parametrize(
     ("ravine", "images", "verdict"),
     [
-        ((180, 80, 50), (50, 45, 40), Verdict.HOLDS),
-        ((180, 80, 50), (50, 55, 40), Verdict.CONDITIONS),
-        ((180, 80, 90), (50, 45, 40), Verdict.CONDITIONS),
-        ((180, 80, 50), (50, 45, None), Verdict.CONDITIONS),
-        ((80, 80, 50), (50, 45, 40), Verdict.NOT_HERE),
+        ((180, 80, 50), (50, 45, 40), ClaimVerdict.HOLDS),
+        ((180, 80, 50), (50, 55, 40), ClaimVerdict.CONDITIONS),
+        ((180, 80, 90), (50, 45, 40), ClaimVerdict.CONDITIONS),
+        ((180, 80, 50), (50, 45, None), ClaimVerdict.CONDITIONS),
+        ((80, 80, 50), (50, 45, 40), ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_the_steps(
-    ravine: tuple[int, int, int], images: tuple[int | None, ...], verdict: Verdict
+    ravine: tuple[int, int, int], images: tuple[int | None, ...], verdict: ClaimVerdict
 ) -> None:
     outcome = momentum.conclude([record(ravine, images)] * 3)
     assert outcome.verdict is verdict

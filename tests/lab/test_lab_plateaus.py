@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import plateaus
 from gdlightning.lab.experiments.plateaus import CASES
 
@@ -20,14 +20,14 @@ def record(momentum: int | None, adam: int | None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("momentum", "adam", "verdict"),
     [
-        (400, 100, Verdict.HOLDS),
-        (None, 100, Verdict.CONDITIONS),
-        (400, 900, Verdict.CONDITIONS),
-        (600, None, Verdict.NOT_HERE),
+        (400, 100, ClaimVerdict.HOLDS),
+        (None, 100, ClaimVerdict.CONDITIONS),
+        (400, 900, ClaimVerdict.CONDITIONS),
+        (600, None, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_the_steps(
-    momentum: int | None, adam: int | None, verdict: Verdict
+    momentum: int | None, adam: int | None, verdict: ClaimVerdict
 ) -> None:
     outcome = plateaus.conclude([record(momentum, adam)] * 3)
     assert outcome.verdict is verdict

@@ -19,7 +19,7 @@ import pytest
 from gdlightning.__main__ import main
 from gdlightning.drawing.style import Theme, figure
 from gdlightning.lab import experiment
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.experiment import FOLDER, ORDER, Experiment, card, names
 from gdlightning.lab.experiment_page import markdown, page
 from gdlightning.lab.run_experiments import Result, _read
@@ -101,7 +101,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert first.stat().st_mtime_ns == kept
     measured = second.stat().st_mtime_ns
     assert told == json.loads((tmp_path / f"{CHEAPEST}.json").read_text())
-    assert told["verdict"] in list(Verdict)
+    assert told["verdict"] in list(ClaimVerdict)
     assert all(len(one["values"]) == 2 for one in told["effects"])
     for mark in ("", "-dark"):
         assert (tmp_path / f"{CHEAPEST}{mark}.png").read_bytes().startswith(PNG)
@@ -180,7 +180,9 @@ def test_other_words_and_figures_need_no_new_measuring(
 
 def results() -> list[Result]:
     """A made-up result of each experiment, with an empty figure."""
-    outcome = Outcome(Verdict.CONDITIONS, "Seen <here> & there.", (effect("a | b", [1, 2]),))
+    outcome = Conclusion(
+        ClaimVerdict.CONDITIONS, "Seen <here> & there.", (effect("a | b", [1, 2]),)
+    )
 
     def draw(found: Any, theme: Theme) -> Any:
         return figure(theme=theme)[0]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import saddle_points
 from gdlightning.lab.experiments.saddle_points import CASES, Autoencoder, Ridge, escaped
 
@@ -24,13 +24,13 @@ LINEAR, SHAKEN = "linear net, batches of one", "linear net, noise on the weights
 @pytest.mark.parametrize(
     ("free", "verdict"),
     [
-        ({RIDGE, ENCODED, LINEAR, SHAKEN}, Verdict.HOLDS),
-        ({RIDGE, ENCODED, SHAKEN}, Verdict.CONDITIONS),
-        ({SHAKEN}, Verdict.NOT_HERE),
-        (set(record(set())), Verdict.NOT_HERE),  # where all escape, it is not the noise
+        ({RIDGE, ENCODED, LINEAR, SHAKEN}, ClaimVerdict.HOLDS),
+        ({RIDGE, ENCODED, SHAKEN}, ClaimVerdict.CONDITIONS),
+        ({SHAKEN}, ClaimVerdict.NOT_HERE),
+        (set(record(set())), ClaimVerdict.NOT_HERE),  # where all escape, it is not the noise
     ],
 )
-def test_the_verdict_follows_from_who_escapes(free: set[str], verdict: Verdict) -> None:
+def test_the_verdict_follows_from_who_escapes(free: set[str], verdict: ClaimVerdict) -> None:
     assert saddle_points.conclude([record(free)] * 3).verdict is verdict
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdlightning.lab.conclusion import Verdict
+from gdlightning.lab.conclusion import ClaimVerdict
 from gdlightning.lab.experiments import wide_networks
 from gdlightning.lab.experiments.wide_networks import WIDTHS, barrier, match, way
 from gdlightning.lab.samples import digits
@@ -57,14 +57,14 @@ def record(seed: int, wide: float, straight: float, matched: float) -> dict[str,
 @pytest.mark.parametrize(
     ("wide", "straight", "matched", "verdict"),
     [
-        (0.01, 0.02, 0.01, Verdict.HOLDS),
-        (0.01, 0.5, 0.01, Verdict.CONDITIONS),
-        (0.01, 0.5, 0.4, Verdict.NOT_HERE),
-        (0.1, 0.02, 0.01, Verdict.NOT_HERE),
+        (0.01, 0.02, 0.01, ClaimVerdict.HOLDS),
+        (0.01, 0.5, 0.01, ClaimVerdict.CONDITIONS),
+        (0.01, 0.5, 0.4, ClaimVerdict.NOT_HERE),
+        (0.1, 0.02, 0.01, ClaimVerdict.NOT_HERE),
     ],
 )
 def test_the_verdict_follows_from_spread_and_barriers(
-    wide: float, straight: float, matched: float, verdict: Verdict
+    wide: float, straight: float, matched: float, verdict: ClaimVerdict
 ) -> None:
     found = [record(seed, wide, straight, matched) for seed in range(3)]
     assert wide_networks.conclude(found).verdict is verdict

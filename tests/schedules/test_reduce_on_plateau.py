@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.errors import UserError
 from gdlightning.schedules import Schedule
+from gdlightning.schedules.scheduler import Scheduler
 
 VALUES = st.one_of(st.integers(1, 60).map(float), st.just(math.nan))
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim import lr_scheduler as lrs
 
-from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.errors import UserError
 from gdlightning.schedules import Schedule, names, parse_warmup, register_schedule, schedule
+from gdlightning.schedules.scheduler import Scheduler
 
 FALLING = {
     "constant",

@@ -13,16 +13,16 @@ from gdlightning.data.tabular import SklearnTabular
 from gdlightning.nets.mlp import MLP
 from gdlightning.study import comparison_report as report
 from gdlightning.study.comparison import Comparison, compare
-from gdlightning.study.comparison_result import findings
-from gdlightning.study.search import Plan
-from gdlightning.study.space import contender
+from gdlightning.study.comparison_result import comparison_result
+from gdlightning.study.search import StudyPlan
+from gdlightning.study.space import make_candidate
 from gdlightning.study.stacked_trials import jobs, run
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.tabular import TabularClassification
 
 STEPS = 40
-PLAN = Plan(trials=3, seeds=2)
+PLAN = StudyPlan(trials=3, seeds=2)
 
 
 def workload(name: str = "iris", **options: object) -> Workload:
@@ -41,10 +41,10 @@ def workload(name: str = "iris", **options: object) -> Workload:
 def study(*names: str, stacks: bool = True, workloads: int = 1) -> tuple[Comparison, list[Trial]]:
     torch.set_num_threads(1)
     made = [workload(f"iris {k}") for k in range(workloads)]
-    rivals = [contender(n, n.split("#")[0], tuned=("lr",)) for n in names]
+    rivals = [make_candidate(n, n.split("#")[0], tuned=("lr",)) for n in names]
     asked: list[Trial] = []
 
-    def evaluate(trials: list[Trial]) -> list[Outcome]:
+    def evaluate(trials: list[Trial]) -> list[TrialResult]:
         asked.extend(trials)
         named, labelled = {w.name: w for w in made}, {c.label: c for c in rivals}
         if not stacks:
@@ -70,8 +70,8 @@ def test_all_optimizers_have_the_same_budget_and_seeds(
     comparison, asked = whole
     for purpose in ("tuning", "baseline", "sweep", "verdict"):
         shares = [
-            sorted((t.steps, t.seed) for t in asked if t.contender == c and t.purpose == purpose)
-            for c in comparison.contenders
+            sorted((t.steps, t.seed) for t in asked if t.candidate == c and t.purpose == purpose)
+            for c in comparison.candidates
         ]
         assert shares[0] == shares[1] == shares[2] != []
     tuning = {t.seed for t in asked if t.purpose != "verdict"}
@@ -83,7 +83,7 @@ def test_all_optimizers_have_the_same_budget_and_seeds(
 def test_two_labels_of_one_optimizer_have_equal_results(
     whole: tuple[Comparison, list[Trial]],
 ) -> None:
-    (ranking,) = findings(whole[0]).rankings
+    (ranking,) = comparison_result(whole[0]).rankings
     (pair,) = (d for d in ranking.differences if {d.first, d.second} == {"adamw", "adamw#again"})
     assert not pair.shown
     assert "are equal up to rounding" in pair.words
@@ -113,7 +113,7 @@ def test_stacked_runs_choose_the_same_settings(whole: tuple[Comparison, list[Tri
 
 
 def test_failed_run_is_an_outcome() -> None:
-    own, rival = workload(), contender("sgd", "sgd", tuned=("lr",))
+    own, rival = workload(), make_candidate("sgd", "sgd", tuned=("lr",))
     trial = Trial(own.name, "sgd", {"lr": 1e30}, STEPS, 1, "verdict")
     (outcome,) = run([trial], {own.name: own}, {"sgd": rival})
     assert "not finite" in outcome.failed
@@ -130,7 +130,7 @@ def test_metric_with_higher_values_better() -> None:
 
 def test_report_is_self_contained(tmp_path: Path) -> None:
     comparison, _ = study("adamw", "sgd", workloads=2)
-    found = findings(comparison)
+    found = comparison_result(comparison)
     report.write(tmp_path, comparison, found, "gdl compare --config x", {"torch": "2"})
     page = (tmp_path / "report.html").read_text()
     text = re.sub(r'"data:[^"]*"', "", page)  # base64 data may contain "http" by chance
@@ -144,7 +144,7 @@ def test_report_is_self_contained(tmp_path: Path) -> None:
 
 
 def test_report_of_a_study_in_progress(tmp_path: Path) -> None:
-    own, rival = workload(), contender("sgd", "sgd", tuned=("lr",))
+    own, rival = workload(), make_candidate("sgd", "sgd", tuned=("lr",))
     partial = Comparison(PLAN, {own.name: own}, {"sgd": rival}, untrained={own.name: 1.1})
-    report.write(tmp_path, partial, findings(partial), "gdl compare", {})
+    report.write(tmp_path, partial, comparison_result(partial), "gdl compare", {})
     assert "in progress" in (tmp_path / "report.html").read_text()

@@ -14,11 +14,11 @@ from gdlightning.optimizers.choice import Choice
 from gdlightning.schedules import Schedule
 from gdlightning.study.recommend import Recommendation, recommend
 from gdlightning.study.short_runs import measure
-from gdlightning.study.task_profile import Facts, Net, facts_of
+from gdlightning.study.task_profile import Net, TaskProfile, task_profile
 from gdlightning.study.workload import Workload
 from gdlightning.tasks.tabular import TabularClassification
 
-PLAIN = Facts("dense", False, False, False, 10_000, 5_000, 64, 4_000, 0)
+PLAIN = TaskProfile("dense", False, False, False, 10_000, 5_000, 64, 4_000, 0)
 
 
 def optimizer(**changed: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def every() -> list[Recommendation]:
     for net, tuned, sparse, steps, batch, size in product(
         get_args(Net), (False, True), (False, True), (50, 100_000), (1, 8192), (1_000, 10**9)
     ):
-        given = Facts(net, False, sparse, tuned, size, 10_000, batch, steps, 24 * 2**30)
+        given = TaskProfile(net, False, sparse, tuned, size, 10_000, batch, steps, 24 * 2**30)
         found.append(recommend(given))
     return found
 
@@ -85,7 +85,7 @@ def workload() -> Workload:
 
 def test_facts_of_module_and_data() -> None:
     made = workload()
-    found = facts_of(made.module(), made.data, 60)
+    found = task_profile(made.module(), made.data, 60)
     assert (found.net, found.batch, found.steps, found.sparse) == ("dense", 32, 60, False)
     assert found.parameters == 30 * 8 + 8 + 8 * 2 + 2
     assert found.epochs == pytest.approx(60 * 32 / found.examples)

@@ -18,24 +18,24 @@ import gdlightning as gdl
 from gdlightning.errors import StorageError
 from gdlightning.study.store import Store, work
 from gdlightning.study.study_journal import in_words
-from gdlightning.study.trial import Outcome, Trial
+from gdlightning.study.trial import Trial, TrialResult
 
 TRIALS = [Trial("w", "adamw", {"lr": 0.1 + k, "betas": [0.9, 0.99]}, 10) for k in range(12)]
 
 
-def done(job: list[Trial]) -> list[Outcome]:
-    return [Outcome({"val_loss": float(t.settings["lr"])}, [(1, 0.5, 2.0)]) for t in job]
+def done(job: list[Trial]) -> list[TrialResult]:
+    return [TrialResult({"val_loss": float(t.settings["lr"])}, [(1, 0.5, 2.0)]) for t in job]
 
 
 def jobs(size: int = 1) -> list[list[Trial]]:
     return [TRIALS[k : k + size] for k in range(0, len(TRIALS), size)]
 
 
-def finish(store: Store, size: int = 1) -> tuple[list[Outcome], int]:
+def finish(store: Store, size: int = 1) -> tuple[list[TrialResult], int]:
     """Return all outcomes, and how many trials were run."""
     ran: list[Trial] = []
 
-    def run(job: list[Trial]) -> list[Outcome]:
+    def run(job: list[Trial]) -> list[TrialResult]:
         ran.extend(job)
         return done(job)
 
@@ -77,7 +77,7 @@ def test_truncated_journal_is_resumed(tmp_path: Path) -> None:
 def test_stack_is_run_as_a_whole_and_reported_once(tmp_path: Path) -> None:
     store = Store(tmp_path, "s", {})
     (number,) = (store.claim(TRIALS[:1]) or {}).values()
-    store.tell(number, Outcome({"val_loss": -1.0}), -1.0)
+    store.tell(number, TrialResult({"val_loss": -1.0}), -1.0)
     found, ran = finish(store, size=4)
     assert ran == 12
     assert found[0].metrics == {"val_loss": -1.0}  # known outcomes are kept
@@ -90,7 +90,7 @@ def test_different_study_in_the_same_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def _worker(where: str, log: str) -> None:
-    def run(job: list[Trial]) -> list[Outcome]:
+    def run(job: list[Trial]) -> list[TrialResult]:
         time.sleep(0.05)
         with open(log, "a") as stream:
             stream.write(f"{os.getpid()} {job[0].key}\n")

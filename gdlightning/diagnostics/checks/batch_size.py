@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from statistics import mean, stdev
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 LEAST = 15
 """Pairs of gradients, for an order of magnitude."""
 
 
-def noise_scale(record: Record, share: float = 0.5) -> float | None:
+def noise_scale(record: RunRecord, share: float = 0.5) -> float | None:
     """The batch at which noise and gradient are as large, in examples; None where unknown.
 
     From the scalar products of neighbouring steps' gradients over the last ``share`` of the steps:
@@ -32,7 +32,7 @@ def noise_scale(record: Record, share: float = 0.5) -> float | None:
     return float(batch * (1 - cosine) / cosine)
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Whether the batch is far below or above the critical size."""
     scale = noise_scale(record)
     if scale is None or scale <= 0:

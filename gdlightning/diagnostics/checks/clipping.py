@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import mean
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 ALWAYS = 0.95
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Whether clipping is a safety net, as it should be."""
     name = record.start.get("clip", "NoClip")
     if name in ("NoClip", "QuantileClip") or len(record.losses) < 50 or not len(record.clipped):

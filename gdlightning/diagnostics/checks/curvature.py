@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 NEGATIVE = 0.1
@@ -30,7 +30,7 @@ CAVEAT = (
 )
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """What the ends of the spectrum say of the last checkpoint."""
     if record.curvature:
         yield from _saddle(record, record.curvature)
@@ -39,7 +39,7 @@ def find(record: Record) -> Iterator[Verdict]:
         yield from _along(record)
 
 
-def _along(record: Record) -> Iterator[Verdict]:
+def _along(record: RunRecord) -> Iterator[Verdict]:
     """Where λ·lr of single batches stood in the last third of the training."""
     shares = {
         step: found["times_lr"] / found["limit"]
@@ -65,7 +65,7 @@ def _along(record: Record) -> Iterator[Verdict]:
     )
 
 
-def _saddle(record: Record, found: dict[str, Any]) -> Iterator[Verdict]:
+def _saddle(record: RunRecord, found: dict[str, Any]) -> Iterator[Verdict]:
     top, bottom = _value(found["top"]), _value(found["bottom"])
     if math.isnan(bottom) or not top > 0:
         return

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 SHARED, REPEATED = 0.02, 0.05
@@ -17,7 +17,7 @@ LEARNT, CHANCE = 0.5, 1.5
 STALE = ("plateau", "lr-too-small", "lr-too-large", "overfitting", "nothing-carries-over", "saddle")
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Constant inputs, repeated rows, leaks between splits, targets that inputs don't tell."""
     data = record.start.get("data", {})
     yield from _constant(data)
@@ -68,7 +68,7 @@ def _repeated(data: dict[str, Any]) -> Iterator[Verdict]:
         )
 
 
-def _unrelated(record: Record, data: dict[str, Any]) -> Iterator[Verdict]:
+def _unrelated(record: RunRecord, data: dict[str, Any]) -> Iterator[Verdict]:
     base = data.get("entropy", data.get("variance"))
     values = [m["val_loss"] for m in record.validations.values() if "val_loss" in m]
     best, last = min(values, default=math.nan), record.smooth(0.8, 1.0)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 MOST, MANY = 0.9, 0.5
 """Share of a layer's units, above which it passes next to nothing; or much less than it could."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Layers whose units are dead in the last half of what was measured."""
     dead = record.steps.dead
     known = [~np.isnan(v) for v in dead.values()]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 FAR, FEW = 1.5, 10.0
 """Times the first loss, from which a smoothed loss has diverged; where there are few losses."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Whether the training diverged, and what came before."""
     broken, last = record.diverged, record.smooth(0.9, 1.0)
     far = FAR if len(record.losses) >= 20 else FEW
@@ -51,14 +51,14 @@ def find(record: Record) -> Iterator[Verdict]:
     )
 
 
-def _began(record: Record) -> int:
+def _began(record: RunRecord) -> int:
     """The step from which the loss stayed above where training began."""
     good = np.flatnonzero(np.array(record.losses) <= record.first_loss)
     begin = int(good[-1]) + 1 if len(good) else 0
     return begin if begin < len(record.losses) else 0
 
 
-def _growth(record: Record, where: int) -> float:
+def _growth(record: RunRecord, where: int) -> float:
     norms = record.steps.grad_norm
     norms = norms[(record.steps.step <= where) & np.isfinite(norms)]
     return float(norms[-1] / norms[0]) if len(norms) > 1 and norms[0] > 0 else 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from statistics import median
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 LAYERS = 3
@@ -18,13 +18,13 @@ EXPLODING = 300.0
 """Elasticity of the loss, ‖gradient‖·‖weights‖ / loss, of an untrained net out of scale."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Vanishing gradients in the first quarter; exploding ones at the start."""
     yield from _vanishing(record)
     yield from _exploding(record)
 
 
-def _vanishing(record: Record) -> Iterator[Verdict]:
+def _vanishing(record: RunRecord) -> Iterator[Verdict]:
     steps = record.steps
     layers = ((k, *steps.layers(k)) for k in range(len(steps)))
     deep = ((k, grads, weights) for k, grads, weights in layers if len(grads) >= LAYERS)
@@ -65,7 +65,7 @@ def _ends(grads: Sequence[float], weights: Sequence[float]) -> tuple[float, floa
     return (max(relative[:third]), last) if last > 0 else None
 
 
-def _exploding(record: Record) -> Iterator[Verdict]:
+def _exploding(record: RunRecord) -> Iterator[Verdict]:
     steps = record.steps
     if not len(steps) or steps.step[0] > 0:
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gdlightning.diagnostics.checks.plateau import was_left
 from gdlightning.diagnostics.lr_classifier import CLASSES, Signs, judged, signs, told
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Severity, Verdict
 
 LEAST, MEASURED = 50, 5
@@ -15,7 +15,7 @@ SURE = 0.9
 """Probability from which a note becomes a warning."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """The verdict on the learning rate, once there is enough to judge by."""
     found = signs(record)
     broken = record.diverged is not None
@@ -50,7 +50,7 @@ def find(record: Record) -> Iterator[Verdict]:
     )  # fmt: skip
 
 
-def _slowed(record: Record) -> tuple[str, ...]:
+def _slowed(record: RunRecord) -> tuple[str, ...]:
     """A plateau is made by a small rate, unless that rate left it: then it took the steps."""
     return () if was_left(record) else ("plateau",)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 SHOWN, LEAST = 3, 0.1
@@ -16,7 +16,7 @@ OFTEN, MOSTLY, CHANCE = 3, 0.7, 0.01
 many such there may be by chance."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """The largest spikes with the examples in their batches; those that spoil batch after batch."""
     least = LEAST * record.first_loss
     spikes = [s for s in record.spikes if s["loss"] > least]
@@ -58,13 +58,13 @@ def find(record: Record) -> Iterator[Verdict]:
     )
 
 
-def _harmful(record: Record, spikes: Sequence[dict[str, Any]], bad: Sequence[int]) -> bool:
+def _harmful(record: RunRecord, spikes: Sequence[dict[str, Any]], bad: Sequence[int]) -> bool:
     """Whether they throw the loss back above where it began, as merely hard examples don't."""
     own = [float(s["loss"]) for s in spikes if not set(bad).isdisjoint(s.get("examples") or ())]
     return max(own) > record.first_loss
 
 
-def _again(record: Record, spikes: Sequence[dict[str, Any]]) -> list[int]:
+def _again(record: RunRecord, spikes: Sequence[dict[str, Any]]) -> list[int]:
     """Examples that are in a spike nearly each time that they are seen."""
     size = record.start.get("data", {}).get("examples", {}).get("train", 0)
     batch = int(record.steps.examples[-1]) if len(record.steps) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 RISE, MUCH = 0.1, 0.3
@@ -13,7 +13,7 @@ RISE, MUCH = 0.1, 0.3
 warned of."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Whether training went on past its best point."""
     values = [(k, m["val_loss"]) for k, m in record.validations.items() if "val_loss" in m]
     values = [(k, v) for k, v in values if math.isfinite(v)]

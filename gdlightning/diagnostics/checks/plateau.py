@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 WINDOWS, LEAST = 20, 60
@@ -20,7 +20,7 @@ NOTHING = 0.05
 """Share of the first loss, below which a whole training's progress is none."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """A training that never left the start, or that stood still long before it went on."""
     level = _level(record)
     if not level:
@@ -34,13 +34,13 @@ def find(record: Record) -> Iterator[Verdict]:
         yield _verdict(record, *steps, f"from step {steps[0]:,} to {steps[1]:,}", level[stretch[0]])
 
 
-def was_left(record: Record) -> bool:
+def was_left(record: RunRecord) -> bool:
     """Whether the loss stood still and then went on, at the learning rate that it had."""
     level = _level(record)
     return bool(level) and not _never_left(level, record.first_loss) and bool(_left(record, level))
 
 
-def _level(record: Record) -> list[float]:
+def _level(record: RunRecord) -> list[float]:
     """The median loss of each window; nothing where it can't be judged by."""
     if len(record.losses) < LEAST or record.diverged is not None or record.first_loss <= 0:
         return []
@@ -52,7 +52,7 @@ def _never_left(level: list[float], first: float) -> bool:
     return max(first, level[0]) - min(level) < NOTHING * first
 
 
-def _left(record: Record, level: list[float]) -> tuple[int, int] | None:
+def _left(record: RunRecord, level: list[float]) -> tuple[int, int] | None:
     """The windows of the longest flat stretch, if it is long and the loss fell after it."""
     first = record.first_loss
     begin, length = _longest_flat(level, FLAT * first + SPREAD * _noise(record.losses))
@@ -82,7 +82,7 @@ def _longest_flat(level: list[float], change: float) -> tuple[int, int]:
     return best
 
 
-def _verdict(record: Record, begin: int, end: int, when: str, loss: float) -> Verdict:
+def _verdict(record: RunRecord, begin: int, end: int, when: str, loss: float) -> Verdict:
     step, norms = record.steps.step, record.steps.grad_norm
     norms = np.sort(norms[(begin <= step) & (step < end) & np.isfinite(norms)])
     told = [f"The loss stood at about {loss:.4g} {when}."]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 EARLY, SHORT = 0.1, 0.02
@@ -14,7 +14,7 @@ FAR, CALM = -0.5, 0.1
 """Gain ratio of a step that is far too large; share of later steps that may overshoot."""
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Whether training stumbled at the start alone, without a warm-up."""
     count = record.planned
     warmup = record.start.get("warmup")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gdlightning.diagnostics.run_record import Record
+from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
 
-def find(record: Record) -> Iterator[Verdict]:
+def find(record: RunRecord) -> Iterator[Verdict]:
     """Whether vectors decay."""
     names = record.start.get("decayed", ())
     if not names:

@@ -24,7 +24,7 @@ from torch.func import functional_call, grad, vmap
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 
@@ -102,7 +102,7 @@ def _noise(seed: int) -> list[float]:
     return found
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if 64 is clearly soonest of each number of rows, on conditions if of the larger."""
 
     def ratio(rows: int, size: str) -> list[float | None]:
@@ -129,15 +129,15 @@ def conclude(found: Sequence[Found]) -> Outcome:
     single = median(r or math.inf for r in ratio(few, "1"))
     worse = {rows: slower[rows] > CLEAR and single > CLEAR for rows in ROWS}
     verdict = (
-        Verdict.HOLDS if all(worse.values())
-        else Verdict.CONDITIONS if worse[many] else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS if all(worse.values())
+        else ClaimVerdict.CONDITIONS if worse[many] else ClaimVerdict.NOT_HERE
     )  # fmt: skip
     words = (
         f"With {many:,} rows, full batches take {slower[many]:.3g} times as long as batches of "
         f"64; with {few:,} rows, {slower[few]:.2g} times, and single rows {single:.2g} times. The "
         f"gradient variance times the batch size is constant within {100 * median(spread):.1f}%."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:

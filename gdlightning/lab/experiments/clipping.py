@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import digits
@@ -132,7 +132,7 @@ def _largest(runs: Sequence[Found]) -> float:
     return found
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if clipping saves trainings of both kinds, under conditions if of one."""
     bad = {name: [spoilt(one["bad"][name]) for one in found] for name in CASES}
     most = {
@@ -145,7 +145,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
         median(ratios) > 2,
     ]
     verdict = (
-        Verdict.HOLDS if all(saved) else Verdict.CONDITIONS if any(saved) else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS
+        if all(saved)
+        else ClaimVerdict.CONDITIONS
+        if any(saved)
+        else ClaimVerdict.NOT_HERE
     )
     batches = [one["bad"] for one in found]
     effects = [
@@ -163,7 +167,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         f"clipping. With clipping, recurrent nets are stable up to {median(ratios):.2g} times the "
         "learning rate."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _smooth(losses: Sequence[float]) -> list[float]:

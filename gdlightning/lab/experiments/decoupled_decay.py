@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect
 from gdlightning.lab.descent import descend, made
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import Split, digits, tumours
@@ -118,7 +118,7 @@ def _trained(adam: Mapping[str, Any], x: Tensor, y: Tensor, seed: int) -> nn.Mod
     return net
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if only AdamW decays alike, and seeds show that it tells more right on each task.
 
     Under conditions, if it decays alike, but the rest does not show.
@@ -141,8 +141,8 @@ def conclude(found: Sequence[Found]) -> Outcome:
     l2, adamw = (_middle(found, name) for name in METHODS)
     alike = max(abs(value - LEFT) for value in adamw) < 0.03 and max(l2) - min(l2) > 0.3
     verdict = (
-        Verdict.HOLDS if alike and all(better)
-        else Verdict.CONDITIONS if alike else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS if alike and all(better)
+        else ClaimVerdict.CONDITIONS if alike else ClaimVerdict.NOT_HERE
     )  # fmt: skip
     words = (
         f"AdamW leaves {min(adamw):.3f} to {max(adamw):.3f} of a weight, for all scales of the "
@@ -150,7 +150,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         f"With tuned learning rate and decay, AdamW's accuracy differs from that of L2 by "
         f"{' and '.join(gains)}; a gain shows on {count(better)} tasks (p < 0.05)."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _right(found: Sequence[Found], task: str, name: str) -> list[float]:

@@ -24,7 +24,7 @@ from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.lanczos import extremes
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import digits
@@ -75,7 +75,7 @@ def _followed(optimizer: dict[str, Any], x: Tensor, targets: Tensor, seed: int) 
     return {"products": products, "losses": losses}
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds where λ·lr ends within a tenth of the limit of each."""
     effects, near = [], []
     for name, (_, limit) in CASES.items():
@@ -86,13 +86,17 @@ def conclude(found: Sequence[Found]) -> Outcome:
         effects.append(effect(f"λ·lr after {EVERY} steps, {name}", [s[0] for s in starts if s]))
     share = sum(near) / len(near)
     verdict = (
-        Verdict.HOLDS if share > 0.9 else Verdict.CONDITIONS if share > 0.5 else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS
+        if share > 0.9
+        else ClaimVerdict.CONDITIONS
+        if share > 0.5
+        else ClaimVerdict.NOT_HERE
     )
     words = (
         f"In {sum(near)} of {len(near)} runs, λ·lr ends within a tenth of the limit, regardless "
         "of its initial value."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _end(products: Sequence[float]) -> float:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import digits
@@ -88,7 +88,7 @@ def _right(net: nn.Module, x: Tensor, y: Tensor) -> float:
     return float((net(x).argmax(1) == y).float().mean())
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if the best rate for the new images alone is smaller than from scratch.
 
     Under conditions, if it has to be smaller only in order that the old ones are kept.
@@ -112,13 +112,19 @@ def conclude(found: Sequence[Found]) -> Outcome:
     )
     smaller = median(ratios) < SMALLER
     limit = median(k / RATES[b] for k, b in zip(kept, scratch, strict=True)) < SMALLER
-    verdict = Verdict.HOLDS if smaller else Verdict.CONDITIONS if limit else Verdict.NOT_HERE
+    verdict = (
+        ClaimVerdict.HOLDS
+        if smaller
+        else ClaimVerdict.CONDITIONS
+        if limit
+        else ClaimVerdict.NOT_HERE
+    )
     words = (
         f"The best learning rate for the rotated digits alone is {median(ratios):.2g} times that "
         f"from scratch. The upright digits are kept up to {median(kept):.2g}. At the best learning "
         f"rate from scratch, {median(lost_scratch):.2g} points of accuracy on them are lost."
     )
-    return Outcome(verdict, words, effects)
+    return Conclusion(verdict, words, effects)
 
 
 def _lost(found: Sequence[Found], best: Sequence[int]) -> list[float]:

@@ -29,7 +29,7 @@ from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.lanczos import extremes
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import Split, digits
@@ -103,7 +103,7 @@ def look(net: nn.Sequential, data: Split) -> Found:
     }  # fmt: skip
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if both are flatter in four of five seeds and better on test images, p < 0.05."""
     flatter, better = {}, {}
     for name in ("batches of 16", "SAM"):
@@ -113,8 +113,8 @@ def conclude(found: Sequence[Found]) -> Outcome:
         better[name] = fmean(a["right"] - b["right"] for a, b in pairs) > 0 and p < 0.05
     flat = all(sum(flags) >= 0.8 * len(flags) for flags in flatter.values())
     verdict = (
-        Verdict.NOT_HERE if not flat
-        else Verdict.HOLDS if all(better.values()) else Verdict.CONDITIONS
+        ClaimVerdict.NOT_HERE if not flat
+        else ClaimVerdict.HOLDS if all(better.values()) else ClaimVerdict.CONDITIONS
     )  # fmt: skip
     effects = []
     for name in (*CASES, "rescaled"):
@@ -133,7 +133,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         f"higher accuracy shows for {' and '.join(shown) if shown else 'neither'}. Rescaling "
         f"layers changes λ {ratio:.3g}-fold without changing the output of the net."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:

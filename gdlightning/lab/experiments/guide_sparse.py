@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect, shown
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect, shown
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.panels import curves, dots
@@ -118,7 +118,7 @@ def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
     return found
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds where both adaptive ones beat both others on every seed, and Adagrad is best.
 
     That is asked at both schedules on Zipf's words; in part it holds where the first is so at one.
@@ -127,11 +127,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
     ahead = {c: _ahead(s) for c, s in scores.items()}
     first = {c: min(s, key=lambda name: fmean(s[name])) for c, s in scores.items()}
     if all(ahead[c] and first[c] == "Adagrad" for c in ZIPF):
-        verdict = Verdict.HOLDS
+        verdict = ClaimVerdict.HOLDS
     elif any(ahead[c] for c in ZIPF):
-        verdict = Verdict.CONDITIONS
+        verdict = ClaimVerdict.CONDITIONS
     else:
-        verdict = Verdict.NOT_HERE
+        verdict = ClaimVerdict.NOT_HERE
     effects = [
         effect(f"test loss, {_line(case)}, {name}", values)
         for case, one in scores.items()
@@ -143,7 +143,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         for name in CANDIDATES
     ]  # fmt: skip
     words = "Test loss. " + " ".join(_words(case, scores[case], first[case]) for case in CASES)
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _ahead(scores: dict[str, list[float]]) -> bool:

@@ -26,7 +26,7 @@ from torch.distributions import Categorical
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect, shown
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect, shown
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.panels import curves, dots
@@ -107,7 +107,7 @@ def _entropy(classes: Tensor) -> float:
     return float(Categorical(torch.bincount(classes).float()).entropy())
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds where Adam and AdamW are shown to beat plain SGD, scaled and as they come.
 
     In part it holds where one of them is, on tables of one kind. Optimizers are compared seed by
@@ -116,7 +116,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
     scores = {scale: _means(found, scale) for scale in SCALES}
     ahead = [better(s, one, "SGD") for s in scores.values() for one in ADAPTIVE]
     verdict = (
-        Verdict.HOLDS if all(ahead) else Verdict.CONDITIONS if any(ahead) else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS
+        if all(ahead)
+        else ClaimVerdict.CONDITIONS
+        if any(ahead)
+        else ClaimVerdict.NOT_HERE
     )
     words = "Mean test loss relative to a constant prediction. " + " ".join(
         _words(label, scores[scale]) for scale, label in SCALES.items()
@@ -126,7 +130,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         for scale, label in SCALES.items()
         for name, own in scores[scale].items()
     ]
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _means(found: Sequence[Found], scale: str) -> dict[str, list[float]]:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect, shown
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect, shown
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.panels import curves, dots
@@ -133,7 +133,7 @@ def _loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits[:, 1:].flatten(0, 1), targets[:, 1:].flatten())
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if AdamW with warm-up beats the others in every seed of both nets.
 
     Under conditions, if of one of them; or if AdamW beats momentum there, and a larger learning
@@ -145,11 +145,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
     lower = {n: below(t, ADAMW, BARE) for n, t in tests.items()}
     wider = {n: below(rates, BARE, ADAMW) for n, rates in largest.items()}
     if all(all(adam[n]) and all(lower[n]) for n in NORMS):
-        verdict = Verdict.HOLDS
+        verdict = ClaimVerdict.HOLDS
     else:
         helps = [all(lower[n]) or 2 * sum(wider[n]) > len(found) for n in NORMS]
         part = any(all(adam[n]) and helped for n, helped in zip(NORMS, helps, strict=True))
-        verdict = Verdict.CONDITIONS if part else Verdict.NOT_HERE
+        verdict = ClaimVerdict.CONDITIONS if part else ClaimVerdict.NOT_HERE
     words = " ".join(
         f"With the {norm} each branch: tuned AdamW reaches a lower loss than tuned SGD with "
         f"momentum in {count(adam[norm])} seeds ({_middle(tests[norm][ADAMW])} compared with "
@@ -163,7 +163,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
                for norm, one in tests.items() for name, values in one.items()]  # fmt: skip
     effects += [effect(f"largest learning rate that learns, {norm}, {name}", map(_known, values))
                 for norm, one in largest.items() for name, values in one.items()]  # fmt: skip
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _largest(one: Found, name: str) -> float:

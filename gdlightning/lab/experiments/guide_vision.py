@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.panels import COLOURS, curves, dots
@@ -81,14 +81,14 @@ def convolutions() -> nn.Sequential:
     )  # fmt: skip
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds where momentum is shown to have fewer errors than both, in part where than one."""
     scores = {key: reported(found, key) for key in MEASURES}
     beaten = [name for name in OTHERS if better(scores["error"], MOMENTUM, name)]
     if len(beaten) == len(OTHERS):
-        verdict = Verdict.HOLDS
+        verdict = ClaimVerdict.HOLDS
     else:
-        verdict = Verdict.CONDITIONS if beaten else Verdict.NOT_HERE
+        verdict = ClaimVerdict.CONDITIONS if beaten else ClaimVerdict.NOT_HERE
     words = "Test error in percent. " + " ".join(
         one.words for pair, one in differences(scores["error"]).items() if MOMENTUM in pair
     )
@@ -97,7 +97,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         for key, label in MEASURES.items()
         for name, values in scores[key].items()
     ]
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:

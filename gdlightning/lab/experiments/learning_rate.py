@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import Loss, descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import digits, tumours
@@ -110,7 +110,7 @@ def good(case: Found) -> list[bool]:
     return [end <= limit for end in ends]
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if all three kinds are seen everywhere and the best is usual in nine of ten."""
     effects, three, usual = [], [], []
     for case in found[0]:
@@ -124,8 +124,8 @@ def conclude(found: Sequence[Found]) -> Outcome:
         effects.append(effect(f"good range, {case}", [sum(k) / 2 for k in kinds], "decades"))
     all_three, as_usual = sum(three) / len(three), sum(usual) / len(usual)
     verdict = (
-        Verdict.NOT_HERE if all_three < 0.9
-        else Verdict.HOLDS if as_usual > 0.9 else Verdict.CONDITIONS
+        ClaimVerdict.NOT_HERE if all_three < 0.9
+        else ClaimVerdict.HOLDS if as_usual > 0.9 else ClaimVerdict.CONDITIONS
     )  # fmt: skip
     width = median(e.middle for e in effects[1::2])
     words = (
@@ -133,7 +133,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         f"large; the good range is {width:.2g} decades wide. The best learning rate is in the "
         f"common range in {sum(usual)} of {len(usual)} cases."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _best(case: Found, rates: Sequence[float]) -> float:

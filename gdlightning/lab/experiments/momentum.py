@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect, shown
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect, shown
 from gdlightning.lab.descent import descend, made
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import Split, digits
@@ -140,7 +140,7 @@ def _trained(optimizer: Mapping[str, Any], data: Split, seed: int, least: int = 
     return {"steps": there[0] if there else None, "losses": losses, "accuracy": right}
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if the order is plain, heavy ball, Nesterov in the ravine and on the digits.
 
     Under conditions, if heavy ball is at least sooner than plain descent in the ravine.
@@ -163,8 +163,8 @@ def conclude(found: Sequence[Found]) -> Outcome:
         for steps in (ravine, images)
     )
     verdict = (
-        Verdict.HOLDS if whole
-        else Verdict.CONDITIONS if _sooner(ravine[ball], ravine[slow]) else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS if whole
+        else ClaimVerdict.CONDITIONS if _sooner(ravine[ball], ravine[slow]) else ClaimVerdict.NOT_HERE
     )  # fmt: skip
     spread = max(map(median, right.values())) - min(map(median, right.values()))
     words = (
@@ -174,7 +174,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         f"Nesterov's largest stable learning rate is "
         f"{median(limits[ahead]) / median(limits[ball]):.2f} times that of heavy ball."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _sooner(first: Sequence[int | None], second: Sequence[int | None]) -> bool:

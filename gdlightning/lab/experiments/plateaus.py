@@ -24,7 +24,7 @@ from torch import nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import digits
@@ -95,13 +95,17 @@ def _shrinkage(units: str, seed: int) -> float:
     return norms[0] / norms[-1]
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if momentum and Adam both take less than half of descent's steps; else if one."""
     steps = {name: _steps(found, name) for name in CASES}
     plain = steps["descent"]
     sooner = [steps[name] < plain / 2 for name in ("momentum", "Adam")]
     verdict = (
-        Verdict.HOLDS if all(sooner) else Verdict.CONDITIONS if any(sooner) else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS
+        if all(sooner)
+        else ClaimVerdict.CONDITIONS
+        if any(sooner)
+        else ClaimVerdict.NOT_HERE
     )
     effects = [
         effect(f"steps to leave the plateau, {name}", [one[name]["steps"] for one in found])
@@ -118,7 +122,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         f"with layer norms {_text(steps['descent, layer norms'])}. Steps that do not shrink with "
         "the gradient help, and so do gradients that do not shrink."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _steps(found: Sequence[Found], name: str) -> float:

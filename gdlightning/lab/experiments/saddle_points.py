@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, count, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, count, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 
@@ -160,7 +160,7 @@ def escaped(left: Sequence[float | None]) -> bool:
     return left[-1] is not None and left[-1] < 0.5
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if the descent's own or added noise frees nine of ten from each saddle."""
     free = {way: [escaped(one[way]) for one in found] for way in found[0]}
     share = {way: sum(flags) / len(flags) for way, flags in free.items()}
@@ -169,7 +169,11 @@ def conclude(found: Sequence[Found]) -> Outcome:
              "linear net, batches of one")  # fmt: skip
     helps = [share[b] >= 0.9 and share[a] <= 0.1 for a, b in zip(without, noisy, strict=True)]
     verdict = (
-        Verdict.HOLDS if all(helps) else Verdict.CONDITIONS if any(helps) else Verdict.NOT_HERE
+        ClaimVerdict.HOLDS
+        if all(helps)
+        else ClaimVerdict.CONDITIONS
+        if any(helps)
+        else ClaimVerdict.NOT_HERE
     )
     effects = [
         effect(f"remaining fraction of the decrease, {way}", [one[way][-1] for one in found])
@@ -180,7 +184,7 @@ def conclude(found: Sequence[Found]) -> Outcome:
         + ", ".join(f"{count(free[f'{saddle}, {way}'])} with {way}" for way in ways) + "."
         for saddle, ways in CASES.items()
     )  # fmt: skip
-    return Outcome(verdict, words.replace("with no noise", "without noise"), tuple(effects))
+    return Conclusion(verdict, words.replace("with no noise", "without noise"), tuple(effects))
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from gdlightning.drawing import style
 from gdlightning.drawing.style import SERIES, Theme
-from gdlightning.lab.conclusion import Outcome, Verdict, effect
+from gdlightning.lab.conclusion import ClaimVerdict, Conclusion, effect
 from gdlightning.lab.descent import descend
 from gdlightning.lab.experiment import Found
 from gdlightning.lab.samples import Split, digits
@@ -104,7 +104,7 @@ def barrier(losses: Sequence[float]) -> float:
     return max(loss - level for loss, level in zip(losses, line, strict=True))
 
 
-def conclude(found: Sequence[Found]) -> Outcome:
+def conclude(found: Sequence[Found]) -> Conclusion:
     """It holds if wide nets differ much less than narrow ones and lie in one valley as they are.
 
     Under conditions, if only once their units are matched.
@@ -121,16 +121,16 @@ def conclude(found: Sequence[Found]) -> Outcome:
     narrow, wide = _spread(found, WIDTHS[0]), _spread(found, WIDTHS[-1])
     straight, matched = effects[-2].middle, effects[-1].middle
     if wide > narrow / 3 or matched > NONE:
-        verdict = Verdict.NOT_HERE
+        verdict = ClaimVerdict.NOT_HERE
     else:
-        verdict = Verdict.HOLDS if straight <= NONE else Verdict.CONDITIONS
+        verdict = ClaimVerdict.HOLDS if straight <= NONE else ClaimVerdict.CONDITIONS
     words = (
         f"The standard deviation of the test loss over the runs is {wide:.2g} with {WIDTHS[-1]} "
         f"units and {narrow:.2g} with {WIDTHS[0]} ({_share(found, WIDTHS[-1]):.1%} and "
         f"{_share(found, WIDTHS[0]):.1%} of the loss). On the straight line between two wide nets, "
         f"the loss increases by {straight:.2g}; after matching their units, by {matched:.2g}."
     )
-    return Outcome(verdict, words, tuple(effects))
+    return Conclusion(verdict, words, tuple(effects))
 
 
 def _spread(found: Sequence[Found], width: int) -> float:
