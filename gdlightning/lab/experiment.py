@@ -64,11 +64,21 @@ class Card:
 
 
 def _measuring(code: str) -> str:
-    """Code without comments and the module's docstring, and without what comes after measuring."""
+    """Return the code that measures, as text.
+
+    Comments, docstrings, what comes after measuring, and where gdlightning's own modules are located
+    do not matter.
+    """
     tree = ast.parse(code)
     later = ("conclude", "draw")
-    body = tree.body[1:] if ast.get_docstring(tree) else tree.body
-    tree.body = [n for n in body if not (isinstance(n, ast.FunctionDef) and n.name in later)]
+    tree.body = [n for n in tree.body if not (isinstance(n, ast.FunctionDef) and n.name in later)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gdlightning."):
+            node.module = "gdlightning"
     return ast.unparse(tree)
 
 

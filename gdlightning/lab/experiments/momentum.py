@@ -162,10 +162,8 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         _sooner(steps[ball], steps[slow]) and _sooner(steps[ahead], steps[ball])
         for steps in (ravine, images)
     )
-    verdict = (
-        ClaimVerdict.HOLDS if whole
-        else ClaimVerdict.CONDITIONS if _sooner(ravine[ball], ravine[slow]) else ClaimVerdict.NOT_HERE
-    )  # fmt: skip
+    partly = ClaimVerdict.CONDITIONS if _sooner(ravine[ball], ravine[slow]) else None
+    verdict = ClaimVerdict.HOLDS if whole else partly or ClaimVerdict.NOT_HERE
     spread = max(map(median, right.values())) - min(map(median, right.values()))
     words = (
         f"Steps at condition {RAVINE}: {_middles(ravine, METHODS)}; with the best momentum, "
