@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 
 FIT = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET)
 MODULE = (sys.executable, "-m", "gdlightning")

@@ -66,7 +66,7 @@ class Card:
 def _measuring(code: str) -> str:
     """Return the code that measures, as text.
 
-    Comments, docstrings, what comes after measuring, and where gdlightning's own modules are located
+    Comments, docstrings, what comes after measuring, and the locations of gdlightning's own modules
     do not matter.
     """
     tree = ast.parse(code)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 from torch import Tensor
 
 SHORT = ("--trainer.max_epochs", "4", "--checkpoint.every_n_steps", "5")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, metrics
+from helpers import Run, metrics
 
 from gdlightning.callbacks.compiled import Compiled
 

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as L
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, Run
+from helpers import CONFIGS, Run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 SMALL = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import QUIET, Run
+from helpers import QUIET, Run
 from PIL import Image
 
 from gdlightning.runs.load_run import restore

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 FLAGS = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--schedule", "constant")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONFIGS, Run
+from helpers import CONFIGS, Run
 from torch import Tensor
 
 from gdlightning.runs.load_run import restore

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUIET, Run
+from helpers import QUIET, Run
 
 from gdlightning.landscape.surface import Surface
 from gdlightning.runs.load_run import batches, restore
@@ -170,7 +170,7 @@ def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import io
     import os
 
-    from conftest import CONFIGS
+    from helpers import CONFIGS
 
     from gdlightning.__main__ import main
 

@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from helpers import Run
 
 
 def test_every_optimizer_of_both_libraries_has_a_name(gdl: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 SHORT = ("--steps", "60", *QUIET)
 CONFIG = """\

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from helpers import Run
 
 
 @pytest.mark.parametrize("kind", ["task", "optimizer", "data"])

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from helpers import Run
 
 
 def test_the_functions_are_listed(gdl: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 TABULAR = ("--config", str(CONFIGS / "tabular.yaml"))
 AUTO = ("fit", *TABULAR, *QUIET, "--optimizer", "auto", "--trainer.max_epochs", "2")

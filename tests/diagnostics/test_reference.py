@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_findings import lines
+from instruments import lines
 
 from gdlightning.diagnostics.checks import divergence, plateau
 from gdlightning.diagnostics.checks.batch_size import LEAST, noise_scale

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 
 import gdlightning as gdl
 from gdlightning.optimizers.registry import entries, find, load

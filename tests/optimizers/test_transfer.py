@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import yaml
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 from hypothesis import given
 from hypothesis import strategies as st
 

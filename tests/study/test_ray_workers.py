@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS
+from helpers import CONFIGS
 
 pytest.importorskip("ray", reason="the extra ray")
 SCRIPTS = Path(__file__).parent.parent.parent / "scripts" / "study"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CONFIGS
+from helpers import CONFIGS
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, QUIET
+from helpers import CONFIGS, QUIET
 
 from gdlightning.errors import UserError
 from gdlightning.runs.run_lock import held

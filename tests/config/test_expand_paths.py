@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CONFIGS, QUIET, Run, contents
+from helpers import CONFIGS, QUIET, Run, contents
 
 from gdlightning.config.expand_paths import expand
 from gdlightning.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 SHORT = ("--trainer.max_epochs", "3", "--clip", "none")
 COMPOSED: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CONFIGS, QUIET, Run, contents, metrics
+from helpers import CONFIGS, QUIET, Run, contents, metrics
 
 from gdlightning.cli.diagnose import run_folder
 from gdlightning.runs.run_folder import run_of

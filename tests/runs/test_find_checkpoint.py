@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, QUIET, Run, contents, metrics
+from helpers import CONFIGS, QUIET, Run, contents, metrics
 
 from gdlightning.storage.checkpoint import KEY, read, write
 

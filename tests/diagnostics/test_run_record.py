@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from helpers import Run
 from hypothesis import given
 from hypothesis import strategies as st
-from test_findings import FALLING, lines
+from instruments import FALLING, lines
 
 from gdlightning.diagnostics.diagnose import as_text, diagnose
 from gdlightning.diagnostics.run_record import CURVATURE, RunRecord

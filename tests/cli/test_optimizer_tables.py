@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 
 from gdlightning.optimizers import registry
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 
 RUN = Path("runs/tabular/version_0")
 SHORT = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--monitor.every", "0")

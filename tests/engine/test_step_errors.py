@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning.pytorch as L
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 FAULTS = Path(__file__).parent.parent.parent / "scripts" / "faults"
 SHORT = ("--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "5")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIGS, through_a_file
+from helpers import CONFIGS, through_a_file
 from torch import nn
 from torch.optim import Optimizer
 

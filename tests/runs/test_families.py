@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, Run, metrics
+from helpers import CONFIGS, Run, metrics
 
 STEPS = ("--trainer.max_steps", "4", "--trainer.log_every_n_steps", "1")
 METRIC = {

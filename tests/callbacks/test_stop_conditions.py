@@ -13,7 +13,7 @@ from typing import Any
 import lightning.pytorch as L
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 SHORT = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "2")
 """Two epochs of 13 steps."""

@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 import torch
-from conftest import through_a_file
+from helpers import through_a_file
 from torch import nn
 from torch.optim import Optimizer
 

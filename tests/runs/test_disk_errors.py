@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import pytest
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 FIT = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "2",
        "--trainer.log_every_n_steps", "1", "--monitor.every", "3", "--resume", "auto",

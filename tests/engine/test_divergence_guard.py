@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run, metrics
+from helpers import CONFIGS, QUIET, Run, metrics
 
 from gdlightning.engine import deferred_step as judged
 

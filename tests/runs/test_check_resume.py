@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 
 from gdlightning.runs.check_resume import differences
 

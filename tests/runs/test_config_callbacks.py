@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from helpers import Run
 
 SHORT = ("--trainer.max_epochs", "3")
 
@@ -42,7 +42,7 @@ def test_ones_own_by_class_path(fit: Run, monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_bad_ones_are_told_before_a_folder_is_made(given: str, named: list[str], gdl: Run) -> None:
-    from conftest import CONFIGS, QUIET
+    from helpers import CONFIGS, QUIET
 
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--callbacks", given)
     assert result.code == 2
@@ -52,7 +52,7 @@ def test_bad_ones_are_told_before_a_folder_is_made(given: str, named: list[str],
 
 
 def test_averaging_twice_is_refused(gdl: Run) -> None:
-    from conftest import CONFIGS, QUIET
+    from helpers import CONFIGS, QUIET
 
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer",
                  "schedule-free-adamw", "--callbacks", "[ema-weight-averaging]")  # fmt: skip
@@ -61,7 +61,7 @@ def test_averaging_twice_is_refused(gdl: Run) -> None:
 
 
 def test_a_monitor_of_a_rate_that_is_not_there_is_refused(gdl: Run) -> None:
-    from conftest import CONFIGS, QUIET
+    from helpers import CONFIGS, QUIET
 
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer", "alig",
                  "--schedule", "constant", "--callbacks", "[learning-rate-monitor]")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from conftest import Run
+from helpers import Run
 
 SHORT = ("--trainer.max_epochs", "4", "--optimizer", "schedule-free-adamw",
          "--schedule", "constant")  # fmt: skip
@@ -28,7 +28,7 @@ def test_validation_does_not_change_the_training(fit: Run) -> None:
 
 def test_a_checkpoint_holds_the_weights_that_are_evaluated(fit: Run, gdl: Run) -> None:
     fit("tabular", *SHORT)
-    from conftest import metrics
+    from helpers import metrics
 
     found = last("tabular")
     name = "net.head.weight"

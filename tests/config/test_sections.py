@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET, Run
 
 TRAP = """
 from pathlib import Path
