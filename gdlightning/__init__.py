@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gdlightning import moved_modules
+
 if TYPE_CHECKING:
     from gdlightning.callbacks.step_logger import Watch
     from gdlightning.data.data_module import DataModule
@@ -26,21 +28,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "Choice": "optimizers.choice",
     "Classification": "tasks.supervised",
-    "DataModule": "data.module",
+    "DataModule": "data.data_module",
     "Grouping": "optimizers.groups",
-    "Optimization": "callbacks.optimization",
+    "Optimization": "engine.optimization",
     "Regression": "tasks.supervised",
     "Rule": "optimizers.groups",
     "Schedule": "schedules",
     "Task": "tasks.task",
-    "Trained": "study.many",
+    "Trained": "study.train_many",
     "UserError": "errors",
-    "Variation": "study.many",
-    "Watch": "callbacks.watch",
+    "Variation": "study.train_many",
+    "Watch": "callbacks.step_logger",
     "build": "optimizers.build",
-    "optimize": "callbacks.optimization",
+    "optimize": "engine.optimization",
     "register": "optimizers.registry",
-    "train_many": "study.many",
+    "train_many": "study.train_many",
 }
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "Schedule", "Task", "Trained", "UserError", "Variation", "Watch", "build", "optimize",
     "register", "train_many",
 ]  # fmt: skip
+
+moved_modules.install()
 
 
 def __getattr__(name: str) -> Any:

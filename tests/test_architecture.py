@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gdlightning"
 LAYERS = (
-    ("errors", "signature", "discovery", "random_state", "signals", "streams"),
+    ("errors", "signature", "discovery", "random_state", "signals", "streams", "moved_modules"),
     ("storage",),
     ("drawing",),
     ("optimizers", "schedules", "clipping", "nets", "curvature", "data", "monitor"),

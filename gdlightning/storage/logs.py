@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import os
@@ -34,7 +35,10 @@ class KeptWriter(ExperimentWriter):
         file = Path(self.log_dir) / METRICS
         if file.is_file():
             # A damaged file is put aside by ``trim``, once the run is about to make a step.
-            with file.open(newline="", encoding="utf-8", errors="replace") as stream:
+            with (
+                contextlib.suppress(csv.Error),
+                file.open(newline="", encoding="utf-8", errors="replace") as stream,
+            ):
                 reader = csv.reader(stream)
                 self.metrics_keys = next(reader, [])
                 self.rows = sum(1 for _ in reader)

@@ -45,7 +45,7 @@ class Seen(L.Callback):
 
 
 def signal_at(hook: str) -> tuple[str, str]:
-    return "--callbacks", f"[{{name: test_stops.SignalAt, hook: {hook}}}]"
+    return "--callbacks", f"[{{name: {__name__}.SignalAt, hook: {hook}}}]"
 
 
 def saved_step(name: str, version: int = 0) -> int:
@@ -128,7 +128,7 @@ def test_stop_after_must_be_a_step_or_more(gdl: Run) -> None:
 
 def test_a_limit_cuts_the_sanity_check_short(gdl: Run) -> None:
     Seen.batches = 0
-    flags = (*SHORT, "--callbacks", "test_stops.Seen", "--trainer.num_sanity_val_steps", "-1",
+    flags = (*SHORT, "--callbacks", f"{__name__}.Seen", "--trainer.num_sanity_val_steps", "-1",
              "--data.batch_size", "1")  # fmt: skip
     assert gdl("fit", *flags, "--max_time", "0.0001s").code == 75
     assert Seen.batches == 0

@@ -46,7 +46,7 @@ class Breaking(L.Callback):
 
 
 def breaking(what: str) -> tuple[str, str]:
-    return "--callbacks", f"[{{name: test_disk.Breaking, what: '{what}'}}]"
+    return "--callbacks", f"[{{name: {__name__}.Breaking, what: '{what}'}}]"
 
 
 def rows() -> list[dict[str, str]]:

@@ -1,0 +1,52 @@
+"""The public names of the package, and the former names of its modules."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+import gdlightning
+from gdlightning.moved_modules import MOVED
+
+PUBLIC = {
+    "Choice",
+    "Classification",
+    "DataModule",
+    "Grouping",
+    "Optimization",
+    "Regression",
+    "Rule",
+    "Schedule",
+    "Task",
+    "Trained",
+    "UserError",
+    "Variation",
+    "Watch",
+    "build",
+    "optimize",
+    "register",
+    "train_many",
+}
+"""Changing this set is a change of the API: see CHANGELOG.md."""
+
+
+def test_public_names_are_the_api() -> None:
+    assert set(gdlightning.__all__) == PUBLIC
+    assert set(dir(gdlightning)) >= PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(gdlightning, name))
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_former_names_of_modules_work_with_a_warning(old: str) -> None:
+    present = importlib.import_module(f"gdlightning.{MOVED[old]}")
+    with pytest.warns(DeprecationWarning, match=f"is now {present.__name__};"):
+        found = importlib.import_module(f"gdlightning.{old}")
+    assert found is present
+    assert present.__spec__ is not None
+    assert present.__spec__.name == present.__name__
