@@ -115,10 +115,12 @@ def test_a_damaged_table_is_put_aside(
     assert "is damaged and was renamed" in capsys.readouterr().err
 
 
-def test_a_table_that_is_not_text_stops_no_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\xff\0: [}\n", b'step,"' + b"x" * 200_000])
+def test_a_table_that_is_not_text_stops_no_run(content: bytes, tmp_path: Path) -> None:
+    """Also one with a field that is longer than the csv module reads."""
     folder = tmp_path / "run" / "version_0"
     folder.mkdir(parents=True)
-    (folder / METRICS).write_bytes(b"\xff\0: [}\n")
+    (folder / METRICS).write_bytes(content)
     logger = KeptCSVLogger(tmp_path, name="run", version=0)
     assert logger.rows == 0  # opens it
     trim(folder, {METRICS: 2})
