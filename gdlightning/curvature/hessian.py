@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from gdlightning.curvature.twice import twice_differentiable
+from gdlightning.curvature.double_backward import twice_differentiable
 from gdlightning.errors import UserError
 
 MEMORY = 2**30

@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 
 from gdlightning.clipping import Clip
 from gdlightning.clipping import find as find_clip
+from gdlightning.curvature.double_backward import differentiable, differentiable_backward
 from gdlightning.engine import in_backward_checks as in_backward
 from gdlightning.engine.capability_checks import asked_of_optimization, asked_of_trainer, refuse
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
-from gdlightning.engine.double_backward import differentiable_backward, twice_differentiable
 from gdlightning.engine.eval_weights import Modes, fitting
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
@@ -92,7 +92,7 @@ class Optimization:
             "configure_callbacks": self.configure_callbacks,
         }
         if self._second_order:
-            replaced["training_step"] = twice_differentiable(module)
+            replaced["training_step"] = differentiable(module.training_step)
         for name, method in replaced.items():
             setattr(module, name, method)
 

@@ -118,13 +118,15 @@ def _check_largest(module: nn.Module, shares: list[tuple[Choice, list[str]]]) ->
 
 
 def _check_second_order(module: nn.Module, choice: Choice) -> None:
-    """Raise an error for layers that torch cannot differentiate twice."""
-    bag = next((n for n, m in module.named_modules() if isinstance(m, nn.EmbeddingBag)), None)
+    """Raise an error for layers that cannot be differentiated twice."""
+    bags = ((n, m) for n, m in module.named_modules() if isinstance(m, nn.EmbeddingBag))
+    largest = next((n for n, m in bags if m.mode == "max"), None)
     for entry in choice.entries:
-        if bag is not None and "second-order" in entry.needs:
+        if largest is not None and "second-order" in entry.needs:
             raise UserError(
                 f"The optimizer {entry.name} needs second derivatives, which torch does not "
-                f"support for {bag} (nn.EmbeddingBag).\nUse adagrad or adamw."
+                f"support for {largest} (nn.EmbeddingBag with mode='max').\n"
+                "Use mode='sum' or 'mean', or another optimizer, such as adagrad."
             )
 
 

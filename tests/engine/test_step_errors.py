@@ -21,12 +21,13 @@ from gdlightning.optimizers.groups import Grouping
 class Halves(L.LightningModule):
     """Embeds whole numbers, by torch's function; after some batches its loss fails."""
 
-    def __init__(self, fails_at: int | None = None) -> None:
+    def __init__(self, fails_at: int | None = None, mode: str = "sum") -> None:
         super().__init__()
+        self.mode = mode
         self.table, self.fails_at = nn.Embedding(8, 1), fails_at
 
     def bag(self, index: torch.Tensor) -> torch.Tensor:
-        return nn.functional.embedding_bag(index, self.table.weight, mode="sum")
+        return nn.functional.embedding_bag(index, self.table.weight, mode=self.mode)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
         if index == self.fails_at:
@@ -46,14 +47,23 @@ def train(module: Halves, optimizer: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_net_without_second_derivatives() -> None:
     with pytest.raises(UserError, match=r"adahessian can't make this step.*embedding_bag") as told:
-        train(Halves(), "adahessian")
+        train(Halves(mode="max"), "adahessian")
     assert isinstance(told.value.__cause__, RuntimeError)
 
 
 def test_a_module_without_second_derivatives_is_known_before_the_first_step() -> None:
-    module = nn.Sequential(nn.EmbeddingBag(8, 1))
+    module = nn.Sequential(nn.EmbeddingBag(8, 1, mode="max"))
     with pytest.raises(UserError, match=r"adahessian needs second derivatives.* for 0 "):
         build(Choice.of("adahessian"), module, Grouping(), Context())
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_embedding_bags_have_second_derivatives(mode: str) -> None:
+    module = Halves(mode=mode)
+    before = module.table.weight.detach().clone()
+    train(module, "adahessian")
+    assert not torch.equal(module.table.weight, before)
+    build(Choice.of("adahessian"), nn.EmbeddingBag(8, 1, mode=mode), Grouping(), Context())
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,7 +1,9 @@
-"""Twice differentiable implementations of operations."""
+"""Gradients that can be differentiated again."""
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +26,28 @@ def twice_differentiable() -> Iterator[None]:
     """
     with sdpa_kernel(SDPBackend.MATH), _Replacements():
         yield
+
+
+def differentiable(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a training step that runs within ``twice_differentiable``."""
+
+    @functools.wraps(step)
+    def training_step(*args: Any, **kwargs: Any) -> Any:
+        with twice_differentiable():
+            return step(*args, **kwargs)
+
+    return training_step
+
+
+def differentiable_backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+    """Compute gradients that keep their graph.
+
+    Set them to None before the next step, as Lightning does: a gradient and its graph refer to each
+    other.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*backward\\(\\) with create_graph=True.*")
+        loss.backward(*args, **{**kwargs, "create_graph": True})
 
 
 class _Replacements(TorchFunctionMode):
@@ -69,7 +93,16 @@ def _bag(
 ) -> Tensor:
     """Evaluate ``F.embedding_bag`` with single embeddings; the mode ``max`` is not replaced."""
     if mode not in ("sum", "mean"):
-        return F.embedding_bag(input, weight, offsets, mode=mode)
+        return F.embedding_bag(
+            input,
+            weight,
+            offsets,
+            max_norm,
+            norm_type,
+            mode=mode,
+            include_last_offset=include_last_offset,
+            padding_idx=padding_idx,
+        )
     words = input.flatten()
     if input.ndim == 2:
         count, length = input.shape
