@@ -23,8 +23,16 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parent.parent / "docs" / "optimizers.md"
-LIBRARIES = ("torch", "lightning", "pytorch-optimizer", "heavyball", "schedulefree", "prodigyopt",
-             "torchao", "bitsandbytes")  # fmt: skip
+LIBRARIES = (
+    "torch",
+    "lightning",
+    "pytorch-optimizer",
+    "heavyball",
+    "schedulefree",
+    "prodigyopt",
+    "torchao",
+    "bitsandbytes",
+)
 
 
 def one(name: str) -> Any:
@@ -68,8 +76,12 @@ def main() -> int:
     records: dict[str, Any] = {}
 
     def progress(what: str, count: int) -> None:
-        print(f"\r{what} {count}/{len(names)}, {time.monotonic() - began:.0f} s ", end="",
-              file=sys.stderr, flush=True)  # fmt: skip
+        print(
+            f"\r{what} {count}/{len(names)}, {time.monotonic() - began:.0f} s ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
         for record in pool.imap_unordered(one, names):

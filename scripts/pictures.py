@@ -23,10 +23,23 @@ from gdlightning.landscape.surface_figure import capital, contour, heading, shad
 CONFIG = str(Path(__file__).resolve().parent.parent / "configs" / "tabular.yaml")
 QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")
 TRAINED = (
-    "--model.net.hidden", "[32,32,32,32]", "--model.net.activation", "tanh",
-    "--model.net.dropout", "0", "--optimizer", "sgd", "--optimizer.lr", "0.2",
-    "--schedule", "constant", "--clip", "none", "--trainer.max_epochs", "20",
-)  # fmt: skip
+    "--model.net.hidden",
+    "[32,32,32,32]",
+    "--model.net.activation",
+    "tanh",
+    "--model.net.dropout",
+    "0",
+    "--optimizer",
+    "sgd",
+    "--optimizer.lr",
+    "0.2",
+    "--schedule",
+    "constant",
+    "--clip",
+    "none",
+    "--trainer.max_epochs",
+    "20",
+)
 """Without normalisation, at a large learning rate: the path bends, the surface has a ridge."""
 RACE = "gd,momentum,sgd,rmsprop,adam,lion,lbfgs"
 
@@ -57,8 +70,17 @@ def landscapes(output: Path) -> None:
     trained = "runs/tanh/version_0"
     path = measured(trained, "--directions", "path", "--size", "81", "--extent", "0.6")
     around = measured(trained, "--size", "61")
-    between = measured(trained, "--directions", "between", "--dims", "1", "--size", "101", "--to",
-                       "runs/other/version_0")  # fmt: skip
+    between = measured(
+        trained,
+        "--directions",
+        "between",
+        "--dims",
+        "1",
+        "--size",
+        "101",
+        "--to",
+        "runs/other/version_0",
+    )
     curved = measured(trained, "--directions", "eigen", "--size", "61")
     for theme, mark in ((LIGHT, ""), (DARK, "-dark")):
         save(banner(path, theme), output / f"landscape{mark}.png", dpi=140)

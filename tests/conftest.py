@@ -49,8 +49,20 @@ def fit(gdl: Run) -> Run:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 39 steps, saved every five: last (39), previous-1 (35), previous-2 (30)."""
     root = tmp_path_factory.mktemp("finished")
-    code = main(["fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--run_root", str(root),
-                 "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "5"])  # fmt: skip
+    code = main(
+        [
+            "fit",
+            "--config",
+            str(CONFIGS / "tabular.yaml"),
+            *QUIET,
+            "--run_root",
+            str(root),
+            "--trainer.max_epochs",
+            "3",
+            "--checkpoint.every_n_steps",
+            "5",
+        ]
+    )
     assert code == 0
     return root / "tabular" / "version_0"
 

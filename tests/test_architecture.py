@@ -150,7 +150,10 @@ print([m for m in ("matplotlib", "scipy") if m in sys.modules], bool(_MATPLOTLIB
 def test_fit_imports_nothing_that_happens_to_be_installed(argv: list[str], told: str) -> None:
     """Code of the user's finds torchmetrics as it is."""
     done = subprocess.run(
-        [sys.executable, "-c", LEAVES.format(argv=argv)], cwd=PACKAGE.parent,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", LEAVES.format(argv=argv)],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip().endswith(told), done.stdout[-200:]

@@ -43,8 +43,11 @@ class Data:
 def numbers(generator: Any) -> list[float]:
     if isinstance(generator, torch.Generator):
         return torch.rand(3, generator=generator).tolist()
-    return [float(generator.random()) for _ in range(3)] if not isinstance(
-        generator, np.random.RandomState) else generator.rand(3).tolist()  # fmt: skip
+    return (
+        [float(generator.random()) for _ in range(3)]
+        if not isinstance(generator, np.random.RandomState)
+        else generator.rand(3).tolist()
+    )
 
 
 GENERATORS: dict[str, Callable[[], Any]] = {

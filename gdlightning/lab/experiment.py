@@ -126,10 +126,13 @@ def card(name: str) -> Card:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     return Card(
-        name, claim.strip(), setup.strip(), ast.literal_eval(said["SOURCE"]),
+        name,
+        claim.strip(),
+        setup.strip(),
+        ast.literal_eval(said["SOURCE"]),
         ast.literal_eval(said["SEEDS"]) if "SEEDS" in said else SEEDS,
         ast.literal_eval(said["ALONE"]) if "ALONE" in said else False,
-    )  # fmt: skip
+    )
 
 
 def load(name: str) -> Experiment:

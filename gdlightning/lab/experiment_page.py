@@ -31,21 +31,26 @@ def record(result: Result) -> dict[str, Any]:
     """All of it as plain values."""
     card, outcome = result.card, result.outcome
     return {
-        **described(card), "verdict": outcome.verdict.value, "words": outcome.words,
+        **described(card),
+        "verdict": outcome.verdict.value,
+        "words": outcome.words,
         "effects": [
             {"what": e.what, "unit": e.unit, "values": list(e.values), "expected": e.expected}
             for e in outcome.effects
         ],
         "seconds": result.seconds,
-    }  # fmt: skip
+    }
 
 
 def described(card: Card) -> dict[str, Any]:
     """What is said of an experiment before it is run."""
     return {
-        "name": card.name, "claim": card.claim, "setup": card.setup, "source": card.source,
+        "name": card.name,
+        "claim": card.claim,
+        "setup": card.setup,
+        "source": card.source,
         "seeds": card.seeds,
-    }  # fmt: skip
+    }
 
 
 def page(results: Sequence[Result]) -> str:
@@ -83,12 +88,14 @@ def _body(result: Result) -> list[str]:
     return [
         f"<p>{_badge(outcome)}. {html.escape(outcome.words)}</p>",
         html.picture(lambda theme: result.experiment.draw(result.found, theme), card.claim),
-        html.table(("quantity", f"median of {len(result.found)} seeds (range)", "expected"),
-                   [(e.what, str(e), e.expected or "–") for e in outcome.effects]),
+        html.table(
+            ("quantity", f"median of {len(result.found)} seeds (range)", "expected"),
+            [(e.what, str(e), e.expected or "–") for e in outcome.effects],
+        ),
         *map(html.paragraph, card.setup.split("\n\n")),
         html.paragraph(f"Source of the claim: {card.source}"),
         html.code(f"gdl lab run {shlex.quote(card.name)}"),
-    ]  # fmt: skip
+    ]
 
 
 def markdown(results: Sequence[Result], pictures: str) -> str:

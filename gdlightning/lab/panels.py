@@ -12,9 +12,14 @@ from gdlightning.lab.experiment import Found
 from gdlightning.lab.tuning import Candidate
 
 COLOURS = {
-    "SGD": SERIES[0], "SGD with momentum": SERIES[1], "Adam": SERIES[2], "Adagrad": SERIES[3],
-    "AdamW": SERIES[4], "AdamW with warm-up": SERIES[4], "AdamW without warm-up": SERIES[6],
-}  # fmt: skip
+    "SGD": SERIES[0],
+    "SGD with momentum": SERIES[1],
+    "Adam": SERIES[2],
+    "Adagrad": SERIES[3],
+    "AdamW": SERIES[4],
+    "AdamW with warm-up": SERIES[4],
+    "AdamW without warm-up": SERIES[6],
+}
 
 
 def curves(
@@ -26,10 +31,23 @@ def curves(
         columns = list(zip(*(seed[name]["validation"] for seed in found), strict=True))
         whole = [None not in column for column in columns]
         spread = [column if ok else (math.nan,) for ok, column in zip(whole, columns, strict=True)]
-        panel.plot(one.lrs, [median(c) for c in spread], color=colour, lw=1.6, marker="o", ms=3.5,
-                   label=name)  # fmt: skip
-        panel.fill_between(one.lrs, [min(c) for c in spread], [max(c) for c in spread],
-                           color=colour, alpha=0.18, lw=0)  # fmt: skip
+        panel.plot(
+            one.lrs,
+            [median(c) for c in spread],
+            color=colour,
+            lw=1.6,
+            marker="o",
+            ms=3.5,
+            label=name,
+        )
+        panel.fill_between(
+            one.lrs,
+            [min(c) for c in spread],
+            [max(c) for c in spread],
+            color=colour,
+            alpha=0.18,
+            lw=0,
+        )
     panel.set(xscale="log", xlabel="learning rate", ylabel="validation loss")
     panel.grid(axis="y", color=theme.rule, lw=0.5)
     panel.set_axisbelow(True)
@@ -53,8 +71,14 @@ def dots(
             ]
             panel.scatter(across, known, s=16, color=colour, alpha=0.8, lw=0, zorder=3)
             if known:
-                panel.hlines(median(known), middle - 0.42 * step, middle + 0.42 * step,
-                             color=colour, lw=2.2, zorder=2)  # fmt: skip
+                panel.hlines(
+                    median(known),
+                    middle - 0.42 * step,
+                    middle + 0.42 * step,
+                    color=colour,
+                    lw=2.2,
+                    zorder=2,
+                )
     panel.set_xticks(range(len(groups)), list(groups), color=theme.ink)
     panel.set(xlim=(-0.55, len(groups) - 0.45), ylabel="test loss")
     panel.grid(axis="y", color=theme.rule, lw=0.5)

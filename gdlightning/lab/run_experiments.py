@@ -68,8 +68,14 @@ def run(name: str, folder: Path, seeds: int | None = None, workers: int | None =
     lacking = [seed for seed, file in enumerate(files) if _read(file, known) is None]
     count = 1 if known.alone else min(workers or os.cpu_count() or 1, len(lacking))
     context = multiprocessing.get_context("spawn")
-    with tqdm(total=len(files), desc=name, initial=len(files) - len(lacking), disable=None,
-              unit="seed", leave=False) as bar:  # fmt: skip
+    with tqdm(
+        total=len(files),
+        desc=name,
+        initial=len(files) - len(lacking),
+        disable=None,
+        unit="seed",
+        leave=False,
+    ) as bar:
         if lacking:
             with ProcessPoolExecutor(count, mp_context=context) as pool:
                 made = [pool.submit(_measure, name, seed, files[seed]) for seed in lacking]

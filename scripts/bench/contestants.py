@@ -70,9 +70,7 @@ def floor(w: Workload, clock: Clock) -> nn.Module:
     fused = {} if w.sparse else {"fused": True}
     optimizer = _optimizer(w, net, clock, **fused)
     count = len(y)
-    batches = [
-        (x[i], y[i]) for e in range(w.epochs) for i in order(count, w.batch, e)
-    ]  # fmt: skip
+    batches = [(x[i], y[i]) for e in range(w.epochs) for i in order(count, w.batch, e)]
     parameters = list(net.parameters())
     for inputs, targets in batches[: w.steps]:
         optimizer.zero_grad()
@@ -105,15 +103,41 @@ def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
 
     quiet()
     with tempfile.TemporaryDirectory() as folder:
-        config, _ = load([
-            "--model", "ours.Classifier", "--data", "ours.Examples", "--run_root", folder,
-            "--model.workload", w.name, "--data.workload", w.name, "--data.val_fraction", "0",
-            "--data.test_fraction", "0", "--data.batch_size", str(w.batch), "--clip", "norm",
-            "--optimizer", w.optimizer.lower(), f"--optimizer.lr={w.lr}",
-            "--optimizer.weight_decay=0.0", "--trainer.max_steps", str(w.steps),
-            "--trainer.max_epochs", str(w.epochs), "--trainer.accelerator", "cpu",
-            "--schedule", "constant", *flags,
-        ])  # fmt: skip
+        config, _ = load(
+            [
+                "--model",
+                "ours.Classifier",
+                "--data",
+                "ours.Examples",
+                "--run_root",
+                folder,
+                "--model.workload",
+                w.name,
+                "--data.workload",
+                w.name,
+                "--data.val_fraction",
+                "0",
+                "--data.test_fraction",
+                "0",
+                "--data.batch_size",
+                str(w.batch),
+                "--clip",
+                "norm",
+                "--optimizer",
+                w.optimizer.lower(),
+                f"--optimizer.lr={w.lr}",
+                "--optimizer.weight_decay=0.0",
+                "--trainer.max_steps",
+                str(w.steps),
+                "--trainer.max_epochs",
+                str(w.epochs),
+                "--trainer.accelerator",
+                "cpu",
+                "--schedule",
+                "constant",
+                *flags,
+            ]
+        )
         training = assemble(config)
         trainers.check(training)
         with open_run(config, True) as run:
@@ -165,10 +189,14 @@ def lightning(w: Workload, clock: Clock) -> nn.Module:
     loader = DataLoader(TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch))
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
-            max_steps=w.steps, max_epochs=w.epochs, gradient_clip_val=w.max_norm,
-            accelerator="cpu", default_root_dir=folder, use_distributed_sampler=False,
+            max_steps=w.steps,
+            max_epochs=w.epochs,
+            gradient_clip_val=w.max_norm,
+            accelerator="cpu",
+            default_root_dir=folder,
+            use_distributed_sampler=False,
             enable_model_summary=False,
-        )  # fmt: skip
+        )
         trainer.fit(Module(), loader)
     return net
 
@@ -191,22 +219,33 @@ def transformers(w: Workload, clock: Clock) -> nn.Module:
     class Ordered(Trainer):
         def get_train_dataloader(self) -> Any:
             return DataLoader(
-                TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch),
+                TensorDataset(*data),
+                batch_sampler=Batches(len(data[1]), w.batch),
                 collate_fn=lambda rows: {
                     "x": torch.stack([r[0] for r in rows]),
                     "labels": torch.stack([r[1] for r in rows]),
                 },
-            )  # fmt: skip
+            )
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, max_steps=w.steps, per_device_train_batch_size=w.batch,
-            max_grad_norm=w.max_norm, logging_steps=50, use_cpu=True, save_strategy="no",
-            report_to="none", lr_scheduler_type="constant",
-        )  # fmt: skip
+            output_dir=folder,
+            max_steps=w.steps,
+            per_device_train_batch_size=w.batch,
+            max_grad_norm=w.max_norm,
+            logging_steps=50,
+            use_cpu=True,
+            save_strategy="no",
+            report_to="none",
+            lr_scheduler_type="constant",
+        )
         model = Wrapped()
-        trainer = Ordered(model, arguments, train_dataset=TensorDataset(*data),
-                          optimizers=(_optimizer(w, net, clock), None))  # fmt: skip
+        trainer = Ordered(
+            model,
+            arguments,
+            train_dataset=TensorDataset(*data),
+            optimizers=(_optimizer(w, net, clock), None),
+        )
         trainer.train()
     return net
 
@@ -267,10 +306,16 @@ def skorch(w: Workload, clock: Clock) -> nn.Module:
     batches = Batches(len(data[1]), w.batch)
     decay = {"optimizer__weight_decay": 0.0} if w.optimizer == "AdamW" else {}
     trained = Counted(
-        net, criterion=nn.CrossEntropyLoss, train_split=None, max_epochs=w.epochs, lr=w.lr,
-        optimizer=getattr(torch.optim, w.optimizer), batch_size=w.batch,
-        callbacks=[GradientNormClipping(w.max_norm)], **decay,
-    )  # fmt: skip
+        net,
+        criterion=nn.CrossEntropyLoss,
+        train_split=None,
+        max_epochs=w.epochs,
+        lr=w.lr,
+        optimizer=getattr(torch.optim, w.optimizer),
+        batch_size=w.batch,
+        callbacks=[GradientNormClipping(w.max_norm)],
+        **decay,
+    )
     trained.fit(*data)
     return trained.module_
 

@@ -26,13 +26,27 @@ LEAST = 0.01
 """Share by which the loss must fall."""
 
 OPTIMIZERS: dict[str, tuple[str, ...]] = {
-    "adamw": (), "sgd": (), "adagrad": (), "adam": (), "rmsprop": (), "nadam": (), "radam": (),
-    "lion": (), "muon": (), "soap": (), "adafactor": (), "lamb": (),
+    "adamw": (),
+    "sgd": (),
+    "adagrad": (),
+    "adam": (),
+    "rmsprop": (),
+    "nadam": (),
+    "radam": (),
+    "lion": (),
+    "muon": (),
+    "soap": (),
+    "adafactor": (),
+    "lamb": (),
     "schedule-free-adamw": ("--schedule", "constant"),
-    "prodigy": (), "sam": (),
+    "prodigy": (),
+    "sam": (),
     "lbfgs": ("--clip", "none", "--schedule", "constant"),
-    "shampoo": (), "adopt": (), "ademamix": (), "sophia": (),
-}  # fmt: skip
+    "shampoo": (),
+    "adopt": (),
+    "ademamix": (),
+    "sophia": (),
+}
 """Optimizer → flags that its method asks for; its learning rate is its default."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -59,9 +73,13 @@ STEPS = {"lbfgs": 10}
 """Optimizer → steps, where one costs many evaluations of the loss."""
 
 RATES = {
-    ("radam", "vision"): "1e-2", ("radam", "sequence"): "1e-2", ("radam", "text"): "0.1",
-    ("lion", "sequence"): "1e-3", ("lamb", "sequence"): "1e-2", ("adafactor", "text"): "0.5",
-}  # fmt: skip
+    ("radam", "vision"): "1e-2",
+    ("radam", "sequence"): "1e-2",
+    ("radam", "text"): "0.1",
+    ("lion", "sequence"): "1e-3",
+    ("lamb", "sequence"): "1e-2",
+    ("adafactor", "text"): "0.5",
+}
 """Optimizer and family → learning rate, where its default is meant for longer trainings."""
 
 REFUSED = {

@@ -23,11 +23,33 @@ import lightning.pytorch as L
 
 ROOT = Path(__file__).parent.parent.parent
 COMMON = (
-    "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu", "--data.size", "32",
-    "--data.shift", "0", "--data.rotate", "0", "--data.zoom", "0", "--model.net.width", "16",
-    "--watch.graph", "false", "--watch.samples", "false", "--trainer.num_sanity_val_steps", "0",
-    "--threads", "1", "--data.batch_size", "32", "--data.val_fraction", "0.02",
-)  # fmt: skip
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.accelerator",
+    "cpu",
+    "--data.size",
+    "32",
+    "--data.shift",
+    "0",
+    "--data.rotate",
+    "0",
+    "--data.zoom",
+    "0",
+    "--model.net.width",
+    "16",
+    "--watch.graph",
+    "false",
+    "--watch.samples",
+    "false",
+    "--trainer.num_sanity_val_steps",
+    "0",
+    "--threads",
+    "1",
+    "--data.batch_size",
+    "32",
+    "--data.val_fraction",
+    "0.02",
+)
 MONITOR = ("--monitor.every", "0")
 NONE = {
     "guards": ("--guard.policy", "off", "--trainer.enable_checkpointing", "false"),
@@ -61,10 +83,18 @@ def step_time(steps: int, *flags: str) -> tuple[float, int]:
 
     quiet()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        config, _ = load([
-            "--config", str(ROOT / "configs" / "vision.yaml"), "--run_root", folder, *COMMON,
-            "--trainer.max_steps", str(steps), *flags,
-        ])  # fmt: skip
+        config, _ = load(
+            [
+                "--config",
+                str(ROOT / "configs" / "vision.yaml"),
+                "--run_root",
+                folder,
+                *COMMON,
+                "--trainer.max_steps",
+                str(steps),
+                *flags,
+            ]
+        )
         training, clock = assemble(config), Clock()
         with open_run(config, True) as run:
             trainer = trainers.build(training, run, Stops())

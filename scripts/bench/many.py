@@ -35,9 +35,14 @@ def at_once(workload: str, steps: int) -> float:
     def seconds(steps: int) -> float:
         began = time.perf_counter()
         train_many(
-            lambda: Classifier(workload), data, [Variation(lr=lr) for lr in RATES], steps=steps,
-            optimizer={"name": "adamw", "weight_decay": 0.0}, clip=1.0, trace=True,
-        )  # fmt: skip
+            lambda: Classifier(workload),
+            data,
+            [Variation(lr=lr) for lr in RATES],
+            steps=steps,
+            optimizer={"name": "adamw", "weight_decay": 0.0},
+            clip=1.0,
+            trace=True,
+        )
         return time.perf_counter() - began
 
     return (seconds(steps) - seconds(20)) / (steps - 20)
@@ -65,8 +70,10 @@ def main() -> None:
     print("| baseline | median ratio | range |\n|---|---|---|")
     for k, name in enumerate(("minimal loop", "gdl fit --profile fast", "tutorial loop"), 1):
         ratios = [row[0] / row[k] for row in rows]
-        print(f"| {name}, sixteen times | {median(ratios):.2f} "
-              f"| {min(ratios):.2f} to {max(ratios):.2f} |")  # fmt: skip
+        print(
+            f"| {name}, sixteen times | {median(ratios):.2f} "
+            f"| {min(ratios):.2f} to {max(ratios):.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -31,9 +31,12 @@ WAYS: dict[str, tuple[str, ...]] = {
     "no moments (sgd without momentum)": ("--clip", "norm", "--optimizer", "gd"),
     "activation checkpointing": ("--clip", "norm", "--recompute", "[net.blocks.*]"),
     "activation checkpointing, steps in the backward pass": (
-        "--recompute", "[net.blocks.*]", "--optimizer.in_backward", "true",
+        "--recompute",
+        "[net.blocks.*]",
+        "--optimizer.in_backward",
+        "true",
     ),
-}  # fmt: skip
+}
 
 
 def held() -> int:
@@ -102,13 +105,27 @@ def by_gdl(*flags: str) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         sizes = [f"--model.net.{k}={v}" for k, v in NET.items()]
-        config, _ = load([
-            "--model", "language-modelling", "--data", "python-docs",
-            f"--data.context={CONTEXT}",
-            f"--data.batch_size={BATCH}", *sizes, "--run_root", folder,
-            f"--trainer.max_steps={STEPS}", "--trainer.accelerator", "cpu",
-            "--trainer.limit_val_batches", "0", "--optimizer", "adamw", *flags,
-        ])  # fmt: skip
+        config, _ = load(
+            [
+                "--model",
+                "language-modelling",
+                "--data",
+                "python-docs",
+                f"--data.context={CONTEXT}",
+                f"--data.batch_size={BATCH}",
+                *sizes,
+                "--run_root",
+                folder,
+                f"--trainer.max_steps={STEPS}",
+                "--trainer.accelerator",
+                "cpu",
+                "--trainer.limit_val_batches",
+                "0",
+                "--optimizer",
+                "adamw",
+                *flags,
+            ]
+        )
         training = assemble(config)
         with open_run(config, True) as run:
             trainer = trainers.build(training, run, Stops())
@@ -120,9 +137,12 @@ def by_gdl(*flags: str) -> int:
 def measured(way: str) -> int:
     """Bytes, of a process of its own."""
     done = subprocess.run(
-        [sys.executable, __file__, "--way", way], capture_output=True, text=True, check=True,
+        [sys.executable, __file__, "--way", way],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"},
-    )  # fmt: skip
+    )
     return int(done.stdout.split()[-1])
 
 

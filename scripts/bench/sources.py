@@ -33,9 +33,13 @@ STEPS, TIMED = 20, 25
 
 # The same values under the names that the libraries have for them.
 COMMON: dict[str, Any] = {
-    "lr": 0.01, "betas": [0.9, 0.99], "weight_decay": 0.01, "eps": 1e-20, "momentum": 0.9,
+    "lr": 0.01,
+    "betas": [0.9, 0.99],
+    "weight_decay": 0.01,
+    "eps": 1e-20,
+    "momentum": 0.9,
     "weight_decouple": True,
-}  # fmt: skip
+}
 PLAIN = {"weight_decay": 0.0}  # where one decays within the gradient and another outside
 OF_METHOD: dict[str, dict[str, Any]] = {
     "adadelta": PLAIN,
@@ -47,14 +51,13 @@ OF_METHOD: dict[str, dict[str, Any]] = {
     "kron": {"lr": 0.001},
     "lion": {"lr": 0.001},
     "momentum": PLAIN | {"beta": 0.9},
-    "muon": {"momentum": 0.95, "betas": [0.95, 0.95], "adamw_betas": [0.9, 0.99],
-             "adamw_wd": 0.01},
+    "muon": {"momentum": 0.95, "betas": [0.95, 0.95], "adamw_betas": [0.9, 0.99], "adamw_wd": 0.01},
     "nadam": {"decoupled_weight_decay": True},
     "prodigy": {"lr": 1.0},
     "radam": PLAIN,
     "rmsprop": PLAIN | {"alpha": 0.99, "momentum": 0.0},
     "soap": {"shampoo_beta": 0.99, "precondition_frequency": 1, "merge_dims": False},
-}  # fmt: skip
+}
 COMPANION = {"name": "adamw", "lr": 0.01, "betas": [0.9, 0.99], "weight_decay": 0.01}
 SINGLE = ("kron", "soap")  # heavyball's fail on parameters in float64
 
@@ -65,9 +68,8 @@ def chosen(entry: Entry, method: str) -> Choice:
     kept = {} if method in SINGLE else {"storage_dtype": "float64"}
     wanted = COMMON | OF_METHOD.get(method, {}) | kept
     given = {
-        k: v for k, v in wanted.items()
-        if k in known and numbers(v) == numbers(known[k].default)
-    }  # fmt: skip
+        k: v for k, v in wanted.items() if k in known and numbers(v) == numbers(known[k].default)
+    }
     if "matrices" in entry.needs:
         given["companion"] = COMPANION
     return Choice.of({"name": entry.name, **given})
@@ -161,8 +163,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with contextlib.redirect_stdout(io.StringIO()):  # one library speaks of its weight decay
         lines = [line for method in given.methods or sources() for line in rows(method)]
-    names = ("torch", "pytorch_optimizer", "heavyball", "schedulefree", "prodigyopt", "torchao",
-             "bitsandbytes")  # fmt: skip
+    names = (
+        "torch",
+        "pytorch_optimizer",
+        "heavyball",
+        "schedulefree",
+        "prodigyopt",
+        "torchao",
+        "bitsandbytes",
+    )
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names if _there(n))
     print(PAGE.format(versions=versions, table="\n".join(lines), reasons=_reasons()))
 

@@ -27,8 +27,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from contestants import CONTESTANTS, run
 from workloads import WORKLOADS, Workload
 
-PACKAGES = {"HF Trainer": "transformers", "Ignite": "ignite", "skorch": "skorch",
-            "accelerate": "accelerate"}  # fmt: skip
+PACKAGES = {
+    "HF Trainer": "transformers",
+    "Ignite": "ignite",
+    "skorch": "skorch",
+    "accelerate": "accelerate",
+}
 APART = 2e-3
 """Relative difference of the losses that rounding explains."""
 
@@ -41,8 +45,7 @@ def main() -> int:
     parser.add_argument("--contestants", nargs="+", default=None, choices=CONTESTANTS)
     parser.add_argument("--steps", type=int, help="that are timed; a workload's own if not given")
     given = parser.parse_args()
-    there = [c for c in CONTESTANTS
-             if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]  # fmt: skip
+    there = [c for c in CONTESTANTS if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]
     contestants = given.contestants or there
     workloads = {w: WORKLOADS[w] for w in given.workloads}
     if given.steps is not None:
@@ -94,10 +97,12 @@ def table(found: dict[str, Found]) -> str:
     lines = []
     for name, one in found.items():
         bases = [b for b in ("tutorial loop", "floor") if b in one.seconds]
-        lines += [f"| {name}, {one.steps:,} steps | ms per step | "
-                  + " | ".join(f"÷ {b}" for b in bases)
-                  + f" | loss after {WORKLOADS[name].agree} |",
-                  "|---" * (3 + len(bases)) + "|"]  # fmt: skip
+        lines += [
+            f"| {name}, {one.steps:,} steps | ms per step | "
+            + " | ".join(f"÷ {b}" for b in bases)
+            + f" | loss after {WORKLOADS[name].agree} |",
+            "|---" * (3 + len(bases)) + "|",
+        ]
         for contestant, seconds in one.seconds.items():
             cells = [f"{1e3 * median(seconds):.3f}"]
             for base in bases:
@@ -124,10 +129,12 @@ def write(found: dict[str, Found]) -> None:
 
     packages = ("torch", "lightning", "transformers", "pytorch-ignite", "skorch", "accelerate")
     content = {
-        "python": platform.python_version(), "machine": platform.machine(),
-        "threads": torch.get_num_threads(), "versions": {p: _version(p) for p in packages},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "versions": {p: _version(p) for p in packages},
         "workloads": {name: asdict(one) for name, one in found.items()},
-    }  # fmt: skip
+    }
     folder = Path("runs", "bench")
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / "speed.json.new"

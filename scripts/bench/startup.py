@@ -30,13 +30,17 @@ class Leave(L.Callback):
 STEPPED, ERROR = 77, 2
 """Exit codes of a process that made its first step, and of one that was told its mistake."""
 GDL = [sys.executable, "-m", "gdlightning"]
-FIRST_STEP = [sys.executable, "-c", """
+FIRST_STEP = [
+    sys.executable,
+    "-c",
+    """
 import os, sys
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from gdlightning.__main__ import main
 register_optimizer_step_post_hook(lambda *_: os._exit(77))
 sys.exit(main())
-"""]  # fmt: skip
+""",
+]
 """The command line, which ends after an optimizer's first step."""
 TORCH = [sys.executable, "-c", "import torch"]
 BOTH = [sys.executable, "-c", "import torch, lightning.pytorch, os; os._exit(0)"]  # as those end
@@ -68,9 +72,12 @@ def seconds(command: list[str], code: int, folder: str) -> float:
     """Of a whole process, which must end with this code."""
     began = time.perf_counter()
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
         check=False,
-    )  # fmt: skip
+    )
     if done.returncode != code:
         raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr.decode()[-800:]}")
     return time.perf_counter() - began
@@ -88,13 +95,17 @@ def main() -> None:
         for name, (command, code, base) in COMMANDS.items():
             if given.only not in name:
                 continue
-            pairs = [(seconds(command, code, folder), seconds(base, 0, folder))
-                     for _ in range(1 + given.rounds)][1:]  # fmt: skip  # the first warms up
+            pairs = [
+                (seconds(command, code, folder), seconds(base, 0, folder))
+                for _ in range(1 + given.rounds)
+            ][1:]  # the first warms up
             ratios = [ours / theirs for ours, theirs in pairs]
             beside = "torch" if base is TORCH else "torch, lightning"
-            print(f"| {name} | importing {beside} | {median(p[0] for p in pairs):.2f} "
-                  f"| {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |",
-                  flush=True)  # fmt: skip
+            print(
+                f"| {name} | importing {beside} | {median(p[0] for p in pairs):.2f} "
+                f"| {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

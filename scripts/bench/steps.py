@@ -50,8 +50,10 @@ def composed(given: dict[str, Any]) -> tuple[Optimizer, nn.Module]:
 def plain() -> Optimizer:
     """torch's fused AdamW over two groups, as its users write it."""
     parameters = list(net().parameters())
-    groups = [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.01},
-              {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.01},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
     return AdamW(groups, lr=1e-6, fused=True)
 
 

@@ -49,20 +49,32 @@ def rows(steps: int, every: int | None) -> Iterator[dict[str, Any]]:
         step += gap
         sizes = [chance.lognormvariate(0, 0.1) for _ in LAYERS]
         row = {
-            "step": step - 1, "loss": losses[-1], "losses": losses, "clipped": chance.random(),
-            "gain": chance.gauss(0.8, 0.1), "promised": -chance.lognormvariate(-4, 0.1),
-            "examples": 32, "grad_norm": chance.lognormvariate(0, 0.1),
-            "update_ratio": chance.lognormvariate(-7, 0.1), "lr": 0.1, "grads": sizes,
-            "weights": [10.0 * v for v in sizes], "updates": [0.01 * v for v in sizes],
+            "step": step - 1,
+            "loss": losses[-1],
+            "losses": losses,
+            "clipped": chance.random(),
+            "gain": chance.gauss(0.8, 0.1),
+            "promised": -chance.lognormvariate(-4, 0.1),
+            "examples": 32,
+            "grad_norm": chance.lognormvariate(0, 0.1),
+            "update_ratio": chance.lognormvariate(-7, 0.1),
+            "lr": 0.1,
+            "grads": sizes,
+            "weights": [10.0 * v for v in sizes],
+            "updates": [0.01 * v for v in sizes],
             "dead": {f"net.act.{k}": 0.1 * v for k, v in enumerate(sizes)},
             "scale": {f"net.layers.{k}": v for k, v in enumerate(sizes)},
-        }  # fmt: skip
+        }
         if found:
             row["spikes"] = [
-                {"step": step - gap + k, "loss": losses[k], "typical": level,
-                 "examples": [chance.randrange(50_000) for _ in range(32)]}
+                {
+                    "step": step - gap + k,
+                    "loss": losses[k],
+                    "typical": level,
+                    "examples": [chance.randrange(50_000) for _ in range(32)],
+                }
                 for k in found
-            ]  # fmt: skip
+            ]
         yield row
         yield {"step": step - 1, "alike": [chance.gauss(0.3, 0.3), sizes[0], sizes[1]]}
         if step % 10_000 < gap:
@@ -108,8 +120,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--every", type=int, help="steps between two rows; the monitor's own")
     given = parser.parse_args()
-    heads = ("steps", "measured", "file, MiB", "read, s", "judge, s", "memory, MiB",
-             "slowest findings, s")  # fmt: skip
+    heads = (
+        "steps",
+        "measured",
+        "file, MiB",
+        "read, s",
+        "judge, s",
+        "memory, MiB",
+        "slowest findings, s",
+    )
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for steps in given.steps:
         print(measure(steps, given.every), flush=True)

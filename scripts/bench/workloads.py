@@ -83,10 +83,18 @@ def cnn(_: bool) -> nn.Module:
     """Six convolutions, some 100,000 weights."""
     layers: list[nn.Module] = []
     for inputs, outputs, stride in (
-        (3, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 2),
-    ):  # fmt: skip
-        layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs),
-                   nn.ReLU()]  # fmt: skip
+        (3, 16, 1),
+        (16, 32, 2),
+        (32, 32, 1),
+        (32, 64, 2),
+        (64, 64, 1),
+        (64, 64, 2),
+    ):
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        ]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
@@ -163,9 +171,17 @@ def series() -> Data:
 def bags(classes: int) -> Workload:
     """Words in a number of classes, which the dense gradient grows with."""
     return Workload(
-        f"bag of words, {classes} classes", bag(classes), documents(classes), classes, batch=64,
-        steps=60, agree=60, optimizer="Adagrad", lr=0.1, sparse=True,
-    )  # fmt: skip
+        f"bag of words, {classes} classes",
+        bag(classes),
+        documents(classes),
+        classes,
+        batch=64,
+        steps=60,
+        agree=60,
+        optimizer="Adagrad",
+        lr=0.1,
+        sparse=True,
+    )
 
 
 WORKLOADS = {
@@ -173,14 +189,12 @@ WORKLOADS = {
     for w in (
         Workload("tiny MLP", mlp, points, 2, batch=128, steps=600, agree=600),
         Workload("CNN", cnn, images, 10, batch=64, steps=300, agree=60),
-        Workload(
-            "transformer", lambda _: Transformer(), text, 256, batch=16, steps=100, agree=100
-        ),
+        Workload("transformer", lambda _: Transformer(), text, 256, batch=16, steps=100, agree=100),
         Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=300, agree=60),
         bags(2),
         bags(20),
     )
-}  # fmt: skip
+}
 
 
 class Batches:

@@ -52,8 +52,14 @@ def setup() -> None:
     """Put the fault in place."""
     operation, error, pattern, first, count = os.environ["BROKEN"].split()
     fault = Fault(operation, error, pattern, int(first), int(count))
-    {"write": _files, "read": _files, "fsync": _fsync, "rename": _names, "link": _names,
-     "lock": _locks}[operation](fault)  # fmt: skip
+    {
+        "write": _files,
+        "read": _files,
+        "fsync": _fsync,
+        "rename": _names,
+        "link": _names,
+        "lock": _locks,
+    }[operation](fault)
 
 
 def _files(fault: Fault) -> None:

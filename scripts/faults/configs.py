@@ -42,22 +42,35 @@ def part(count: int, seed: int, number: int, report: Path) -> None:
         work = prepare(Path(home))
 
         @seeded(seed * 1000 + number)
-        @settings(max_examples=count, database=None, deadline=None, phases=(Phase.generate,),
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=count,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
         @given(cases())
         def each(case: Case) -> None:
             nonlocal done
             start = time.monotonic()
             verdict = run(case, work)
-            row = vars(verdict) | {"spoilt": case.spoilt, "flags": case.flags, "text": case.text,
-                                   "table": None if case.table is None else repr(case.table),
-                                   "seconds": time.monotonic() - start}  # fmt: skip
+            row = vars(verdict) | {
+                "spoilt": case.spoilt,
+                "flags": case.flags,
+                "text": case.text,
+                "table": None if case.table is None else repr(case.table),
+                "seconds": time.monotonic() - start,
+            }
             stream.write(json.dumps(row) + "\n")
             stream.flush()
             done += 1
             if done % 100 == 0:
-                print(f"process {number}: {done:,} of {count:,} examples, "
-                      f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+                print(
+                    f"process {number}: {done:,} of {count:,} examples, "
+                    f"{time.monotonic() - began:.0f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
         each()
 

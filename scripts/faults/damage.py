@@ -161,10 +161,14 @@ def file_too_large(folder: Path, twin: Path, chance: random.Random) -> str:
     limit = chance.randrange(1 << 20, 8 << 20)
     command = SLOW.command(folder / "runs")
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False,
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     if done.returncode != 74 or "Traceback" in done.stderr:
         return f"exit code {done.returncode}: {done.stderr[-800:]}"
     (folder / "log").write_text(done.stderr)

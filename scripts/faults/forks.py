@@ -24,11 +24,23 @@ PATIENCE = 300.0
 """Seconds that a command may take: some, on a machine that does a hundred other things."""
 TIMED_OUT = "timed out"
 PRELOADED = (
-    "torch", "torch._dynamo", "torchmetrics", "lightning.pytorch", "jsonargparse", "pandas",
-    "sklearn.preprocessing", "torch.utils.tensorboard", "pytorch_optimizer", "gdlightning.__main__",
-    "gdlightning.cli.fit", "gdlightning.runs.train", "gdlightning.runs.trainer",
-    "gdlightning.runs.resume", "gdlightning.runs.build_run", "gdlightning.cli.list",
-)  # fmt: skip
+    "torch",
+    "torch._dynamo",
+    "torchmetrics",
+    "lightning.pytorch",
+    "jsonargparse",
+    "pandas",
+    "sklearn.preprocessing",
+    "torch.utils.tensorboard",
+    "pytorch_optimizer",
+    "gdlightning.__main__",
+    "gdlightning.cli.fit",
+    "gdlightning.runs.train",
+    "gdlightning.runs.trainer",
+    "gdlightning.runs.resume",
+    "gdlightning.runs.build_run",
+    "gdlightning.cli.list",
+)
 """Modules that most commands import; a missing one is skipped."""
 
 Setup = Callable[[], None]

@@ -33,19 +33,45 @@ from hostile import Verdict, build, cases, makers, report, run
 from hostile_base import FAMILIES, Attempt, Scene
 
 RUNS: dict[str, Callable[[Scene], Attempt]] = {
-    "instruments": hostile_runs.instruments, "curvature": hostile_runs.measured,
-    "metrics": hostile_runs.metrics, "events": hostile_runs.events,
-    "run's config": hostile_runs.run_config, "run's other files": hostile_runs.other,
-    "run's checkpoint": hostile_runs.saved, "only checkpoint": hostile_runs.alone,
-    "settings": hostile_runs.settings, "space": hostile_runs.space,
-    "study": hostile_runs.study, "database": hostile_runs.database,
-    "landscape": hostile_runs.surface, "lab": hostile_runs.lab,
-}  # fmt: skip
-SHARES = {"instruments": 8, "curvature": 3, "metrics": 4, "events": 3, "run's config": 4,
-          "run's other files": 2, "run's checkpoint": 2, "only checkpoint": 3, "settings": 6,
-          "space": 3, "study": 6, "database": 4, "landscape": 3, "lab": 1,
-          "checkpoint": 3, "weights": 2, "config": 2,
-          "table": 6, "image": 2, "series": 3, "text": 2, "hub": 2}  # fmt: skip
+    "instruments": hostile_runs.instruments,
+    "curvature": hostile_runs.measured,
+    "metrics": hostile_runs.metrics,
+    "events": hostile_runs.events,
+    "run's config": hostile_runs.run_config,
+    "run's other files": hostile_runs.other,
+    "run's checkpoint": hostile_runs.saved,
+    "only checkpoint": hostile_runs.alone,
+    "settings": hostile_runs.settings,
+    "space": hostile_runs.space,
+    "study": hostile_runs.study,
+    "database": hostile_runs.database,
+    "landscape": hostile_runs.surface,
+    "lab": hostile_runs.lab,
+}
+SHARES = {
+    "instruments": 8,
+    "curvature": 3,
+    "metrics": 4,
+    "events": 3,
+    "run's config": 4,
+    "run's other files": 2,
+    "run's checkpoint": 2,
+    "only checkpoint": 3,
+    "settings": 6,
+    "space": 3,
+    "study": 6,
+    "database": 4,
+    "landscape": 3,
+    "lab": 1,
+    "checkpoint": 3,
+    "weights": 2,
+    "config": 2,
+    "table": 6,
+    "image": 2,
+    "series": 3,
+    "text": 2,
+    "hub": 2,
+}
 CODES = (0, 2, 3, 74, 75, 130)
 """Exit codes that are documented."""
 MEMORY = 3 << 30
@@ -167,8 +193,12 @@ def main() -> int:
     )
     given = parser.parse_args()
     kinds = given.kinds.split(",")
-    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
-                   "MPLBACKEND": "agg"}  # fmt: skip
+    os.environ |= {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "MPLBACKEND": "agg",
+    }
     chosen = cases(given.files, given.seed, kinds, SHARES)
     if given.case is not None:
         chosen = [(kinds[0], given.case)]
@@ -185,9 +215,13 @@ def main() -> int:
     for case, verdict in verdicts(root, chosen, given.jobs, given.seconds):
         found.append(verdict)
         if given.all or verdict.outcome not in ("refused", "read"):
-            print(f"{verdict.kind} {verdict.seed}: {verdict.what}: {verdict.outcome}\n"
-                  f"    gdl {' '.join(case.attempt.argv)}\n"
-                  f"    {verdict.message[-300:]}", file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"{verdict.kind} {verdict.seed}: {verdict.what}: {verdict.outcome}\n"
+                f"    gdl {' '.join(case.attempt.argv)}\n"
+                f"    {verdict.message[-300:]}",
+                file=sys.stderr,
+                flush=True,
+            )
     os.chdir(Path(__file__).parent)
     if given.case is None:
         shutil.rmtree(root, ignore_errors=True)

@@ -34,8 +34,16 @@ from typing import Any
 
 from hostile_base import FAMILIES, Attempt, Scene, prepare
 
-SHARES = {"checkpoint": 6, "weights": 2, "config": 3, "table": 4, "image": 2, "series": 1,
-          "text": 1, "hub": 1}  # fmt: skip
+SHARES = {
+    "checkpoint": 6,
+    "weights": 2,
+    "config": 3,
+    "table": 4,
+    "image": 2,
+    "series": 1,
+    "text": 1,
+    "hub": 1,
+}
 MEMORY = 3 << 29
 """Bytes that a case may take beyond what the process has before."""
 SECONDS = 40
@@ -64,11 +72,15 @@ def makers() -> dict[str, Callable[[Scene], Attempt]]:
     import hostile_tables
 
     return {
-        "checkpoint": hostile_checkpoints.checkpoint, "weights": hostile_checkpoints.weights,
-        "config": hostile_files.config, "table": hostile_tables.table,
-        "image": hostile_files.image, "series": hostile_files.series, "text": hostile_files.text,
+        "checkpoint": hostile_checkpoints.checkpoint,
+        "weights": hostile_checkpoints.weights,
+        "config": hostile_files.config,
+        "table": hostile_tables.table,
+        "image": hostile_files.image,
+        "series": hostile_files.series,
+        "text": hostile_files.text,
         "hub": hostile_files.hub,
-    }  # fmt: skip
+    }
 
 
 def run(argv: list[str]) -> tuple[int, str]:
@@ -141,8 +153,16 @@ def worker(root: Path, pipe: Connection) -> None:
     signal.signal(signal.SIGALRM, stop)
     for _ in range(2):  # imports and caches, before memory is limited
         run(["test", str(root / "base/runs/tabular/version_0")])
-        run(["export", str(root / "base/runs/tabular/version_0"), "--output", "/dev/null",
-             "--format", "pt2"])  # fmt: skip
+        run(
+            [
+                "export",
+                str(root / "base/runs/tabular/version_0"),
+                "--output",
+                "/dev/null",
+                "--format",
+                "pt2",
+            ]
+        )
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     with contextlib.suppress(EOFError):
@@ -255,15 +275,18 @@ def main() -> int:
 
 def report(verdicts: list[Verdict]) -> int:
     """A Markdown table; 1 if a promise was not kept."""
-    counts = Counter((v.kind, v.outcome if v.outcome in ("refused", "read") else "failed")
-                     for v in verdicts)  # fmt: skip
+    counts = Counter(
+        (v.kind, v.outcome if v.outcome in ("refused", "read") else "failed") for v in verdicts
+    )
     heads = ("input", "files", "refused", "read as data", "failed", "slowest, s")
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     kinds = list(dict.fromkeys(v.kind for v in verdicts))
     for kind in [*kinds, "all"]:
         own = [v for v in verdicts if kind in (v.kind, "all")]
-        cells = [sum(counts[k, o] for k in kinds if kind in (k, "all"))
-                 for o in ("refused", "read", "failed")]  # fmt: skip
+        cells = [
+            sum(counts[k, o] for k in kinds if kind in (k, "all"))
+            for o in ("refused", "read", "failed")
+        ]
         slowest = max((v.seconds for v in own), default=0.0)
         print(f"| {kind} | {len(own)} | {' | '.join(map(str, cells))} | {slowest:.1f} |")
     return int(any(v.outcome not in ("refused", "read") for v in verdicts))

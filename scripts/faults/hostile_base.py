@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-QUICK = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
-         "--trainer.max_steps", "1", "--trainer.limit_val_batches", "1",
-         "--trainer.limit_test_batches", "1", "--loggers", "csv", "--watch.graph", "false",
-         "--data.batch_size", "4")  # fmt: skip
+QUICK = (
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.accelerator",
+    "cpu",
+    "--trainer.max_steps",
+    "1",
+    "--trainer.limit_val_batches",
+    "1",
+    "--trainer.limit_test_batches",
+    "1",
+    "--loggers",
+    "csv",
+    "--watch.graph",
+    "false",
+    "--data.batch_size",
+    "4",
+)
 CODE = "import pathlib; pathlib.Path({!r}).touch()"
 
 
@@ -87,8 +101,18 @@ class Scene:
     def fit(self, family: str, path: Path, *more: str) -> list[str]:
         """The command that trains on a file."""
         found = FAMILIES[family]
-        return ["fit", "--config", str(ROOT / "configs" / f"{found.config}.yaml"), "--name", family,
-                *found.flags, *QUICK, "--data.path", str(path), *more]  # fmt: skip
+        return [
+            "fit",
+            "--config",
+            str(ROOT / "configs" / f"{found.config}.yaml"),
+            "--name",
+            family,
+            *found.flags,
+            *QUICK,
+            "--data.path",
+            str(path),
+            *more,
+        ]
 
     def code(self) -> str:
         """Python that makes the canary."""
@@ -116,13 +140,16 @@ def prepare(base: Path) -> None:
     from PIL import Image
 
     rows = 24
-    frame = pd.DataFrame({
-        "id": [k // 4 for k in range(rows)], "size": [0.5 * k for k in range(rows)],
-        "colour": ["red" if k % 3 else "blue" for k in range(rows)],
-        "words": [f"some {'good' if k // 4 % 2 else 'bad'} words {k}" for k in range(rows)],
-        "price": [100.0 + 7 * (k % 5) + k for k in range(rows)],
-        "kind": ["ab"[k // 4 % 2] for k in range(rows)],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "id": [k // 4 for k in range(rows)],
+            "size": [0.5 * k for k in range(rows)],
+            "colour": ["red" if k % 3 else "blue" for k in range(rows)],
+            "words": [f"some {'good' if k // 4 % 2 else 'bad'} words {k}" for k in range(rows)],
+            "price": [100.0 + 7 * (k % 5) + k for k in range(rows)],
+            "kind": ["ab"[k // 4 % 2] for k in range(rows)],
+        }
+    )
     frame.to_csv(base / "table.csv", index=False)
     frame.to_csv(base / "table.tsv", index=False, sep="\t")
     frame.to_parquet(base / "table.parquet")

@@ -162,8 +162,28 @@ def _state(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any],
     return lambda content, scene: change(content["state_dict"])
 
 
-ODD: list[Any] = [None, 5, -1, 2**62, 1e300, float("nan"), "x", "", [], [1], {}, {"a": 1}, True,
-                  "\0", ["a"] * 3, {1: 2}, torch.zeros(2), [[[]]], "../../x", b"raw"]  # fmt: skip
+ODD: list[Any] = [
+    None,
+    5,
+    -1,
+    2**62,
+    1e300,
+    float("nan"),
+    "x",
+    "",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    True,
+    "\0",
+    ["a"] * 3,
+    {1: 2},
+    torch.zeros(2),
+    [[[]]],
+    "../../x",
+    b"raw",
+]
 
 
 def _odd(key: str) -> Callable[[dict[str, Any], Scene], Any]:

@@ -12,8 +12,20 @@ from pathlib import Path
 from hostile_base import ROOT, Attempt, Scene
 from hostile_trees import copied, spoil
 
-COMPARE = ("--optimizers", "adamw,sgd", "--trials", "1", "--seeds", "2", "--steps", "2",
-           "--trainer.accelerator", "cpu", "--data.batch_size", "4")  # fmt: skip
+COMPARE = (
+    "--optimizers",
+    "adamw,sgd",
+    "--trials",
+    "1",
+    "--seeds",
+    "2",
+    "--steps",
+    "2",
+    "--trainer.accelerator",
+    "cpu",
+    "--data.batch_size",
+    "4",
+)
 SHORT = ("--monitor.every", "1", "--loggers", "tensorboard,csv")
 RUN = "runs/tabular/version_0"
 
@@ -31,13 +43,31 @@ def _verbs(folder: Path, scene: Scene) -> dict[str, list[str]]:
         "diagnose": ["diagnose", run],
         "diagnose --png": ["diagnose", run, "--png", "d.png"],
         "fit --resume": ["fit", "--resume", run],
-        "fit --resume auto": scene.fit("tabular", scene.good("tabular"), *SHORT,
-                                       "--trainer.max_steps", "12", "--resume", "auto"),
+        "fit --resume auto": scene.fit(
+            "tabular",
+            scene.good("tabular"),
+            *SHORT,
+            "--trainer.max_steps",
+            "12",
+            "--resume",
+            "auto",
+        ),
         "test": ["test", run],
         "predict": ["predict", run, "--input", str(scene.good("tabular"))],
         "export": ["export", run, "--output", "out.safetensors"],
-        "curvature": ["curvature", run, "--steps", "6", "--top", "1", "--bottom", "1", "--probes", "2"],
-    }  # fmt: skip
+        "curvature": [
+            "curvature",
+            run,
+            "--steps",
+            "6",
+            "--top",
+            "1",
+            "--bottom",
+            "1",
+            "--probes",
+            "2",
+        ],
+    }
 
 
 def _of_run(pattern: str, verbs: Sequence[str]) -> Callable[[Scene], Attempt]:
@@ -155,8 +185,18 @@ def surface(scene: Scene) -> Attempt:
 
 
 def _landscape(base: Path, folder: Path) -> list[str]:
-    return ["landscape", str(base / "unfinished"), "--size", "3", "--batches", "1", "--dims", "1",
-            "--output", str(folder)]  # fmt: skip
+    return [
+        "landscape",
+        str(base / "unfinished"),
+        "--size",
+        "3",
+        "--batches",
+        "1",
+        "--dims",
+        "1",
+        "--output",
+        str(folder),
+    ]
 
 
 def lab(scene: Scene) -> Attempt:

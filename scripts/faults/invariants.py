@@ -159,9 +159,11 @@ class Done:
 def broken(before: Snapshot, after: Snapshot, done: Done) -> str:
     """The first promise that a command has not kept; empty if it has kept all."""
     return (
-        _ended(done) or _untouched(before, after, done) or _kept(before, after, done)
+        _ended(done)
+        or _untouched(before, after, done)
+        or _kept(before, after, done)
         or _logs(before, after, done)
-    )  # fmt: skip
+    )
 
 
 def _ended(done: Done) -> str:

@@ -89,10 +89,14 @@ KINDS = (
     Kind.own("own iterable without a length", "OwnIterable", countable=False),
     Kind.own("stateful loader", "Stateful"),
     Kind.own("dataset with its own generator", "OwnAugmentation"),
-    Kind("gdlightning's data module", flags(
-        f"--config {ROOT}/configs/tabular.yaml --callbacks own_loaders.Stop --data.batch_size 16 "
-        "--data.val_fraction 0.6 --model.net.dropout 0.2")),
-)  # fmt: skip
+    Kind(
+        "gdlightning's data module",
+        flags(
+            f"--config {ROOT}/configs/tabular.yaml --callbacks own_loaders.Stop "
+            "--data.batch_size 16 --data.val_fraction 0.6 --model.net.dropout 0.2"
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,20 @@ class Case:
         more: tuple[str, ...] = ()
         if self.stop.startswith("limited"):
             part = self.kind.countable and self.optimizer == "adamw"
-            more = ("--trainer.limit_train_batches", PART if part else NUMBER,
-                    "--trainer.val_check_interval", "3")  # fmt: skip
-        return ["fit", *self.kind.flags, *OPTIMIZERS[self.optimizer], *COMMON,
-                *flags("--name run --trainer.max_epochs 4 --resume auto"), *more]  # fmt: skip
+            more = (
+                "--trainer.limit_train_batches",
+                PART if part else NUMBER,
+                "--trainer.val_check_interval",
+                "3",
+            )
+        return [
+            "fit",
+            *self.kind.flags,
+            *OPTIMIZERS[self.optimizer],
+            *COMMON,
+            *flags("--name run --trainer.max_epochs 4 --resume auto"),
+            *more,
+        ]
 
 
 def folder(root: Path, *parts: object) -> Path:

@@ -148,8 +148,11 @@ def same(one: Any, two: Any) -> bool:
     if isinstance(one, dict):
         factories = getattr(one, "default_factory", 0), getattr(two, "default_factory", 0)
         pairs = zip(one.items(), two.items(), strict=True)
-        return len(one) == len(two) and factories[0] is factories[1] and all(
-            same(k, m) and same(v, w) for (k, v), (m, w) in pairs)  # fmt: skip
+        return (
+            len(one) == len(two)
+            and factories[0] is factories[1]
+            and all(same(k, m) and same(v, w) for (k, v), (m, w) in pairs)
+        )
     if isinstance(one, list | tuple | deque):
         ends = getattr(one, "maxlen", None) == getattr(two, "maxlen", None)
         return ends and len(one) == len(two) and all(map(same, one, two))
@@ -393,11 +396,17 @@ class HyperNested(Hyper):
 
     def __init__(self) -> None:
         super().__init__()
-        self.save_hyperparameters({
-            "nested": {"a": {"act": nn.ReLU, "where": Path("x"), "colour": Colour.BLUE},
-                       "b": [square, torch.float16, np.float64(0.5)]},
-            "level": Level.LOW, "record": Record("y"), "moment": datetime(2024, 1, 1),
-        })  # fmt: skip
+        self.save_hyperparameters(
+            {
+                "nested": {
+                    "a": {"act": nn.ReLU, "where": Path("x"), "colour": Colour.BLUE},
+                    "b": [square, torch.float16, np.float64(0.5)],
+                },
+                "level": Level.LOW,
+                "record": Record("y"),
+                "moment": datetime(2024, 1, 1),
+            }
+        )
 
 
 class HyperModule(Hyper):

@@ -57,13 +57,39 @@ PARTS = {
     "own, state": flags("--model own_faults.Remembering --data own_faults.Points"),
 }
 """Trainings of about twenty steps."""
-COMMANDS = ("auto", "run", "run alone", "last", "previous", "best", "plain", "overwrite",
-            "changed", "changed, allowed")  # fmt: skip
+COMMANDS = (
+    "auto",
+    "run",
+    "run alone",
+    "last",
+    "previous",
+    "best",
+    "plain",
+    "overwrite",
+    "changed",
+    "changed, allowed",
+)
 OLDER = ("last", "previous", "best")
 """Commands that name a checkpoint."""
-HARMS = ("none", "truncate last", "flip last", "empty last", "remove last", "newer last",
-         "truncate all", "remove all", "torn log", "garbage log", "remove log", "remove config",
-         "garbage config", "rename folder", "move folder", "other data", "leftovers")  # fmt: skip
+HARMS = (
+    "none",
+    "truncate last",
+    "flip last",
+    "empty last",
+    "remove last",
+    "newer last",
+    "truncate all",
+    "remove all",
+    "torn log",
+    "garbage log",
+    "remove log",
+    "remove config",
+    "garbage config",
+    "rename folder",
+    "move folder",
+    "other data",
+    "leftovers",
+)
 NOTED = re.compile(r"^Note: .*(exact|resum|restor|going on|bits)", re.IGNORECASE | re.MULTILINE)
 TABLE = "x,z,y\n" + "\n".join(f"{k},{k * k % 7},{'ab'[k // 3 % 2]}" for k in range(96)) + "\n"
 
@@ -90,8 +116,13 @@ class Act:
     def faults(self) -> list[str]:
         """The kinds of its faults, for the table."""
         what, how, _ = self.happens.split() if self.happens else ("", "", "")
-        happens = {"stop": how, "wait": "two jobs", "remove": "removed while it trains",
-                   "rename": "renamed while it trains", "": ""}[what]  # fmt: skip
+        happens = {
+            "stop": how,
+            "wait": "two jobs",
+            "remove": "removed while it trains",
+            "rename": "renamed while it trains",
+            "": "",
+        }[what]
         disk = ""
         if self.disk:
             operation, error, *_ = self.disk.split()
@@ -124,8 +155,20 @@ def acts(draw: DrawFn, part: str, first: bool) -> Act:
     """A command with faults; the first is one that trains and does not come to its end."""
     step = draw(st.integers(2, 18))
     happens, disk, rival = "", "", ""
-    kind = draw(st.sampled_from(["stop", "kill", "save", "disk", "disk", "wait", "folder",
-                                 *([] if first else ["none", "none"])]))  # fmt: skip
+    kind = draw(
+        st.sampled_from(
+            [
+                "stop",
+                "kill",
+                "save",
+                "disk",
+                "disk",
+                "wait",
+                "folder",
+                *([] if first else ["none", "none"]),
+            ]
+        )
+    )
     if kind == "stop":
         name = draw(st.sampled_from(["SIGTERM", "SIGTERM", "SIGINT", "SIGUSR1"]))
         happens = f"stop {name} {step}"
@@ -138,8 +181,16 @@ def acts(draw: DrawFn, part: str, first: bool) -> Act:
         operation = draw(st.sampled_from(["write", "write", "fsync", "rename", "read", "lock"]))
         errors = {"lock": ["ENOLCK", "EIO"], "read": ["EIO", "MEMORY"]}
         error = draw(st.sampled_from(errors.get(operation, ["ENOSPC", "EIO", "EDQUOT"])))
-        patterns = ["*.ckpt*", "*.ckpt*", "*metrics.csv*", "*config.yaml*", "*events*",
-                    "*instruments.jsonl*", "*metrics.json*", "*"]  # fmt: skip
+        patterns = [
+            "*.ckpt*",
+            "*.ckpt*",
+            "*metrics.csv*",
+            "*config.yaml*",
+            "*events*",
+            "*instruments.jsonl*",
+            "*metrics.json*",
+            "*",
+        ]
         if operation == "read":
             patterns = ["*.ckpt*", "last.ckpt", "*metrics.csv*", "*config.yaml*"]
         pattern = "*" if operation == "lock" else draw(st.sampled_from(patterns))
@@ -178,8 +229,13 @@ def generated(count: int, number: int) -> list[Scenario]:
     seen: Counter[Act] = Counter()
 
     @seed(number)
-    @settings(max_examples=count * 6, database=None, phases=[Phase.generate], deadline=None,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=count * 6,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(scenarios())
     def each(scenario: Scenario) -> None:
         new = len(set(scenario.acts)) == len(scenario.acts)
@@ -246,11 +302,14 @@ def _newer(path: Path, chance: random.Random) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path, random.Random], object]] = {
-    "truncate": _truncate, "torn": _truncate, "flip": _flip, "newer": _newer,
+    "truncate": _truncate,
+    "torn": _truncate,
+    "flip": _flip,
+    "newer": _newer,
     "empty": lambda path, _: path.write_bytes(b""),
     "remove": lambda path, _: path.unlink(missing_ok=True),
     "garbage": lambda path, chance: path.write_bytes(b"\xff\0: [}\n" + chance.randbytes(40)),
-}  # fmt: skip
+}
 
 
 # What is run
@@ -258,8 +317,18 @@ DAMAGES: dict[str, Callable[[Path, random.Random], object]] = {
 
 def arguments(part: str, command: str, folder: Path | None, where: Path) -> list[str]:
     """The command line of one of COMMANDS, on a run where it needs one."""
-    usual = ["fit", "--trainer.max_epochs", "3", *PARTS[part], *COMMON, *HAPPENS,
-             "--name", "run", "--checkpoint.every_n_steps", "3"]  # fmt: skip
+    usual = [
+        "fit",
+        "--trainer.max_epochs",
+        "3",
+        *PARTS[part],
+        *COMMON,
+        *HAPPENS,
+        "--name",
+        "run",
+        "--checkpoint.every_n_steps",
+        "3",
+    ]
     if command == "plain" or (folder is None and command != "overwrite"):
         return usual if command == "plain" else [*usual, "--resume", "auto"]
     if command == "overwrite":
@@ -313,13 +382,15 @@ def command(
         raise Trouble(f"{act}: hangs") from None
     happened = "Now: " in output
     done = Done(
-        code, output, first_batch(output)[1],
+        code,
+        output,
+        first_batch(output)[1],
         killed="EXIT" in act.disk or (happened and "KILL" in act.happens),
         faulty=bool(act.disk) or (happened and act.happens[:2] == "re"),
         older=act.command in OLDER,
         overwrites=act.command == "overwrite" or act.rival == "overwrite",
         beside=beside,
-    )  # fmt: skip
+    )
     after = invariants.take(where / "runs")
     if happened and act.happens.startswith("remove"):
         before = Snapshot()  # it was the person who removed it
@@ -417,8 +488,11 @@ def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -
         return ""
     if done.code:
         return f"the last: exit code {done.code}: {done.output.strip()[-300:]}"
-    finished = [p.parent for p, digest in after.files.items()
-                if p.name == "metrics.json" and before.files.get(p) != digest]  # fmt: skip
+    finished = [
+        p.parent
+        for p, digest in after.files.items()
+        if p.name == "metrics.json" and before.files.get(p) != digest
+    ]
     if len(finished) != 1:
         return f"the last: {len(finished)} runs were finished by it"
     if finished[0] in unreadable:
@@ -454,8 +528,9 @@ def twins(parts: set[str], root: Path) -> dict[str, Path]:
 def report(outcomes: dict[int, tuple[Scenario, str]], rerun: str) -> int:
     """Print a Markdown table by fault, then all failures; 1 if there are any."""
     kinds = Counter(f for s, _ in outcomes.values() for f in {f for a in s.acts for f in a.faults})
-    lost = Counter(f for s, p in outcomes.values() if p
-                   for f in {f for a in s.acts for f in a.faults})  # fmt: skip
+    lost = Counter(
+        f for s, p in outcomes.values() if p for f in {f for a in s.acts for f in a.faults}
+    )
     print("| fault or command | scenarios with it | nothing lost |\n|---|---|---|")
     for kind, count in sorted(kinds.items()):
         print(f"| {kind} | {count} | {count - lost[kind]} |")
@@ -477,8 +552,11 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
     asked = parser.parse_args()
     cases = {int(k) for k in asked.case.split(",") if k}
-    chosen = {k: s for k, s in enumerate(generated(asked.count, asked.seed))
-              if (k in cases or not cases) and re.search(asked.only, str(s))}  # fmt: skip
+    chosen = {
+        k: s
+        for k, s in enumerate(generated(asked.count, asked.seed))
+        if (k in cases or not cases) and re.search(asked.only, str(s))
+    }
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-scenarios-"))
     sys.path.append(str(OWN.parent))
@@ -493,8 +571,12 @@ def main() -> int:
             problem = f"the judge failed: {error!r}"
         with lock:
             counted[bool(problem)] += 1
-            print(f"  {sum(counted.values())}/{len(chosen)} {number}: {chosen[number]}: "
-                  f"{problem or 'kept'}  [{where}]", file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"  {sum(counted.values())}/{len(chosen)} {number}: {chosen[number]}: "
+                f"{problem or 'kept'}  [{where}]",
+                file=sys.stderr,
+                flush=True,
+            )
         if not problem and not asked.keep:
             shutil.rmtree(where)
         return problem

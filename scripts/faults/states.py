@@ -42,12 +42,35 @@ PLACES = {
 BASE = "--model own_states.Base --data own_states.Data"
 TOLD = re.compile(r"^(?:Note|Warning): .*", re.MULTILINE)
 PROMISED = {
-    "numpy_float", "numpy_int", "array", "path", "record", "moment", "duration", "default_dict",
-    "a_set", "frozen_set", "counter", "a_deque", "named_tuple", "an_enum", "complex_number",
-    "raw_bytes", "decimal", "generator_state", "tuple_keys", "int_keys", "large_numbers",
-    "odd_floats", "size", "dtype_and_device", "deep", "ordered_dict", "numpy_generator_state",
+    "numpy_float",
+    "numpy_int",
+    "array",
+    "path",
+    "record",
+    "moment",
+    "duration",
+    "default_dict",
+    "a_set",
+    "frozen_set",
+    "counter",
+    "a_deque",
+    "named_tuple",
+    "an_enum",
+    "complex_number",
+    "raw_bytes",
+    "decimal",
+    "generator_state",
+    "tuple_keys",
+    "int_keys",
+    "large_numbers",
+    "odd_floats",
+    "size",
+    "dtype_and_device",
+    "deep",
+    "ordered_dict",
+    "numpy_generator_state",
     "python_generator_state",
-}  # fmt: skip
+}
 """Values that must come back; the others may be left out or refused."""
 GOOD = ("equal", "noted", "left out", "refused")
 
@@ -76,18 +99,35 @@ class Case:
     @property
     def command(self) -> list[str]:
         """Arguments of ``gdl``."""
-        return ["fit", *self.flags, *COMMON, "--optimizer", "adamw", "--optimizer.lr", "0.01",
-                "--name", "run", "--trainer.max_epochs", "3", "--resume", "auto"]  # fmt: skip
+        return [
+            "fit",
+            *self.flags,
+            *COMMON,
+            "--optimizer",
+            "adamw",
+            "--optimizer.lr",
+            "0.01",
+            "--name",
+            "run",
+            "--trainer.max_epochs",
+            "3",
+            "--resume",
+            "auto",
+        ]
 
 
 def held() -> list[Case]:
     """Every value in every place."""
     return [
-        Case(f"{value}; {place}", tuple(
-            part.replace(":", ": ").replace(",", ", ") if part.startswith("[") else part
-            for part in flags(text.format(value))))
+        Case(
+            f"{value}; {place}",
+            tuple(
+                part.replace(":", ": ").replace(",", ", ") if part.startswith("[") else part
+                for part in flags(text.format(value))
+            ),
+        )
         for value, (place, text) in product(VALUES, PLACES.items())
-    ]  # fmt: skip
+    ]
 
 
 def module(name: str, cls: str, *more: str, loads: bool = True, bits: bool = False) -> Case:
@@ -114,11 +154,22 @@ OTHERS = (
     module("hyper-parameter: module", "HyperModule"),
     module("hyper-parameter: lock", "HyperOpen"),
     module("hyper-parameters seed, compile, profile", "Named"),
-    module("hyper-parameters seed, compile, profile, given", "Named", "--model.seed", "8",
-           "--model.compile", "false", "--model.profile", "q"),
+    module(
+        "hyper-parameters seed, compile, profile, given",
+        "Named",
+        "--model.seed",
+        "8",
+        "--model.compile",
+        "false",
+        "--model.profile",
+        "q",
+    ),
     module("hyper-parameter name", "NamedName"),
-    Case("hyper-parameters; data", flags("--model own_states.Base --data own_states.HyperData"),
-         False),
+    Case(
+        "hyper-parameters; data",
+        flags("--model own_states.Base --data own_states.HyperData"),
+        False,
+    ),
     module("own torch.Generator", "OwnTorchGenerator", loads=False, bits=True),
     module("own numpy generator", "OwnNumpyGenerator", loads=False, bits=True),
     module("own random.Random", "OwnPythonGenerator", loads=False, bits=True),
@@ -128,9 +179,12 @@ OTHERS = (
     callback("requires_grad switched each epoch", "Switch"),
     callback("requires_grad switched once", "SwitchOnce"),
     callback("values logged on some steps", "SometimesLogged"),
-    Case("64-true; module", flags("--model own_states.Base --data own_states.Doubles "
-                                  "--trainer.precision 64-true"), False),
-)  # fmt: skip
+    Case(
+        "64-true; module",
+        flags("--model own_states.Base --data own_states.Doubles --trainer.precision 64-true"),
+        False,
+    ),
+)
 
 
 def folder(root: Path, *parts: object) -> Path:
@@ -198,8 +252,10 @@ def judge(case: Case, root: Path, number: int, stop: int) -> str:
     if different and case.bits and before:
         return "noted"
     second = folder(root, number, "second") if different else twin
-    if different and (undisturbed(case, second) or difference(
-            twin / "runs/run/version_0", second / "runs/run/version_0")):  # fmt: skip
+    if different and (
+        undisturbed(case, second)
+        or difference(twin / "runs/run/version_0", second / "runs/run/version_0")
+    ):
         return "two undisturbed runs differ"
     return different or ("left out" if missing else "equal")
 

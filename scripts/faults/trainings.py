@@ -20,8 +20,16 @@ import torch
 from torch import Tensor
 
 ROOT = Path(__file__).parent.parent.parent
-COMMON = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
-          "--trainer.log_every_n_steps", "1", "--watch.graph", "false")  # fmt: skip
+COMMON = (
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.accelerator",
+    "cpu",
+    "--trainer.log_every_n_steps",
+    "1",
+    "--watch.graph",
+    "false",
+)
 TIMED = ("steps_per_second", "examples_per_second")
 """Columns of the log that no two trainings share."""
 
@@ -83,9 +91,20 @@ class Case:
         """The command that starts it, and starts it again."""
         config = ("--config", str(ROOT / "configs" / f"{self.config}.yaml")) if self.config else ()
         return [
-            sys.executable, "-m", "gdlightning", "fit", *config, "--name", "run",
-            "--run_root", str(run_root), "--resume", "auto", *COMMON, *self.flags,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "gdlightning",
+            "fit",
+            *config,
+            "--name",
+            "run",
+            "--run_root",
+            str(run_root),
+            "--resume",
+            "auto",
+            *COMMON,
+            *self.flags,
+        ]
 
 
 def flags(text: str) -> tuple[str, ...]:
@@ -94,44 +113,101 @@ def flags(text: str) -> tuple[str, ...]:
 
 
 CASES = (
-    Case("tabular, adamw, dropout, accumulation", flags(
-        "--trainer.max_epochs 6 --trainer.accumulate_grad_batches 3 --checkpoint.every_n_steps 2"),
-        "tabular"),
-    Case("tabular, full batch in pieces, quantile clipping", flags(
-        "--trainer.max_epochs 40 --data.batch_size full --data.micro_batch_size 100 "
-        "--clip quantile --clip.warmup 3 --checkpoint.every_n_steps 5"), "tabular"),
-    Case("vision, sgd, augmentation, validation within the epoch", flags(
-        "--trainer.max_steps 40 --trainer.val_check_interval 7 --model.net.width 4 "
-        "--checkpoint.every_n_steps 3"), "vision"),
-    Case("vision, schedule-free adamw", flags(
-        "--trainer.max_steps 40 --trainer.val_check_interval 10 --model.net.width 4 "
-        "--optimizer schedule-free-adamw --schedule constant --checkpoint.every_n_steps 4"),
-        "vision"),
-    Case("vision, EMA of the weights, one-cycle", (*flags(
-        "--trainer.max_steps 40 --trainer.val_check_interval 10 --model.net.width 4 "
-        "--schedule one_cycle --checkpoint.every_n_steps 4"),
-        "--callbacks", "[{name: ema-weight-averaging, decay: 0.9}]"), "vision"),
-    Case("tabular, sam over adamw", flags(
-        "--trainer.max_epochs 6 --optimizer sam --optimizer.base adamw "
-        "--checkpoint.every_n_steps 5"), "tabular"),
-    Case("regression, lbfgs, full batch", flags(
-        "--trainer.max_epochs 12 --optimizer lbfgs --clip none --data.batch_size full "
-        "--schedule constant --checkpoint.every_n_steps 1"), "tabular_regression"),
-    Case("sequence, muon with companion, reduce on plateau", flags(
-        "--trainer.max_epochs 3 --model.net.width 8 --optimizer muon --schedule reduce_on_plateau "
-        "--schedule.patience 0 --checkpoint.every_n_steps 6"), "sequence"),
-    Case("text, sparse adagrad", flags(
-        "--trainer.max_steps 120 --trainer.val_check_interval 40 --data.ngrams 1 "
-        "--checkpoint.every_n_steps 11"), "text"),
-    Case("transformer, two ranks", flags(
-        "--trainer.max_steps 24 --trainer.val_check_interval 9 --model.net.width 16 "
-        "--model.net.depth 1 --model.net.dropout 0.1 --data.context 32 --data.val_fraction 0.005 "
-        "--data.test_fraction 0.005 --trainer.devices 2 --trainer.strategy ddp "
-        "--checkpoint.every_n_steps 4"), "transformer", ranks=2),
-    Case("a module from elsewhere, two workers", flags(
-        "--model elsewhere.Line --data elsewhere.Points --data.workers 2 --optimizer adamw "
-        "--trainer.max_epochs 4 --checkpoint.every_n_steps 5")),
-)  # fmt: skip
+    Case(
+        "tabular, adamw, dropout, accumulation",
+        flags(
+            "--trainer.max_epochs 6 --trainer.accumulate_grad_batches 3 "
+            "--checkpoint.every_n_steps 2"
+        ),
+        "tabular",
+    ),
+    Case(
+        "tabular, full batch in pieces, quantile clipping",
+        flags(
+            "--trainer.max_epochs 40 --data.batch_size full --data.micro_batch_size 100 "
+            "--clip quantile --clip.warmup 3 --checkpoint.every_n_steps 5"
+        ),
+        "tabular",
+    ),
+    Case(
+        "vision, sgd, augmentation, validation within the epoch",
+        flags(
+            "--trainer.max_steps 40 --trainer.val_check_interval 7 --model.net.width 4 "
+            "--checkpoint.every_n_steps 3"
+        ),
+        "vision",
+    ),
+    Case(
+        "vision, schedule-free adamw",
+        flags(
+            "--trainer.max_steps 40 --trainer.val_check_interval 10 --model.net.width 4 "
+            "--optimizer schedule-free-adamw --schedule constant --checkpoint.every_n_steps 4"
+        ),
+        "vision",
+    ),
+    Case(
+        "vision, EMA of the weights, one-cycle",
+        (
+            *flags(
+                "--trainer.max_steps 40 --trainer.val_check_interval 10 --model.net.width 4 "
+                "--schedule one_cycle --checkpoint.every_n_steps 4"
+            ),
+            "--callbacks",
+            "[{name: ema-weight-averaging, decay: 0.9}]",
+        ),
+        "vision",
+    ),
+    Case(
+        "tabular, sam over adamw",
+        flags(
+            "--trainer.max_epochs 6 --optimizer sam --optimizer.base adamw "
+            "--checkpoint.every_n_steps 5"
+        ),
+        "tabular",
+    ),
+    Case(
+        "regression, lbfgs, full batch",
+        flags(
+            "--trainer.max_epochs 12 --optimizer lbfgs --clip none --data.batch_size full "
+            "--schedule constant --checkpoint.every_n_steps 1"
+        ),
+        "tabular_regression",
+    ),
+    Case(
+        "sequence, muon with companion, reduce on plateau",
+        flags(
+            "--trainer.max_epochs 3 --model.net.width 8 --optimizer muon "
+            "--schedule reduce_on_plateau --schedule.patience 0 --checkpoint.every_n_steps 6"
+        ),
+        "sequence",
+    ),
+    Case(
+        "text, sparse adagrad",
+        flags(
+            "--trainer.max_steps 120 --trainer.val_check_interval 40 --data.ngrams 1 "
+            "--checkpoint.every_n_steps 11"
+        ),
+        "text",
+    ),
+    Case(
+        "transformer, two ranks",
+        flags(
+            "--trainer.max_steps 24 --trainer.val_check_interval 9 --model.net.width 16 "
+            "--model.net.depth 1 --model.net.dropout 0.1 --data.context 32 "
+            "--data.val_fraction 0.005 --data.test_fraction 0.005 --trainer.devices 2 "
+            "--trainer.strategy ddp --checkpoint.every_n_steps 4"
+        ),
+        "transformer",
+        ranks=2,
+    ),
+    Case(
+        "a module from elsewhere, two workers",
+        flags(
+            "--model elsewhere.Line --data elsewhere.Points --data.workers 2 --optimizer adamw "
+            "--trainer.max_epochs 4 --checkpoint.every_n_steps 5"
+        ),
+    ),
+)
 
 
 def start(case: Case, folder: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -140,9 +216,13 @@ def start(case: Case, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     with log.open("ab") as stream:
         return subprocess.Popen(
-            case.command(folder / "runs"), cwd=folder, env=environment, stdout=stream,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            case.command(folder / "runs"),
+            cwd=folder,
+            env=environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def prepare(folder: Path) -> Path:
@@ -190,8 +270,18 @@ def checkpoint(folder: Path) -> dict[str, str]:
         found = torch.load(path, weights_only=True)
     except pickle.UnpicklingError:  # values of the user's own, which is what is looked at
         found = torch.load(path, weights_only=False)
-    kept = {k: found[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "exact",
-                                  "callbacks", "global_step", "epoch")}  # fmt: skip
+    kept = {
+        k: found[k]
+        for k in (
+            "state_dict",
+            "optimizer_states",
+            "lr_schedulers",
+            "exact",
+            "callbacks",
+            "global_step",
+            "epoch",
+        )
+    }
     extra = {k: v for k, v in found.items() if k in ("training_weights", "current_model_state")}
     return dict(tensors(kept | extra))
 

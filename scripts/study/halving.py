@@ -42,9 +42,12 @@ def workload(steps: int) -> Workload:
     data = SklearnTabular(dataset="breast_cancer", batch_size=32, val_fraction=0.2)
     data.setup()
     return Workload(
-        "cancer", lambda: TabularClassification(MLP(30, [], 2, hidden=[64, 64]), outputs=2), data,
-        steps, trainer={"accelerator": "cpu"},
-    )  # fmt: skip
+        "cancer",
+        lambda: TabularClassification(MLP(30, [], 2, hidden=[64, 64]), outputs=2),
+        data,
+        steps,
+        trainer={"accelerator": "cpu"},
+    )
 
 
 def search(
@@ -91,8 +94,11 @@ def main() -> None:
         rates = ", ".join(
             f"{c.label} {a.settings['lr']:.3g} → {b.settings['lr']:.3g}" for c, a, b in pairs
         )
-        print(f"| {seed} | {short[1] / whole[1]:.2f} | {short[0] / whole[0]:.2f} | {scores} "
-              f"| {rates} |", flush=True)  # fmt: skip
+        print(
+            f"| {seed} | {short[1] / whole[1]:.2f} | {short[0] / whole[0]:.2f} | {scores} "
+            f"| {rates} |",
+            flush=True,
+        )
         print(f"{whole[0]:.1f} s, {short[0]:.1f} s", file=sys.stderr)
 
 

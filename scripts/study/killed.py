@@ -22,18 +22,27 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = (
-    "--config", "configs/tabular.yaml", "--optimizers", "adamw,sgd,schedule-free-adamw",
-    "--trials", "6", "--steps", "200", "--trainer.accelerator", "cpu",
-)  # fmt: skip
+    "--config",
+    "configs/tabular.yaml",
+    "--optimizers",
+    "adamw,sgd,schedule-free-adamw",
+    "--trials",
+    "6",
+    "--steps",
+    "200",
+    "--trainer.accelerator",
+    "cpu",
+)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """The comparison in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "gdlightning", "compare", *FLAGS, "--output", str(folder)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def results(folder: Path) -> list[Any]:

@@ -85,8 +85,9 @@ def problem(kind: str, scale: float) -> Workload:
         curvatures = scale * torch.logspace(-3, 3, SIZE)
     data = Targets(batch_size=32)
     data.setup()
-    return Workload(kind, lambda: Quadratic(curvatures), data, STEPS,
-                    trainer={"accelerator": "cpu"})  # fmt: skip
+    return Workload(
+        kind, lambda: Quadratic(curvatures), data, STEPS, trainer={"accelerator": "cpu"}
+    )
 
 
 def solve(
@@ -117,10 +118,13 @@ def truth(kind: str, scale: float) -> dict[str, list[tuple[float, float]]]:
         for seed in range(50, 54):
             trials = [Trial(kind, name, {"lr": lr}, STEPS, seed) for lr in GRID]
             lists = jobs(trials, {kind: workload}, rival)
-            rows.append([
-                math.inf if o.failed else o.metrics["val_loss"]
-                for job in lists for o in run(job, {kind: workload}, rival)
-            ])  # fmt: skip
+            rows.append(
+                [
+                    math.inf if o.failed else o.metrics["val_loss"]
+                    for job in lists
+                    for o in run(job, {kind: workload}, rival)
+                ]
+            )
         found[name] = [(lr, sum(v) / 4) for lr, *v in zip(GRID, *rows, strict=True)]
     return found
 

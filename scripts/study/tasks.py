@@ -39,18 +39,33 @@ from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
 TASKS = {
-    "sparse text": ("text", ["--data.val_fraction", "0.2"], 400,
-                    ("adam", "adagrad", "gd", "sgd")),
-    "tabular": ("tabular", ["--data.val_fraction", "0.2"], 260,
-                ("adamw", "adam", "momentum", "gd")),
-    "regression": ("tabular_regression", ["--data.val_fraction", "0.2"], 300,
-                   ("adamw", "momentum", "gd")),
-    "digits": ("vision", ["--model.net.width", "8", "--data.val_fraction", "0.2"], 300,
-               ("adamw", "sgd")),
-    "sequence": ("sequence", ["--model.net.width", "32", "--data.val_fraction", "0.2"], 300,
-                 ("adamw", "sgd")),
+    "sparse text": ("text", ["--data.val_fraction", "0.2"], 400, ("adam", "adagrad", "gd", "sgd")),
+    "tabular": (
+        "tabular",
+        ["--data.val_fraction", "0.2"],
+        260,
+        ("adamw", "adam", "momentum", "gd"),
+    ),
+    "regression": (
+        "tabular_regression",
+        ["--data.val_fraction", "0.2"],
+        300,
+        ("adamw", "momentum", "gd"),
+    ),
+    "digits": (
+        "vision",
+        ["--model.net.width", "8", "--data.val_fraction", "0.2"],
+        300,
+        ("adamw", "sgd"),
+    ),
+    "sequence": (
+        "sequence",
+        ["--model.net.width", "32", "--data.val_fraction", "0.2"],
+        300,
+        ("adamw", "sgd"),
+    ),
     "forecast": ("forecast", [], 200, ("adamw", "sgd")),
-}  # fmt: skip
+}
 """Name → config, flags, steps, the optimizers that are compared there."""
 COSINE = {"name": "cosine", "warmup": 0.05}
 DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -59,9 +74,11 @@ DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "SGD 0.1, momentum": ({"name": "momentum", "lr": 0.1}, {"name": "constant"}),
     "HF Trainer": ({"name": "adamw", "lr": 5e-5, "weight_decay": 0.0}, {"name": "linear"}),
     "skorch": ({"name": "gd", "lr": 0.01}, {"name": "constant"}),
-    "one-cycle, fastai": ({"name": "adamw", "lr": 1e-3, "betas": [0.95, 0.99]},
-                          {"name": "one_cycle"}),
-}  # fmt: skip
+    "one-cycle, fastai": (
+        {"name": "adamw", "lr": 1e-3, "betas": [0.95, 0.99]},
+        {"name": "one_cycle"},
+    ),
+}
 """Optimizer and schedule that others take where nothing is said."""
 
 
@@ -87,8 +104,9 @@ def outcomes(
     return [found[t.key] for t in trials]
 
 
-def losses(made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any],
-           seeds: int) -> list[float]:  # fmt: skip
+def losses(
+    made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any], seeds: int
+) -> list[float]:
     """Validation losses at the end, one a seed; capped where a training failed."""
     own = Candidate("own", optimizer, schedule, {})
     trials = [Trial(made.name, "own", {}, made.steps, 10 + k, "baseline") for k in range(seeds)]
@@ -119,10 +137,13 @@ def recommended(seeds: int, quick: bool) -> None:
     for name, row in rows.items():
         cells = [f"{fmean(v):.4f} ± {stdev(v):.4f}" for v in row.values()]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    ranks = {k: fmean(sorted(map(fmean, r.values())).index(fmean(r[k])) + 1 for r in rows.values())
-             for k in labels}  # fmt: skip
-    ratio = {k: fmean(fmean(r[k]) / min(map(fmean, r.values())) for r in rows.values())
-             for k in labels}  # fmt: skip
+    ranks = {
+        k: fmean(sorted(map(fmean, r.values())).index(fmean(r[k])) + 1 for r in rows.values())
+        for k in labels
+    }
+    ratio = {
+        k: fmean(fmean(r[k]) / min(map(fmean, r.values())) for r in rows.values()) for k in labels
+    }
     print("| mean rank | " + " | ".join(f"{ranks[k]:.2f}" for k in labels) + " |")
     print("| mean ratio to the best | " + " | ".join(f"{ratio[k]:.2f}" for k in labels) + " |")
 

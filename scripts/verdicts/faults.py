@@ -31,10 +31,21 @@ from gdlightning.diagnostics.diagnose import VERDICTS
 HERE = Path(__file__).parent
 CONFIGS = HERE.parent.parent / "configs"
 QUIET = (
-    "--loggers", "[]", "--trainer.enable_progress_bar", "false", "--threads", "1",
-    "--trainer.enable_checkpointing", "false", "--trainer.limit_test_batches", "1",
-    "--trainer.accelerator", "cpu", "--watch.samples", "false",
-)  # fmt: skip
+    "--loggers",
+    "[]",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--threads",
+    "1",
+    "--trainer.enable_checkpointing",
+    "false",
+    "--trainer.limit_test_batches",
+    "1",
+    "--trainer.accelerator",
+    "cpu",
+    "--watch.samples",
+    "false",
+)
 Spoil = Callable[[Any, np.random.Generator], Any]
 Make = Callable[[int, Path], tuple[str, ...]]
 """Flags for a seed; files go to the folder."""
@@ -47,8 +58,14 @@ def table(spoil: Spoil, name: str = "breast_cancer") -> Make:
         frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
         spoilt = spoil(frame, np.random.default_rng(seed))
         spoilt.to_csv(folder / "table.csv", index=False)
-        return ("--data", "tabular", "--data.path", str(folder / "table.csv"),
-                "--data.target", "target")  # fmt: skip
+        return (
+            "--data",
+            "tabular",
+            "--data.path",
+            str(folder / "table.csv"),
+            "--data.target",
+            "target",
+        )
 
     return flags
 
@@ -89,58 +106,139 @@ def _outlier(frame: Any, random: np.random.Generator) -> Any:
 SHORT = ("--trainer.max_epochs", "12")
 FAULTS: dict[str, tuple[set[str], Make]] = {
     "vanishing gradients: ten sigmoids": (
-        {"vanishing-gradients"}, net("Sigmoids", "--optimizer", "sgd", *SHORT)),
+        {"vanishing-gradients"},
+        net("Sigmoids", "--optimizer", "sgd", *SHORT),
+    ),
     "exploding at the start: weights times 8": (
-        {"exploding-at-start"}, net("Large", "--optimizer", "sgd", "--optimizer.lr", "0.01",
-                                    "--guard.policy", "skip", *SHORT)),
+        {"exploding-at-start"},
+        net(
+            "Large",
+            "--optimizer",
+            "sgd",
+            "--optimizer.lr",
+            "0.01",
+            "--guard.policy",
+            "skip",
+            *SHORT,
+        ),
+    ),
     "dead units: a layer's biases at -20": (
-        {"dead-units"}, net("Dead", "--optimizer", "sgd", *SHORT)),
+        {"dead-units"},
+        net("Dead", "--optimizer", "sgd", *SHORT),
+    ),
     "constant inputs": ({"constant-input"}, table(_constant)),
     "plateau: two linear layers beside their saddle": (
-        {"plateau"}, net("Flat", "--optimizer", "sgd", "--optimizer.lr", "0.003",
-                      "--schedule", "constant")),
+        {"plateau"},
+        net("Flat", "--optimizer", "sgd", "--optimizer.lr", "0.003", "--schedule", "constant"),
+    ),
     "learning rate of 1000": (
-        {"lr-too-large", "diverged"}, fixed("--optimizer", "sgd", "--optimizer.lr", "1000",
-                                            "--clip", "none", "--schedule", "constant")),
+        {"lr-too-large", "diverged"},
+        fixed(
+            "--optimizer",
+            "sgd",
+            "--optimizer.lr",
+            "1000",
+            "--clip",
+            "none",
+            "--schedule",
+            "constant",
+        ),
+    ),
     "learning rate of 1e-6": (
-        {"lr-too-small"}, fixed("--optimizer.lr", "1e-6", "--schedule", "constant")),
+        {"lr-too-small"},
+        fixed("--optimizer.lr", "1e-6", "--schedule", "constant"),
+    ),
     "overfitting: 100 epochs without dropout": (
-        {"overfitting"}, fixed("--trainer.max_epochs", "100", "--model.net.dropout", "0",
-                               "--data.val_fraction", "0.3", "--data.test_fraction", "0.5",
-                               "--optimizer.weight_decay", "0")),
+        {"overfitting"},
+        fixed(
+            "--trainer.max_epochs",
+            "100",
+            "--model.net.dropout",
+            "0",
+            "--data.val_fraction",
+            "0.3",
+            "--data.test_fraction",
+            "0.5",
+            "--optimizer.weight_decay",
+            "0",
+        ),
+    ),
     "shuffled targets": (
-        {"nothing-carries-over"}, lambda seed, folder: (
-            *table(_shuffled)(seed, folder), "--trainer.max_epochs", "100",
-            "--model.net.dropout", "0", "--model.net.hidden", "[256,256]",
-            "--optimizer.lr", "3e-3")),
-    "half of the rows twice": (
-        {"leak-between-splits", "repeated-rows"}, table(_repeated)),
+        {"nothing-carries-over"},
+        lambda seed, folder: (
+            *table(_shuffled)(seed, folder),
+            "--trainer.max_epochs",
+            "100",
+            "--model.net.dropout",
+            "0",
+            "--model.net.hidden",
+            "[256,256]",
+            "--optimizer.lr",
+            "3e-3",
+        ),
+    ),
+    "half of the rows twice": ({"leak-between-splits", "repeated-rows"}, table(_repeated)),
     "three targets 30 times as large": (
-        {"bad-examples"}, lambda seed, folder: (
-            *table(_outlier, "diabetes")(seed, folder), "--model", "tabular-regression",
-            "--clip", "none")),
+        {"bad-examples"},
+        lambda seed, folder: (
+            *table(_outlier, "diabetes")(seed, folder),
+            "--model",
+            "tabular-regression",
+            "--clip",
+            "none",
+        ),
+    ),
     "clipping at 0.0001": ({"clip-always"}, fixed("--clip.max_norm", "1e-4")),
     "weight decay on vectors": (
-        {"decay-on-vectors"}, fixed("--groups.decay", "[matrix,output,vector]")),
-}  # fmt: skip
+        {"decay-on-vectors"},
+        fixed("--groups.decay", "[matrix,output,vector]"),
+    ),
+}
 """Fault → verdicts that name it, and flags over configs/tabular.yaml."""
 HEALTHY: dict[str, tuple[str, ...]] = {
-    "tabular": ("--trainer.max_epochs", "8"), "tabular_regression": (), "text": (),
+    "tabular": ("--trainer.max_epochs", "8"),
+    "tabular_regression": (),
+    "text": (),
     "forecast": ("--trainer.max_epochs", "30"),
     "vision": ("--model.net.width", "8", "--trainer.max_epochs", "8"),
-    "vision_vit": ("--model.net.width", "32", "--model.net.depth", "2",
-                   "--trainer.max_epochs", "12"),
+    "vision_vit": (
+        "--model.net.width",
+        "32",
+        "--model.net.depth",
+        "2",
+        "--trainer.max_epochs",
+        "12",
+    ),
     "sequence": ("--model.net.width", "48", "--trainer.max_epochs", "8"),
-    "transformer": ("--model.net.width", "48", "--model.net.depth", "2", "--data.context", "64",
-                    "--trainer.max_steps", "400", "--trainer.val_check_interval", "100"),
-}  # fmt: skip
+    "transformer": (
+        "--model.net.width",
+        "48",
+        "--model.net.depth",
+        "2",
+        "--data.context",
+        "64",
+        "--trainer.max_steps",
+        "400",
+        "--trainer.val_check_interval",
+        "100",
+    ),
+}
 
 
 def verdicts(config: str, flags: tuple[str, ...], seed: int, folder: Path) -> list[dict[str, Any]]:
     """Of one training."""
     output = io.StringIO()
-    command = ["fit", "--config", str(CONFIGS / f"{config}.yaml"), *QUIET, "--seed", str(seed),
-               "--run_root", str(folder / "runs"), *flags]  # fmt: skip
+    command = [
+        "fit",
+        "--config",
+        str(CONFIGS / f"{config}.yaml"),
+        *QUIET,
+        "--seed",
+        str(seed),
+        "--run_root",
+        str(folder / "runs"),
+        *flags,
+    ]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = gdl(command)
     if code not in (0, 3):

@@ -162,18 +162,27 @@ def main() -> None:
     print("| | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
     for key in next(iter(columns.values())):
         cells = [c[key] for c in columns.values()]
-        print(f"| {key} | " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v)
-                                         for v in cells) + " |")  # fmt: skip
+        print(
+            f"| {key} | "
+            + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in cells)
+            + " |"
+        )
     if given.write:
         x = np.array([r.signs(share).features() for share in SHARES for r in runs])
         y = np.array([r.side for _ in SHARES for r in runs])
         fitted = model().fit(x, y)
         scaler, regression = fitted[0], fitted[1]
-        write_json(FILE, {
-            "names": list(NAMES), "mean": _plain(scaler.mean_), "scale": _plain(scaler.scale_),
-            "weights": [_plain(row) for row in regression.coef_],
-            "bias": _plain(regression.intercept_), "runs": len(runs),
-        })  # fmt: skip
+        write_json(
+            FILE,
+            {
+                "names": list(NAMES),
+                "mean": _plain(scaler.mean_),
+                "scale": _plain(scaler.scale_),
+                "weights": [_plain(row) for row in regression.coef_],
+                "bias": _plain(regression.intercept_),
+                "runs": len(runs),
+            },
+        )
         print(f"Wrote {FILE.name}, of {len(runs)} runs.")
 
 

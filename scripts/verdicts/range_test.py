@@ -107,10 +107,14 @@ def cases(found: Sequence[Row]) -> list[Case]:
     """All range tests."""
     grids = {(r["task"], r["optimizer"]): r for r in found if r["kind"] == "grid"}
     return [
-        Case(r, band(grids[r["task"], r["optimizer"]]),
-             band(grids[r["task"], r["optimizer"]], strict=True))
-        for r in found if r["kind"] == "test"
-    ]  # fmt: skip
+        Case(
+            r,
+            band(grids[r["task"], r["optimizer"]]),
+            band(grids[r["task"], r["optimizer"]], strict=True),
+        )
+        for r in found
+        if r["kind"] == "test"
+    ]
 
 
 @dataclass(frozen=True)
@@ -162,9 +166,12 @@ def report(every: Sequence[Case]) -> None:
     print(line("part and sign held out by task", outs))
     print(line("part, sign and back held out", [off(c, three[c.row["task"]]) for c in every]))
     print(line("as shipped", [off(c, Rule()) for c in every]))
-    print(line("held out, in the strict band", [
-        c.strict.off(two[c.row["task"]].point(c)) for c in every
-    ]))  # fmt: skip
+    print(
+        line(
+            "held out, in the strict band",
+            [c.strict.off(two[c.row["task"]].point(c)) for c in every],
+        )
+    )
     noted = [bool(read(c.curve).notes) for c in every]
     _share("held out, nothing speaks against it", outs, [not n for n in noted])
     _share("held out, something does", outs, noted)

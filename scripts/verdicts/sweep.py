@@ -34,9 +34,10 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "forecast": (250, ()),
     "text": (250, ()),
     "transformer": (
-        200, ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
+        200,
+        ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
     ),
-}  # fmt: skip
+}
 """Config → steps, and flags that make it small."""
 OPTIMIZERS: dict[str, tuple[float, tuple[str, ...]]] = {
     "sgd": (0.1, ("--optimizer.momentum", "0", "--optimizer.nesterov", "false")),
@@ -50,12 +51,31 @@ CLASSES = {"momentum": "sgd"}
 STEPS_UP = range(-7, 8)
 """Half decades from the middle."""
 COMMON = (
-    "--loggers", "[]", "--trainer.enable_progress_bar", "false", "--clip", "none",
-    "--trainer.enable_checkpointing", "false", "--schedule", "constant", "--threads", "1",
-    "--trainer.num_sanity_val_steps", "0", "--trainer.limit_test_batches", "1",
-    "--trainer.limit_val_batches", "4", "--trainer.accelerator", "cpu", "--watch.graph", "false",
-    "--watch.samples", "false",
-)  # fmt: skip
+    "--loggers",
+    "[]",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--clip",
+    "none",
+    "--trainer.enable_checkpointing",
+    "false",
+    "--schedule",
+    "constant",
+    "--threads",
+    "1",
+    "--trainer.num_sanity_val_steps",
+    "0",
+    "--trainer.limit_test_batches",
+    "1",
+    "--trainer.limit_val_batches",
+    "4",
+    "--trainer.accelerator",
+    "cpu",
+    "--watch.graph",
+    "false",
+    "--watch.samples",
+    "false",
+)
 
 
 @dataclass(frozen=True)
@@ -88,13 +108,27 @@ def run(case: Case) -> None:
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            "fit", "--config", str(ROOT / "configs" / f"{case.task}.yaml"), *small, *COMMON,
-            "--optimizer", CLASSES.get(case.optimizer, case.optimizer),
-            "--optimizer.lr", repr(case.lr), *OPTIMIZERS[case.optimizer][1],
-            "--trainer.max_steps", str(steps), "--trainer.max_epochs", "-1",
-            "--trainer.val_check_interval", str(steps // 2), "--seed", str(case.seed),
-            "--run_root", folder,
-        ]  # fmt: skip
+            "fit",
+            "--config",
+            str(ROOT / "configs" / f"{case.task}.yaml"),
+            *small,
+            *COMMON,
+            "--optimizer",
+            CLASSES.get(case.optimizer, case.optimizer),
+            "--optimizer.lr",
+            repr(case.lr),
+            *OPTIMIZERS[case.optimizer][1],
+            "--trainer.max_steps",
+            str(steps),
+            "--trainer.max_epochs",
+            "-1",
+            "--trainer.val_check_interval",
+            str(steps // 2),
+            "--seed",
+            str(case.seed),
+            "--run_root",
+            folder,
+        ]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             code = gdl(command)
         if code not in (0, 3):

@@ -85,9 +85,11 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     command = ["lab", "run", CHEAPEST, "--seeds", "2", "--workers", "1", "--output", str(tmp_path)]
     first, second = (tmp_path / "seeds" / f"{CHEAPEST}-{seed}.json" for seed in (0, 1))
     begun = subprocess.Popen(
-        [sys.executable, "-m", "gdlightning", *command], start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "gdlightning", *command],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while not first.exists() and begun.poll() is None:
         time.sleep(0.05)
     os.killpg(begun.pid, signal.SIGKILL)

@@ -129,9 +129,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     single = median(r or math.inf for r in ratio(few, "1"))
     worse = {rows: slower[rows] > CLEAR and single > CLEAR for rows in ROWS}
     verdict = (
-        ClaimVerdict.HOLDS if all(worse.values())
-        else ClaimVerdict.CONDITIONS if worse[many] else ClaimVerdict.NOT_HERE
-    )  # fmt: skip
+        ClaimVerdict.HOLDS
+        if all(worse.values())
+        else ClaimVerdict.CONDITIONS
+        if worse[many]
+        else ClaimVerdict.NOT_HERE
+    )
     words = (
         f"With {many:,} rows, full batches take {slower[many]:.3g} times as long as batches of "
         f"64; with {few:,} rows, {slower[few]:.2g} times, and single rows {single:.2g} times. The "
@@ -163,7 +166,13 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
             line = [one["noise"][0] / s for s in (SIZES[0], SIZES[-1])]
             panels[2].plot((SIZES[0], SIZES[-1]), line, color=theme.muted, lw=0.9, zorder=0)
     panels[2].set(xscale="log", yscale="log", xlabel="batch size", ylabel="gradient variance")
-    panels[2].annotate("1 / batch size", (16, variances[0] / 16), xytext=(8, 8),
-                       textcoords="offset points", fontsize=8.5, color=theme.muted)  # fmt: skip
+    panels[2].annotate(
+        "1 / batch size",
+        (16, variances[0] / 16),
+        xytext=(8, 8),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=theme.muted,
+    )
     style.title(panels[2], "Noise falls as one over the batch size", theme)
     return made

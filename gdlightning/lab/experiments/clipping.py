@@ -91,8 +91,17 @@ def _around(dazzled: bool, max_norm: float | None, seed: int) -> Found:
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     seen = Camera(net, BEFORE if dazzled else None)
-    losses = descend(seen, F.cross_entropy, data.x, data.y, SGD | {"lr": 0.1}, BEFORE + 1 + AFTER,
-                     batch_size=BATCH, max_norm=max_norm, seed=seed)  # fmt: skip
+    losses = descend(
+        seen,
+        F.cross_entropy,
+        data.x,
+        data.y,
+        SGD | {"lr": 0.1},
+        BEFORE + 1 + AFTER,
+        batch_size=BATCH,
+        max_norm=max_norm,
+        seed=seed,
+    )
     with torch.no_grad():
         right = float((net(data.test_x).argmax(1) == data.test_y).float().mean())
     return {"losses": losses, "right": right}
@@ -102,8 +111,17 @@ def _recalled(lr: float, max_norm: float | None, seed: int) -> Found:
     random = torch.Generator().manual_seed(seed)
     series = torch.rand(1000, LENGTH, 1, generator=random) * 2 - 1
     torch.manual_seed(seed)
-    losses = descend(Recall(), F.mse_loss, series, series[:, 0], SGD | {"lr": lr}, STEPS,
-                     batch_size=BATCH, max_norm=max_norm, seed=seed)  # fmt: skip
+    losses = descend(
+        Recall(),
+        F.mse_loss,
+        series,
+        series[:, 0],
+        SGD | {"lr": lr},
+        STEPS,
+        batch_size=BATCH,
+        max_norm=max_norm,
+        seed=seed,
+    )
     ended = len(losses) == STEPS and math.isfinite(losses[-1])
     end = median(losses[-30:]) if ended else None
     return {"start": median(losses[:5]), "end": end, "losses": losses}
@@ -180,8 +198,14 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     for colour, name in zip((SERIES[1], SERIES[0], SERIES[2]), CASES, strict=True):
         for k, one in enumerate(found):
             losses = _smooth(one["bad"][name]["losses"])
-            panels[0].plot(range(len(losses)), losses, color=colour, lw=1, alpha=0.7,
-                           label=name if k == 0 else None)  # fmt: skip
+            panels[0].plot(
+                range(len(losses)),
+                losses,
+                color=colour,
+                lw=1,
+                alpha=0.7,
+                label=name if k == 0 else None,
+            )
     panels[0].set(
         yscale="log", ylim=(1e-3, None), xlabel="steps", ylabel="loss, median of nine batches"
     )
@@ -190,16 +214,23 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     top = 3.0
     for colour, name in ((SERIES[1], "not clipped"), (SERIES[0], "clipped")):
         lines = [
-            [min(top, run["end"] / run["start"]) if run["end"] is not None else top
-             for run in one["steep"][name]] for one in found
-        ]  # fmt: skip
+            [
+                min(top, run["end"] / run["start"]) if run["end"] is not None else top
+                for run in one["steep"][name]
+            ]
+            for one in found
+        ]
         for line in lines:
             panels[1].plot(RATES, line, "o", color=colour, ms=4, alpha=0.5)
         middle = [median(values) for values in zip(*lines, strict=True)]
         panels[1].plot(RATES, middle, color=colour, lw=1.8, label=name)
     panels[1].axhline(1, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
-    panels[1].set(xscale="log", xlabel="learning rate", ylim=(0, top * 1.05),
-                  ylabel="loss at the end, parts of the first")  # fmt: skip
+    panels[1].set(
+        xscale="log",
+        xlabel="learning rate",
+        ylim=(0, top * 1.05),
+        ylabel="loss at the end, parts of the first",
+    )
     style.title(panels[1], "Recurrent nets: above the dashes they diverged", theme)
     style.legend(panels[1], theme, loc="upper left")
     return made

@@ -124,11 +124,14 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     Under conditions, if it decays alike, but the rest does not show.
     """
     effects = [
-        effect(f"remaining weight, {name}, gradients of scale {scale:g}",
-               [one["left"][name][SCALES.index(scale)] for one in found],
-               expected=f"{theory(optimizer, scale):.2f}")
-        for name, optimizer in METHODS.items() for scale in (0.1, 10.0)
-    ]  # fmt: skip
+        effect(
+            f"remaining weight, {name}, gradients of scale {scale:g}",
+            [one["left"][name][SCALES.index(scale)] for one in found],
+            expected=f"{theory(optimizer, scale):.2f}",
+        )
+        for name, optimizer in METHODS.items()
+        for scale in (0.1, 10.0)
+    ]
     gains, better = [], []
     for task in found[0]["tasks"]:
         right = {name: _right(found, task, name) for name in DECAYS}
@@ -141,9 +144,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     l2, adamw = (_middle(found, name) for name in METHODS)
     alike = max(abs(value - LEFT) for value in adamw) < 0.03 and max(l2) - min(l2) > 0.3
     verdict = (
-        ClaimVerdict.HOLDS if alike and all(better)
-        else ClaimVerdict.CONDITIONS if alike else ClaimVerdict.NOT_HERE
-    )  # fmt: skip
+        ClaimVerdict.HOLDS
+        if alike and all(better)
+        else ClaimVerdict.CONDITIONS
+        if alike
+        else ClaimVerdict.NOT_HERE
+    )
     words = (
         f"AdamW leaves {min(adamw):.3f} to {max(adamw):.3f} of a weight, for all scales of the "
         f"gradient ({LEFT:.3f} in theory); Adam with L2 leaves {min(l2):.2f} to {max(l2):.2f}. "
@@ -170,11 +176,21 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         colour = colours[name]
         expected = [theory(optimizer, scale) for scale in SCALES]
         panels[0].plot(SCALES, expected, color=colour, lw=1.2, alpha=0.7)
-        panels[0].plot(SCALES, _middle(found, name), "o", color=colour, ms=4.5,
-                       label="AdamW" if name == "AdamW" else "Adam with L2")  # fmt: skip
+        panels[0].plot(
+            SCALES,
+            _middle(found, name),
+            "o",
+            color=colour,
+            ms=4.5,
+            label="AdamW" if name == "AdamW" else "Adam with L2",
+        )
     panels[0].plot([], [], color=theme.muted, lw=1.2, label="theory")
-    panels[0].set(xscale="log", xlabel="scale of the gradients", ylabel="what is left of a weight",
-                  ylim=(-0.03, 1.05))  # fmt: skip
+    panels[0].set(
+        xscale="log",
+        xlabel="scale of the gradients",
+        ylabel="what is left of a weight",
+        ylim=(-0.03, 1.05),
+    )
     style.title(panels[0], "AdamW decays all alike, L2 does not", theme)
     style.legend(panels[0], theme, loc="lower right")
     for panel, task in zip(panels[1:], found[0]["tasks"], strict=True):
@@ -184,10 +200,17 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         for place, (name, column) in enumerate(zip(DECAYS, columns, strict=True)):
             colour = colours.get(name, theme.ink)
             panel.hlines(mean(column), place - 0.2, place + 0.2, color=colour, lw=3, zorder=3)
-            panel.annotate(f"{mean(column):.1f}", (place + 0.2, mean(column)), xytext=(4, 0),
-                           textcoords="offset points", va="center", fontsize=9.5, color=colour,
-                           bbox={"fc": theme.paper, "ec": "none", "pad": 0.8},
-                           zorder=4)  # fmt: skip
+            panel.annotate(
+                f"{mean(column):.1f}",
+                (place + 0.2, mean(column)),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9.5,
+                color=colour,
+                bbox={"fc": theme.paper, "ec": "none", "pad": 0.8},
+                zorder=4,
+            )
         panel.set_xticks(range(3), list(DECAYS))
         panel.set(xlim=(-0.4, 2.6), ylabel="test accuracy, %")
         style.title(panel, f"{task.capitalize()}: a line a seed, bars the means", theme)

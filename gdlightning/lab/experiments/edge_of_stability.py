@@ -118,8 +118,15 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
                 )
         panels[0].axhline(limit, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
     for limit, words in ((2.0, "2: the limit of descent"), (3.8, "3.8: of heavy ball")):
-        panels[0].annotate(words, (STEPS, limit), xytext=(0, 7), textcoords="offset points",
-                           ha="right", fontsize=8.5, color=theme.muted)  # fmt: skip
+        panels[0].annotate(
+            words,
+            (STEPS, limit),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=theme.muted,
+        )
     panels[0].set(xlabel="steps", ylabel="λ·lr", ylim=(0, 4.5), xlim=(0, STEPS))
     panels[1].set(xlabel="steps", ylabel="training loss", yscale="log", xlim=(0, STEPS))
     style.title(panels[0], "Sharpness rises to the limit of stability and stays", theme)

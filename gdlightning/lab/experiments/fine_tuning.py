@@ -46,8 +46,17 @@ def measure(seed: int) -> Found:
     x, y, turned = turn(data.x[few]), data.y[few], turn(data.test_x)
     half = len(turned) // 2
     trained = _net(seed)
-    descend(trained, F.cross_entropy, data.x, data.y, {"name": "adamw", "lr": 1e-3}, 600,
-            batch_size=64, schedule="cosine", seed=seed)  # fmt: skip
+    descend(
+        trained,
+        F.cross_entropy,
+        data.x,
+        data.y,
+        {"name": "adamw", "lr": 1e-3},
+        600,
+        batch_size=64,
+        schedule="cosine",
+        seed=seed,
+    )
     found: Found = {"before": _right(trained, data.test_x, data.test_y)}
     for name in ("fine-tuned", "from scratch"):
         found[name] = []
@@ -68,8 +77,9 @@ def measure(seed: int) -> Found:
 def turn(x: Tensor, degrees: float = ANGLE) -> Tensor:
     """Images of 8 × 8 pixels, flat [n, 64], turned about their middle."""
     angle = math.radians(degrees)
-    turned = torch.tensor([[math.cos(angle), -math.sin(angle), 0.0],
-                           [math.sin(angle), math.cos(angle), 0.0]])  # fmt: skip
+    turned = torch.tensor(
+        [[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]]
+    )
     images = x.view(-1, 1, 8, 8)
     grid = F.affine_grid(turned.expand(len(x), 2, 3), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False).flatten(1)
@@ -154,8 +164,11 @@ def _new(found: Sequence[Found], name: str, best: Sequence[int]) -> list[float]:
 def draw(found: Sequence[Found], theme: Theme) -> Any:
     """Accuracy by learning rate: on the new digits, and on the old ones."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
-    cases = (("fine-tuned", "new", SERIES[0]), ("from scratch", "new", SERIES[1]),
-             ("fine-tuned", "old", SERIES[0]))  # fmt: skip
+    cases = (
+        ("fine-tuned", "new", SERIES[0]),
+        ("from scratch", "new", SERIES[1]),
+        ("fine-tuned", "old", SERIES[0]),
+    )
     for place, (name, which, colour) in enumerate(cases):
         panel = panels[place // 2]
         lines = [[100 * row[which] for row in one[name]] for one in found]
@@ -169,8 +182,9 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel.set(xscale="log", xlabel="learning rate", ylabel="test accuracy, %", ylim=(-3, 103))
     kept = median(_keeping(one) for one in found) or RATES[0] / 10**0.5
     panels[1].axvspan(kept * 10**0.25, RATES[-1] * 1.3, color=style.BAD, alpha=0.12, lw=0)
-    panels[1].annotate("over five points are lost", (RATES[-1], 95), ha="right", fontsize=9,
-                       color=theme.muted)  # fmt: skip
+    panels[1].annotate(
+        "over five points are lost", (RATES[-1], 95), ha="right", fontsize=9, color=theme.muted
+    )
     panels[1].set_xlim(panels[0].get_xlim())
     style.title(panels[0], "Turned digits, from five images each (dashed: best rate)", theme)
     style.title(panels[1], "Upright digits after fine-tuning on turned ones", theme)

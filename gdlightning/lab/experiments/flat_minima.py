@@ -69,8 +69,17 @@ def _trained(name: str, data: Split, seed: int) -> nn.Sequential:
     for lr in RATES:
         torch.manual_seed(seed)
         net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-        descend(net, _loss, data.x, data.y, optimizer | {"lr": lr}, STEPS, batch_size=batch_size,
-                schedule="cosine", seed=seed)  # fmt: skip
+        descend(
+            net,
+            _loss,
+            data.x,
+            data.y,
+            optimizer | {"lr": lr},
+            STEPS,
+            batch_size=batch_size,
+            schedule="cosine",
+            seed=seed,
+        )
         nets.append(net)
     with torch.no_grad():
         losses = [float(_loss(n(data.test_x[:half]), data.test_y[:half])) for n in nets]
@@ -99,8 +108,9 @@ def look(net: nn.Sequential, data: Split) -> Found:
     return {
         "sharpness": extremes(hessian, steps=50).top[0].value,
         "adaptive": adaptive_sharpness(hessian, steps=50, seen=1.0).value,
-        "right": float(right), "loss": loss,
-    }  # fmt: skip
+        "right": float(right),
+        "loss": loss,
+    }
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
@@ -113,18 +123,20 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         better[name] = fmean(a["right"] - b["right"] for a, b in pairs) > 0 and p < 0.05
     flat = all(sum(flags) >= 0.8 * len(flags) for flags in flatter.values())
     verdict = (
-        ClaimVerdict.NOT_HERE if not flat
-        else ClaimVerdict.HOLDS if all(better.values()) else ClaimVerdict.CONDITIONS
-    )  # fmt: skip
+        ClaimVerdict.NOT_HERE
+        if not flat
+        else ClaimVerdict.HOLDS
+        if all(better.values())
+        else ClaimVerdict.CONDITIONS
+    )
     effects = []
     for name in (*CASES, "rescaled"):
         label = name if name != "rescaled" else f"batches of 512, rescaled by {FACTOR:g}"
         effects += [
             effect(f"λ, {label}", [one[name]["sharpness"] for one in found]),
             effect(f"adaptive sharpness, {label}", [one[name]["adaptive"] for one in found]),
-            effect(f"test accuracy, {label}", [100 * one[name]["right"] for one in found],
-                   "%"),
-        ]  # fmt: skip
+            effect(f"test accuracy, {label}", [100 * one[name]["right"] for one in found], "%"),
+        ]
     ratio = median(o["rescaled"]["sharpness"] / o["batches of 512"]["sharpness"] for o in found)
     shown = [name for name, told in better.items() if told]
     words = (
@@ -145,8 +157,14 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         for one in found:
             panel.plot(range(4), [one[n][key] for n in names], color=theme.rule, lw=0.9, zorder=0)
         for place, name in enumerate(names):
-            panel.plot([place] * len(found), [one[name][key] for one in found], "o", ms=5,
-                       color=colours[name], alpha=0.8)  # fmt: skip
+            panel.plot(
+                [place] * len(found),
+                [one[name][key] for one in found],
+                "o",
+                ms=5,
+                color=colours[name],
+                alpha=0.8,
+            )
         panel.set(xticks=range(4), xticklabels=["512", "16", "SAM", "512,\nrescaled"])
         panel.set_xlim(-0.4, 3.4)
     ticks = (0.2, 0.5, 1, 2, 5)
@@ -156,8 +174,9 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     panels[1].set(ylabel="adaptive sharpness", ylim=(0, None))
     for name in CASES:
         points = [(one[name]["sharpness"], 100 * one[name]["right"]) for one in found]
-        panels[2].plot(*zip(*points, strict=True), "o", ms=5, color=colours[name], alpha=0.8,
-                       label=name)  # fmt: skip
+        panels[2].plot(
+            *zip(*points, strict=True), "o", ms=5, color=colours[name], alpha=0.8, label=name
+        )
     panels[2].set(xlabel="λ", ylabel="right on test images, %")
     style.title(panels[0], "Sharpness, a line for each seed", theme)
     style.title(panels[1], "The same relative to the weights", theme)

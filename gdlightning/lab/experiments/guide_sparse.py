@@ -138,10 +138,13 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         for name, values in one.items()
     ]
     effects += [
-        effect(f"learned fraction, words seen 20 to 39 times, {_line(ZIPF[0])}, {name}",
-               [one[ZIPF[0]][name]["learnt"][1] for one in found], expected="1 if complete")
+        effect(
+            f"learned fraction, words seen 20 to 39 times, {_line(ZIPF[0])}, {name}",
+            [one[ZIPF[0]][name]["learnt"][1] for one in found],
+            expected="1 if complete",
+        )
         for name in CANDIDATES
-    ]  # fmt: skip
+    ]
     words = "Test loss. " + " ".join(_words(case, scores[case], first[case]) for case in CASES)
     return Conclusion(verdict, words, tuple(effects))
 
@@ -191,8 +194,18 @@ def _draw_learnt(panel: Any, found: Sequence[Found], theme: Theme) -> None:
             panel.plot(*zip(*known, strict=True), color=colour, lw=1.2, alpha=0.75)
     panel.axhline(1, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
     panel.set_xticks(range(len(SEEN)), list(SEEN))
-    panel.annotate("1: all there is to learn", (len(SEEN) - 1, 1), xytext=(0, -13), ha="right",
-                   textcoords="offset points", fontsize=8.5, color=theme.muted)  # fmt: skip
-    panel.set(xlabel="how often the word stands in the texts of training", ylim=(0, 1.05),
-              ylabel="learnt weight / true weight")  # fmt: skip
+    panel.annotate(
+        "1: all there is to learn",
+        (len(SEEN) - 1, 1),
+        xytext=(0, -13),
+        ha="right",
+        textcoords="offset points",
+        fontsize=8.5,
+        color=theme.muted,
+    )
+    panel.set(
+        xlabel="how often the word stands in the texts of training",
+        ylim=(0, 1.05),
+        ylabel="learnt weight / true weight",
+    )
     style.title(panel, "SGD hardly learns what is rare (Zipf, constant)", theme)

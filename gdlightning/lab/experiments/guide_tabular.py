@@ -82,11 +82,23 @@ def _case(data: Split, seed: int) -> Found:
     def train(optimizer: dict[str, Any], seed: int) -> nn.Module:
         torch.manual_seed(seed)
         net = nn.Sequential(
-            nn.Linear(x.shape[1], WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(),
+            nn.Linear(x.shape[1], WIDTH),
+            nn.ReLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.ReLU(),
             nn.Linear(WIDTH, outputs),
-        )  # fmt: skip
-        descend(net, loss, own_x, own_y, optimizer, STEPS, batch_size=BATCH, schedule="cosine",
-                seed=seed)  # fmt: skip
+        )
+        descend(
+            net,
+            loss,
+            own_x,
+            own_y,
+            optimizer,
+            STEPS,
+            batch_size=BATCH,
+            schedule="cosine",
+            seed=seed,
+        )
         return net
 
     @torch.no_grad()
@@ -94,9 +106,12 @@ def _case(data: Split, seed: int) -> Found:
         return float(loss(net(x), y)) / guessing
 
     return tuned(
-        CANDIDATES, train, lambda net: held_out(net, x, y),
-        lambda net: {"test": held_out(net, data.test_x, data.test_y)}, seed,
-    )  # fmt: skip
+        CANDIDATES,
+        train,
+        lambda net: held_out(net, x, y),
+        lambda net: {"test": held_out(net, data.test_x, data.test_y)},
+        seed,
+    )
 
 
 def _squared(output: Tensor, target: Tensor) -> Tensor:
@@ -165,8 +180,14 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     panels[2].set(ylabel="test loss / that of guessing", ylim=(0, 1.2))
     beyond = [v > 1.2 for one in cases.values() for own in one.values() for v in own]
     if any(beyond):
-        panels[2].annotate(f"{count(beyond)} lie above", (1, 0.82), xycoords="axes fraction",
-                           ha="right", fontsize=8.5, color=theme.muted)  # fmt: skip
+        panels[2].annotate(
+            f"{count(beyond)} lie above",
+            (1, 0.82),
+            xycoords="axes fraction",
+            ha="right",
+            fontsize=8.5,
+            color=theme.muted,
+        )
     style.title(panels[2], "Test loss, each at its best learning rate", theme)
     handles = panels[0].get_lines()
     style.legend(panels[2], theme, handles=handles, loc="upper left", ncols=2)

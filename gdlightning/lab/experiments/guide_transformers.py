@@ -68,8 +68,17 @@ def measure(seed: int) -> Found:
             net = Decoder(norm_first=first)
             optimizer = {k: v for k, v in options.items() if k != "warmup"}
             schedule = {"name": "linear", "warmup": options["warmup"]}
-            descend(net, _loss, own[:, :-1], own[:, 1:], optimizer, STEPS, batch_size=BATCH,
-                    schedule=schedule, seed=seed)  # fmt: skip
+            descend(
+                net,
+                _loss,
+                own[:, :-1],
+                own[:, 1:],
+                optimizer,
+                STEPS,
+                batch_size=BATCH,
+                schedule=schedule,
+                seed=seed,
+            )
             return net
 
         @torch.no_grad()
@@ -77,9 +86,12 @@ def measure(seed: int) -> Found:
             return float(_loss(net(rows[:, :-1]), rows[:, 1:]))
 
         return tuned(
-            CANDIDATES, train, lambda net: held_out(net, chosen_by),
-            lambda net: {"test": held_out(net, tested_by)}, seed,
-        )  # fmt: skip
+            CANDIDATES,
+            train,
+            lambda net: held_out(net, chosen_by),
+            lambda net: {"test": held_out(net, tested_by)},
+            seed,
+        )
 
     return {name: case(first) for name, first in NORMS.items()}
 
@@ -159,10 +171,16 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         f"{_middle(largest[norm][BARE])})."
         for norm in NORMS
     )
-    effects = [effect(f"test loss, {norm}, {name}", values, expected=f"best possible {BEST:.3f}")
-               for norm, one in tests.items() for name, values in one.items()]  # fmt: skip
-    effects += [effect(f"largest learning rate that learns, {norm}, {name}", map(_known, values))
-                for norm, one in largest.items() for name, values in one.items()]  # fmt: skip
+    effects = [
+        effect(f"test loss, {norm}, {name}", values, expected=f"best possible {BEST:.3f}")
+        for norm, one in tests.items()
+        for name, values in one.items()
+    ]
+    effects += [
+        effect(f"largest learning rate that learns, {norm}, {name}", map(_known, values))
+        for norm, one in largest.items()
+        for name, values in one.items()
+    ]
     return Conclusion(verdict, words, tuple(effects))
 
 
@@ -187,8 +205,14 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel.set_ylim(0.4, 2.3)
         for level, words in ((GUESSING, "guessing"), (BEST, "the best there is")):
             panel.axhline(level, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
-            panel.annotate(words, (RATES[0], level), xytext=(0, 3), textcoords="offset points",
-                           fontsize=8.5, color=theme.muted)  # fmt: skip
+            panel.annotate(
+                words,
+                (RATES[0], level),
+                xytext=(0, 3),
+                textcoords="offset points",
+                fontsize=8.5,
+                color=theme.muted,
+            )
         style.title(panel, f"The {norm} each branch", theme)
     style.legend(panels[0], theme, loc="center left")
     dots(panels[2], {norm: reported([one[norm] for one in found]) for norm in NORMS}, theme)

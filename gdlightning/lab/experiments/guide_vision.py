@@ -54,8 +54,17 @@ def measure(seed: int) -> Found:
     def train(optimizer: dict[str, Any], seed: int) -> nn.Module:
         torch.manual_seed(seed)
         net = convolutions()
-        descend(net, F.cross_entropy, own_x, own_y, optimizer, STEPS, batch_size=BATCH,
-                schedule="cosine", seed=seed)  # fmt: skip
+        descend(
+            net,
+            F.cross_entropy,
+            own_x,
+            own_y,
+            optimizer,
+            STEPS,
+            batch_size=BATCH,
+            schedule="cosine",
+            seed=seed,
+        )
         return net
 
     @torch.no_grad()
@@ -65,20 +74,27 @@ def measure(seed: int) -> Found:
         return {"test": float(F.cross_entropy(outputs, y)), "error": 100 * float(wrong)}
 
     return tuned(
-        CANDIDATES, train, lambda net: held_out(net, x, y)["test"],
-        lambda net: held_out(net, data.test_x, data.test_y), seed,
-    )  # fmt: skip
+        CANDIDATES,
+        train,
+        lambda net: held_out(net, x, y)["test"],
+        lambda net: held_out(net, data.test_x, data.test_y),
+        seed,
+    )
 
 
 def convolutions() -> nn.Sequential:
     """64 pixels → 10 logits."""
     return nn.Sequential(
         nn.Unflatten(1, (1, 8, 8)),
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1, stride=2), nn.ReLU(),
-        nn.Conv2d(32, 32, 3, padding=1, stride=2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(128, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:

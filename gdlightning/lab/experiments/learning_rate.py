@@ -32,10 +32,13 @@ from gdlightning.lab.samples import digits, tumours
 SOURCE = "Bengio 2012, Practical Recommendations for Gradient-Based Training, arXiv:1206.5533"
 STEPS, BATCH, GOOD = 200, 32, 0.1
 GRIDS: dict[str, tuple[dict[str, Any], list[float], tuple[float, float]]] = {
-    "SGD": ({"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
-            [10 ** (k / 2) for k in range(-8, 3)], (0.01, 0.1)),
+    "SGD": (
+        {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+        [10 ** (k / 2) for k in range(-8, 3)],
+        (0.01, 0.1),
+    ),
     "Adam": ({"name": "adam"}, [10 ** (k / 2) for k in range(-10, 1)], (1e-4, 1e-3)),
-}  # fmt: skip
+}
 """Name → optimizer, rates, and the usual range."""
 
 
@@ -89,8 +92,14 @@ def measure(seed: int) -> Found:
     return found
 
 
-def _end(net: Callable[[], nn.Module], loss: Loss, x: Tensor, y: Tensor,
-         optimizer: dict[str, Any], seed: int) -> float | None:  # fmt: skip
+def _end(
+    net: Callable[[], nn.Module],
+    loss: Loss,
+    x: Tensor,
+    y: Tensor,
+    optimizer: dict[str, Any],
+    seed: int,
+) -> float | None:
     torch.manual_seed(seed)
     trained = net()
     descend(trained, loss, x, y, optimizer, STEPS, batch_size=BATCH, seed=seed)
@@ -124,9 +133,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         effects.append(effect(f"good range, {case}", [sum(k) / 2 for k in kinds], "decades"))
     all_three, as_usual = sum(three) / len(three), sum(usual) / len(usual)
     verdict = (
-        ClaimVerdict.NOT_HERE if all_three < 0.9
-        else ClaimVerdict.HOLDS if as_usual > 0.9 else ClaimVerdict.CONDITIONS
-    )  # fmt: skip
+        ClaimVerdict.NOT_HERE
+        if all_three < 0.9
+        else ClaimVerdict.HOLDS
+        if as_usual > 0.9
+        else ClaimVerdict.CONDITIONS
+    )
     width = median(e.middle for e in effects[1::2])
     words = (
         f"In {sum(three)} of {len(three)} cases, some learning rates are too small and some too "
@@ -146,18 +158,25 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     for panel, (name, (_, rates, (low, high))) in zip(panels, GRIDS.items(), strict=True):
         panel.axvspan(low, high, color=theme.rule, alpha=0.45, lw=0, zorder=0)
-        panel.annotate("usual", ((low * high) ** 0.5, 1.52), ha="center", fontsize=8.5,
-                       color=theme.muted)  # fmt: skip
+        panel.annotate(
+            "usual", ((low * high) ** 0.5, 1.52), ha="center", fontsize=8.5, color=theme.muted
+        )
         cases = [case for case in found[0] if case.endswith(f", {name}")]
         for colour, case in zip(SERIES, cases, strict=False):
-            lines = [[2.0 if e is None else min(2.0, e / one[case]["start"])
-                      for e in one[case]["ends"]] for one in found]  # fmt: skip
+            lines = [
+                [2.0 if e is None else min(2.0, e / one[case]["start"]) for e in one[case]["ends"]]
+                for one in found
+            ]
             for line in lines:
                 panel.plot(rates, line, color=colour, lw=0.7, alpha=0.3)
             middle = [median(values) for values in zip(*lines, strict=True)]
             panel.plot(rates, middle, color=colour, lw=2, label=case.rsplit(", ", 1)[0])
-        panel.set(xscale="log", xlabel="learning rate", ylim=(0, 1.6),
-                  ylabel="training loss at the end, parts of the first")  # fmt: skip
+        panel.set(
+            xscale="log",
+            xlabel="learning rate",
+            ylim=(0, 1.6),
+            ylabel="training loss at the end, parts of the first",
+        )
         style.title(panel, f"{name}: too small, just right, too large", theme)
     style.legend(panels[1], theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return made

@@ -132,8 +132,9 @@ def _trained(optimizer: Mapping[str, Any], data: Split, seed: int, least: int = 
         losses.append(float(F.cross_entropy(net(data.x), data.y)))
         return step >= least and losses[-1] <= TARGET
 
-    descend(net, F.cross_entropy, data.x, data.y, optimizer, STEPS, batch_size=64, seed=seed,
-            after=look)  # fmt: skip
+    descend(
+        net, F.cross_entropy, data.x, data.y, optimizer, STEPS, batch_size=64, seed=seed, after=look
+    )
     there = [k + 1 for k, loss in enumerate(losses) if loss <= TARGET]
     with torch.no_grad():
         right = float((net(data.test_x).argmax(1) == data.test_y).float().mean())
@@ -214,8 +215,12 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     panels[0].plot([], [], color=theme.muted, ls=(0, (3, 2)), label="the same at its best momentum")
     panels[2].axhline(TARGET, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
     panels[0].set(xscale="log", yscale="log", xlabel="condition number", ylabel="steps")
-    panels[1].set(xscale="log", yscale="log", xlabel="learning rate × largest curvature",
-                  ylabel=f"steps, condition {RAVINE}")  # fmt: skip
+    panels[1].set(
+        xscale="log",
+        yscale="log",
+        xlabel="learning rate × largest curvature",
+        ylabel=f"steps, condition {RAVINE}",
+    )
     panels[1].set_yticks([50, 100, 200, 500], ["50", "100", "200", "500"])
     panels[1].minorticks_off()
     panels[2].set(yscale="log", xlabel="steps", ylabel="training loss")

@@ -80,8 +80,17 @@ def _left(units: str, optimizer: dict[str, Any], seed: int) -> list[float]:
         last.append(loss)
         return len(last) == WINDOW and fmean(last) < HALF
 
-    losses = descend(net(units), F.cross_entropy, data.x, data.y, optimizer, STEPS,
-                     batch_size=BATCH, seed=seed, after=below)  # fmt: skip
+    losses = descend(
+        net(units),
+        F.cross_entropy,
+        data.x,
+        data.y,
+        optimizer,
+        STEPS,
+        batch_size=BATCH,
+        seed=seed,
+        after=below,
+    )
     return losses if math.isfinite(losses[-1]) else losses[:-1] + [10.0] * (STEPS + 1 - len(losses))
 
 
@@ -112,10 +121,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         for name in CASES
     ]
     effects += [
-        effect(f"gradient of the first layer / last layer, {units}",
-               [one[f"gradient, {units}"] for one in found])
+        effect(
+            f"gradient of the first layer / last layer, {units}",
+            [one[f"gradient, {units}"] for one in found],
+        )
         for units in ("sigmoid", "tanh", "normalised")
-    ]  # fmt: skip
+    ]
     words = (
         f"Plain descent takes {_text(plain)} steps, momentum {_text(steps['momentum'])}, Adam "
         f"{_text(steps['Adam'])}; plain descent with tanh takes {_text(steps['descent, tanh'])}, "
@@ -140,12 +151,23 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel = panels[0 if CASES[name][0] == "sigmoid" else 1]
         for k, one in enumerate(found):
             losses = _smooth(one[name]["losses"])
-            panel.plot(range(1, len(losses) + 1), losses, color=colour, lw=1.3, alpha=0.8,
-                       label=name if k == 0 else None)  # fmt: skip
+            panel.plot(
+                range(1, len(losses) + 1),
+                losses,
+                color=colour,
+                lw=1.3,
+                alpha=0.8,
+                label=name if k == 0 else None,
+            )
     for panel in panels:
         panel.axhline(HALF, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
-        panel.set(xscale="log", xlim=(8, STEPS * 1.1), ylim=(0.9, 2.9), xlabel="steps",
-                  ylabel="loss, mean of 20 batches")  # fmt: skip
+        panel.set(
+            xscale="log",
+            xlim=(8, STEPS * 1.1),
+            ylim=(0.9, 2.9),
+            xlabel="steps",
+            ylabel="loss, mean of 20 batches",
+        )
     style.legend(panels[0], theme, loc="lower left", bbox_to_anchor=(0.0, 0.14))
     style.legend(panels[1], theme, loc="upper right")
     style.title(panels[0], "Sigmoids: what else steps through a plateau?", theme)

@@ -92,9 +92,15 @@ def _ridge(way: str, seed: int) -> list[float]:
         noise.normal_(0, 1e-3, generator=torch.Generator().manual_seed(seed))
     made = Ridge()
     return _followed(
-        made, lambda out, _: out, (noise, noise), 0.1, LENGTH["ridge"], 1, seed,
+        made,
+        lambda out, _: out,
+        (noise, noise),
+        0.1,
+        LENGTH["ridge"],
+        1,
+        seed,
         left=lambda: (float(made(torch.zeros(1, 2, dtype=torch.float64))) + 0.25) / 0.25,
-    )  # fmt: skip
+    )
 
 
 def _encoded(way: str, seed: int) -> list[float]:
@@ -109,9 +115,15 @@ def _encoded(way: str, seed: int) -> list[float]:
         return (out - target).square().sum(1).mean() / 2
 
     return _followed(
-        made, apart, (x, x), 0.02, LENGTH["autoencoder"], 1 if way == "batches of one" else None,
-        seed, left=lambda: (2 * float(apart(made(x), x)) - least) / gap,
-    )  # fmt: skip
+        made,
+        apart,
+        (x, x),
+        0.02,
+        LENGTH["autoencoder"],
+        1 if way == "batches of one" else None,
+        seed,
+        left=lambda: (2 * float(apart(made(x), x)) - least) / gap,
+    )
 
 
 def _linear(way: str, seed: int) -> list[float]:
@@ -129,17 +141,29 @@ def _linear(way: str, seed: int) -> list[float]:
                 weight.add_(torch.randn(weight.shape, generator=random).double(), alpha=0.01)
 
     return _followed(
-        made, F.mse_loss, (x, y), 0.1, LENGTH["linear net"],
-        1 if way == "batches of one" else None, seed,
-        left=lambda: float(F.mse_loss(made(x), y)) / start, shake=shake,
-    )  # fmt: skip
+        made,
+        F.mse_loss,
+        (x, y),
+        0.1,
+        LENGTH["linear net"],
+        1 if way == "batches of one" else None,
+        seed,
+        left=lambda: float(F.mse_loss(made(x), y)) / start,
+        shake=shake,
+    )
 
 
 def _followed(
-    made: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], data: tuple[Tensor, Tensor],
-    lr: float, steps: int, batch_size: int | None, seed: int, left: Callable[[], float],
+    made: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    data: tuple[Tensor, Tensor],
+    lr: float,
+    steps: int,
+    batch_size: int | None,
+    seed: int,
+    left: Callable[[], float],
     shake: Callable[[], None] = lambda: None,
-) -> list[float]:  # fmt: skip
+) -> list[float]:
     """What is left between saddle and minimum, at the start and a hundred times along."""
     found: list[float] = []
 
@@ -150,8 +174,9 @@ def _followed(
             found.append(left())
 
     look(0, 0.0)
-    descend(made, loss, *data, PLAIN | {"lr": lr}, steps, batch_size=batch_size, seed=seed,
-            after=look)  # fmt: skip
+    descend(
+        made, loss, *data, PLAIN | {"lr": lr}, steps, batch_size=batch_size, seed=seed, after=look
+    )
     return found
 
 
@@ -165,8 +190,11 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     free = {way: [escaped(one[way]) for one in found] for way in found[0]}
     share = {way: sum(flags) / len(flags) for way, flags in free.items()}
     without = ("ridge, no noise", "autoencoder, full batch", "linear net, full batch")
-    noisy = ("ridge, noise on the gradient", "autoencoder, batches of one",
-             "linear net, batches of one")  # fmt: skip
+    noisy = (
+        "ridge, noise on the gradient",
+        "autoencoder, batches of one",
+        "linear net, batches of one",
+    )
     helps = [share[b] >= 0.9 and share[a] <= 0.1 for a, b in zip(without, noisy, strict=True)]
     verdict = (
         ClaimVerdict.HOLDS
@@ -181,9 +209,10 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     ]
     words = " ".join(
         f"Runs that escape from the {saddle}: "
-        + ", ".join(f"{count(free[f'{saddle}, {way}'])} with {way}" for way in ways) + "."
+        + ", ".join(f"{count(free[f'{saddle}, {way}'])} with {way}" for way in ways)
+        + "."
         for saddle, ways in CASES.items()
-    )  # fmt: skip
+    )
     return Conclusion(verdict, words.replace("with no noise", "without noise"), tuple(effects))
 
 
@@ -196,8 +225,9 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
             for k, one in enumerate(found):
                 left = [math.nan if v is None else v for v in one[f"{saddle}, {way}"]]
                 steps = [LENGTH[saddle] * j / KEPT for j in range(len(left))]
-                panel.plot(steps, left, color=colour, lw=1.1, alpha=0.7,
-                           label=way if k == 0 else None)  # fmt: skip
+                panel.plot(
+                    steps, left, color=colour, lw=1.1, alpha=0.7, label=way if k == 0 else None
+                )
         panel.set(xlabel="steps", ylabel="left between saddle and minimum", ylim=(-0.08, 1.6))
         style.title(panel, title, theme)
         style.legend(panel, theme, loc="upper right")

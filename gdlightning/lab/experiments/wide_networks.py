@@ -62,8 +62,17 @@ def _trained(width: int, data: Split, seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
     adamw = {"name": "adamw", "lr": 3e-3}
-    descend(net, F.cross_entropy, data.x, data.y, adamw, STEPS, batch_size=64, schedule="cosine",
-            seed=seed)  # fmt: skip
+    descend(
+        net,
+        F.cross_entropy,
+        data.x,
+        data.y,
+        adamw,
+        STEPS,
+        batch_size=64,
+        schedule="cosine",
+        seed=seed,
+    )
     return net
 
 
@@ -74,10 +83,14 @@ def match(first: nn.Sequential, second: nn.Sequential, x: Tensor) -> nn.Sequenti
     alike = _standard(one).T @ _standard(other)
     _, order = linear_sum_assignment(alike.numpy(), maximize=True)
     found, state = copy.deepcopy(second), second.state_dict()
-    found.load_state_dict({
-        "0.weight": state["0.weight"][order], "0.bias": state["0.bias"][order],
-        "2.weight": state["2.weight"][:, order], "2.bias": state["2.bias"],
-    })  # fmt: skip
+    found.load_state_dict(
+        {
+            "0.weight": state["0.weight"][order],
+            "0.bias": state["0.bias"][order],
+            "2.weight": state["2.weight"][:, order],
+            "2.bias": state["2.bias"],
+        }
+    )
     return found
 
 
@@ -150,8 +163,10 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     for width in WIDTHS:
         losses = [v for one in found for v in one[str(width)]["losses"]]
         panels[0].plot([width] * len(losses), losses, "o", color=SERIES[0], ms=4, alpha=0.6)
-    for colour, key, label in ((SERIES[1], "straight", "as they are"),
-                               (SERIES[2], "matched", "units matched")):  # fmt: skip
+    for colour, key, label in (
+        (SERIES[1], "straight", "as they are"),
+        (SERIES[2], "matched", "units matched"),
+    ):
         lines = [[max(1e-4, barrier(one[str(w)][key])) for w in WIDTHS] for one in found]
         for line in lines:
             panels[1].plot(WIDTHS, line, color=colour, lw=0.8, alpha=0.4)
@@ -160,8 +175,9 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         for k, one in enumerate(found):
             losses = one[str(WIDTHS[-1])][key]
             places = [p / (len(losses) - 1) for p in range(len(losses))]
-            panels[2].plot(places, losses, color=colour, lw=1.3, alpha=0.8,
-                           label=label if k == 0 else None)  # fmt: skip
+            panels[2].plot(
+                places, losses, color=colour, lw=1.3, alpha=0.8, label=label if k == 0 else None
+            )
     for panel in panels[:2]:
         panel.set(xscale="log", xticks=WIDTHS[::2], xticklabels=WIDTHS[::2], xlabel="hidden units")
         panel.minorticks_off()

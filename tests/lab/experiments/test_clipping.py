@@ -23,10 +23,13 @@ def record(after: float, after_clipped: float, most: int, most_clipped: int) -> 
         return [{"start": 1.0, "end": 0.1 if k < borne else None} for k in range(len(RATES))]
 
     return {
-        "bad": {"not clipped": case(after), "clipped": case(after_clipped),
-                "no bad batch": case(0.1)},
+        "bad": {
+            "not clipped": case(after),
+            "clipped": case(after_clipped),
+            "no bad batch": case(0.1),
+        },
         "steep": {"not clipped": runs(most), "clipped": runs(most_clipped)},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

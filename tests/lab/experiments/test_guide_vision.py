@@ -46,8 +46,11 @@ def test_the_net_has_the_size_that_is_told() -> None:
     net = convolutions()
     assert net(torch.zeros(3, 64)).shape == (3, 10)
     assert [tuple(p.shape) for p in net.parameters()][::2] == [
-        (16, 1, 3, 3), (32, 16, 3, 3), (32, 32, 3, 3), (10, 128),
-    ]  # fmt: skip
+        (16, 1, 3, 3),
+        (32, 16, 3, 3),
+        (32, 32, 3, 3),
+        (10, 128),
+    ]
 
 
 def test_a_short_trial_has_loss_and_error_in_percent(monkeypatch: pytest.MonkeyPatch) -> None:
