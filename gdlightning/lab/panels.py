@@ -1,4 +1,4 @@
-"""Panels that experiments share: optimizers beside each other, in the same colours everywhere."""
+"""Panels that compare optimizers, shared by the experiments, with one colour per optimizer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLOURS = {
 def curves(
     panel: Any, found: Sequence[Found], candidates: Mapping[str, Candidate], theme: Theme
 ) -> None:
-    """Validation loss by learning rate: median and range over seeds; a gap where one diverged."""
+    """Plot validation loss by learning rate: median and range over seeds, a gap if one diverged."""
     for name, one in candidates.items():
         colour = COLOURS[name]
         columns = list(zip(*(seed[name]["validation"] for seed in found), strict=True))
@@ -59,7 +59,7 @@ def dots(
     theme: Theme,
     width: float = 0.8,
 ) -> None:
-    """Values of several candidates in groups: each seed a dot, the median a bar."""
+    """Plot values of candidates in groups: a dot per seed, and a bar at the median."""
     for place, scores in enumerate(groups.values()):
         step = width / len(scores)
         for k, (name, values) in enumerate(scores.items()):

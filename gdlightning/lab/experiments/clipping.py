@@ -40,7 +40,7 @@ LENGTH, UNITS, STEPS = 40, 32, 300
 
 
 def measure(seed: int) -> Found:
-    """Losses around the bad batch; what became of recurrent nets by learning rate."""
+    """Measure losses around the bad batch, and results of recurrent nets by learning rate."""
     bad = {name: _around(dazzled, norm, seed) for name, (dazzled, norm) in CASES.items()}
     steep = {
         name: [_recalled(lr, norm, seed) for lr in RATES]
@@ -50,7 +50,7 @@ def measure(seed: int) -> Found:
 
 
 class Camera(nn.Module):
-    """A net behind a camera that is dazzled once.
+    """Net whose inputs are corrupted once.
 
     Args:
         net: that sees the images.
@@ -62,7 +62,7 @@ class Camera(nn.Module):
         self.net, self.dazzled, self.batch = net, dazzled, 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Return logits."""
         if self.batch == self.dazzled:
             x = BAD * torch.randn_like(x)
         self.batch += 1
@@ -71,7 +71,7 @@ class Camera(nn.Module):
 
 
 class Recall(nn.Module):
-    """A plain recurrent net that says a number at the end of a series."""
+    """Plain recurrent net that outputs a number at the end of a sequence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Recall(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From series [n, length, 1]: [n, 1]."""
+        """Map sequences [n, length, 1] to outputs [n, 1]."""
         said: Tensor = self.head(self.cell(x)[0][:, -1])
         return said
 
@@ -128,7 +128,7 @@ def _recalled(lr: float, max_norm: float | None, seed: int) -> Found:
 
 
 def spoilt(case: Found) -> bool:
-    """Whether the loss at the end is above that before the bad batch."""
+    """Return whether the final loss is above the loss before the bad batch."""
     losses = case["losses"]
     if len(losses) < BEFORE + 1 + AFTER or not math.isfinite(losses[-1] or math.nan):
         return True
@@ -136,12 +136,12 @@ def spoilt(case: Found) -> bool:
 
 
 def diverged(case: Found) -> bool:
-    """Whether a training ended above its start, or in no number."""
+    """Return whether the loss ended above its initial value or non-finite."""
     return case["end"] is None or case["end"] > case["start"]
 
 
 def _largest(runs: Sequence[Found]) -> float:
-    """The largest rate up to which none diverges; below the smallest if that one does."""
+    """Return the largest rate up to which no run diverges, or one below the smallest."""
     found = RATES[0] / 10**0.5
     for rate, run in zip(RATES, runs, strict=True):
         if diverged(run):
@@ -151,7 +151,7 @@ def _largest(runs: Sequence[Found]) -> float:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if clipping saves trainings of both kinds, under conditions if of one."""
+    """Hold if clipping saves runs of both kinds; conditionally if of one."""
     bad = {name: [spoilt(one["bad"][name]) for one in found] for name in CASES}
     most = {
         name: [_largest(one["steep"][name]) for one in found] for name in ("not clipped", "clipped")
@@ -193,7 +193,7 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """The loss around the bad batch, and the end of recurrent nets by learning rate."""
+    """Plot the loss around the bad batch, and the final loss of recurrent nets."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     for colour, name in zip((SERIES[1], SERIES[0], SERIES[2]), CASES, strict=True):
         for k, one in enumerate(found):
@@ -207,9 +207,9 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
                 label=name if k == 0 else None,
             )
     panels[0].set(
-        yscale="log", ylim=(1e-3, None), xlabel="steps", ylabel="loss, median of nine batches"
+        yscale="log", ylim=(1e-3, None), xlabel="steps", ylabel="loss (median of nine batches)"
     )
-    style.title(panels[0], f"One bad batch, after {BEFORE} steps", theme)
+    style.title(panels[0], f"One bad batch after {BEFORE} steps", theme)
     style.legend(panels[0], theme, loc="upper left")
     top = 3.0
     for colour, name in ((SERIES[1], "not clipped"), (SERIES[0], "clipped")):
@@ -229,8 +229,8 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         xscale="log",
         xlabel="learning rate",
         ylim=(0, top * 1.05),
-        ylabel="loss at the end, parts of the first",
+        ylabel="final loss / initial loss",
     )
-    style.title(panels[1], "Recurrent nets: above the dashes they diverged", theme)
+    style.title(panels[1], "Recurrent nets (diverged above the dashed line)", theme)
     style.legend(panels[1], theme, loc="upper left")
     return made

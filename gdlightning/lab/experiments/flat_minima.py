@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 
 
 def measure(seed: int) -> Found:
-    """Sharpness and accuracy of each case, and of the first case's net rescaled."""
+    """Measure sharpness and accuracy of each case, and of the rescaled net of the first."""
     data = digits(seed)
     nets = {name: _trained(name, data, seed) for name in CASES}
     found = {name: look(net, data) for name, net in nets.items()}
@@ -63,7 +63,7 @@ def _loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _trained(name: str, data: Split, seed: int) -> nn.Sequential:
-    """The net of the best learning rate."""
+    """Return the net trained with the best learning rate."""
     optimizer, batch_size = CASES[name]
     half, nets = len(data.test_x) // 2, []
     for lr in RATES:
@@ -87,7 +87,7 @@ def _trained(name: str, data: Split, seed: int) -> nn.Sequential:
 
 
 def rescaled(net: nn.Sequential, factor: float) -> nn.Sequential:
-    """A net with other weights and the same outputs."""
+    """Return a net with other weights and the same outputs."""
     found = copy.deepcopy(net)
     with torch.no_grad():
         for parameter in found[0].parameters():
@@ -97,7 +97,7 @@ def rescaled(net: nn.Sequential, factor: float) -> nn.Sequential:
 
 
 def look(net: nn.Sequential, data: Split) -> Found:
-    """Sharpness, adaptive sharpness, and accuracy on the second half of the test images."""
+    """Measure both sharpnesses, and the accuracy on the second half of the test images."""
     hessian = Hessian(
         lambda _: _loss(net(data.x), data.y), dict(net.named_parameters()), [None], memory=0
     )
@@ -114,7 +114,7 @@ def look(net: nn.Sequential, data: Split) -> Found:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if both are flatter in four of five seeds and better on test images, p < 0.05."""
+    """Hold if both are flatter in four of five seeds and more accurate with p < 0.05."""
     flatter, better = {}, {}
     for name in ("batches of 16", "SAM"):
         pairs = [(one[name], one["batches of 512"]) for one in found]
@@ -149,7 +149,7 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Sharpness and adaptive sharpness, by case; accuracy against sharpness."""
+    """Plot both sharpnesses by case, and accuracy against sharpness."""
     made, panels = style.figure(1, 3, size=(4.3, 3.7), theme=theme)
     names = [*CASES, "rescaled"]
     colours = dict(zip(names, (SERIES[1], SERIES[0], SERIES[2], SERIES[7]), strict=True))
@@ -177,9 +177,9 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panels[2].plot(
             *zip(*points, strict=True), "o", ms=5, color=colours[name], alpha=0.8, label=name
         )
-    panels[2].set(xlabel="λ", ylabel="right on test images, %")
-    style.title(panels[0], "Sharpness, a line for each seed", theme)
-    style.title(panels[1], "The same relative to the weights", theme)
+    panels[2].set(xlabel="λ", ylabel="test accuracy, %")
+    style.title(panels[0], "Sharpness, a line per seed", theme)
+    style.title(panels[1], "Adaptive sharpness", theme)
     style.title(panels[2], "Accuracy against sharpness", theme)
     style.legend(panels[2], theme)
     return made

@@ -57,7 +57,7 @@ ZIPF = list(CASES)[:2]
 
 
 def measure(seed: int) -> Found:
-    """The candidates on each kind of text."""
+    """Tune and test the candidates on each kind of text."""
     return {name: _case(seed, *case) for name, case in CASES.items()}
 
 
@@ -85,7 +85,7 @@ def _case(seed: int, exponent: float, schedule: str) -> Found:
 
 
 def texts(seed: int, count: int, exponent: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Words [count, LENGTH], classes [count], and the weights [WORDS] by which they are drawn.
+    """Draw words [count, LENGTH], classes [count], and the true weights [WORDS].
 
     Args:
         seed: of weights, words and classes.
@@ -108,7 +108,7 @@ def _loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
-    """By class of words, the slope of the learnt weights on the true ones: 1 is all of it."""
+    """Return the slope of learned on true weights by word frequency; 1 is complete."""
     ends = torch.tensor(list(SEEN.values())[:-1], dtype=torch.float64)
     kinds = torch.bucketize(seen.double(), ends, right=True)
     found: list[float | None] = []
@@ -119,7 +119,7 @@ def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds where both adaptive ones beat both others on every seed, and Adagrad is best.
+    """Hold if both adaptive optimizers beat both others in every seed, and Adagrad is best.
 
     That is asked at both schedules on Zipf's words; in part it holds where the first is so at one.
     """
@@ -173,14 +173,14 @@ def _words(case: str, scores: dict[str, list[float]], first: str) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Loss by learning rate, test loss, and what is learnt of words by their frequency."""
+    """Plot loss by learning rate, test loss, and the learned fraction by frequency."""
     made, panels = style.figure(1, 3, size=(5.0, 3.9), theme=theme)
     zipf = [one[ZIPF[0]] for one in found]
     curves(panels[0], zipf, CANDIDATES, theme)
     panels[0].set_ylim(0.38, 1.0)
-    style.title(panels[0], "Each has its own learning rate (Zipf, constant)", theme)
+    style.title(panels[0], "Learning rates (Zipf, constant)", theme)
     dots(panels[1], {case: reported([one[case] for one in found]) for case in CASES}, theme)
-    style.title(panels[1], "Where few words are frequent, adaptive steps help", theme)
+    style.title(panels[1], "Test loss by word distribution", theme)
     _draw_learnt(panels[2], zipf, theme)
     style.legend(panels[0], theme, loc="upper left")
     return made

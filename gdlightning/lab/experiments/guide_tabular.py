@@ -49,7 +49,7 @@ SCALES = {"scaled": "Features scaled", "raw": "Features as they come"}
 
 
 def measure(seed: int) -> Found:
-    """The candidates on each table, scaled and as it comes."""
+    """Tune and test the candidates on each table, scaled and unscaled."""
     return {
         f"{name}, {scale}": _case(table(name, scale == "scaled", seed), seed)
         for scale in SCALES
@@ -58,7 +58,7 @@ def measure(seed: int) -> Found:
 
 
 def table(name: str, scaled: bool, seed: int) -> Split:
-    """A table; numbers to predict have mean 0 and standard deviation 1 over all rows."""
+    """Load a table; regression targets have mean 0 and standard deviation 1."""
     from sklearn import datasets
 
     options = {"scaled": False} if name == "diabetes" else {}
@@ -123,7 +123,7 @@ def _entropy(classes: Tensor) -> float:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds where Adam and AdamW are shown to beat plain SGD, scaled and as they come.
+    """Hold if Adam and AdamW significantly beat plain SGD, scaled and unscaled.
 
     In part it holds where one of them is, on tables of one kind. Optimizers are compared seed by
     seed, by the mean of their losses on the three tables.
@@ -169,15 +169,15 @@ def _words(label: str, scores: dict[str, list[float]]) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Loss by learning rate on wine, scaled and raw, and test losses on all."""
+    """Plot loss by learning rate on wine, and test losses on all tables."""
     made, panels = style.figure(1, 3, size=(5.0, 3.9), theme=theme)
     for panel, (scale, label) in zip(panels[:2], SCALES.items(), strict=True):
         curves(panel, [one[f"wine, {scale}"] for one in found], CANDIDATES, theme)
-        panel.set(ylim=(0, 1.2), ylabel="validation loss / that of guessing")
+        panel.set(ylim=(0, 1.2), ylabel="validation loss / constant prediction")
         style.title(panel, f"Wine, {label.lower()}", theme)
     cases = {case: reported([one[case] for one in found]) for case in found[0]}
     dots(panels[2], {case.replace(", ", ",\n"): values for case, values in cases.items()}, theme)
-    panels[2].set(ylabel="test loss / that of guessing", ylim=(0, 1.2))
+    panels[2].set(ylabel="test loss / constant prediction", ylim=(0, 1.2))
     beyond = [v > 1.2 for one in cases.values() for own in one.values() for v in own]
     if any(beyond):
         panels[2].annotate(
@@ -188,7 +188,7 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
             fontsize=8.5,
             color=theme.muted,
         )
-    style.title(panels[2], "Test loss, each at its best learning rate", theme)
+    style.title(panels[2], "Test loss at the best learning rate", theme)
     handles = panels[0].get_lines()
     style.legend(panels[2], theme, handles=handles, loc="upper left", ncols=2)
     return made

@@ -43,14 +43,14 @@ GRIDS: dict[str, tuple[dict[str, Any], list[float], tuple[float, float]]] = {
 
 
 class Rows(nn.Module):
-    """A GRU over the eight rows of an image."""
+    """GRU over the eight rows of an image."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gru, self.head = nn.GRU(8, 24, batch_first=True), nn.Linear(24, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits from the last row's state."""
+        """Return logits from the state after the last row."""
         logits: Tensor = self.head(self.gru(x.view(-1, 8, 8))[0][:, -1])
         return logits
 
@@ -68,7 +68,7 @@ def _convolution() -> nn.Module:
 
 
 def _tasks(seed: int) -> dict[str, tuple[Callable[[], nn.Module], Loss, Tensor, Tensor]]:
-    """Name → net, loss, inputs, targets."""
+    """Return net, loss, inputs and targets by task."""
     table, images = tumours(seed), digits(seed)
     x = torch.rand(1000, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     entropy = F.cross_entropy
@@ -82,7 +82,7 @@ def _tasks(seed: int) -> dict[str, tuple[Callable[[], nn.Module], Loss, Tensor, 
 
 
 def measure(seed: int) -> Found:
-    """The loss at the start, and at the end by learning rate."""
+    """Measure the initial loss, and the final loss by learning rate."""
     found: Found = {}
     for task, (net, loss, x, y) in _tasks(seed).items():
         for name, (optimizer, rates, _) in GRIDS.items():
@@ -113,14 +113,14 @@ def _whole(net: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> float:
 
 
 def good(case: Found) -> list[bool]:
-    """Which rates are."""
+    """Return which learning rates are good."""
     ends = [math.inf if e is None else e for e in case["ends"]]
     limit = min(ends) + GOOD * (case["start"] - min(ends))
     return [end <= limit for end in ends]
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if all three kinds are seen everywhere and the best is usual in nine of ten."""
+    """Hold if all three kinds occur in every case and the best is common in nine of ten."""
     effects, three, usual = [], [], []
     for case in found[0]:
         name = case.rsplit(", ", 1)[1]
@@ -154,7 +154,7 @@ def _best(case: Found, rates: Sequence[float]) -> float:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """What is left of the first loss, by learning rate; the usual range is shaded."""
+    """Plot the remaining loss by learning rate, with the common range shaded."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     for panel, (name, (_, rates, (low, high))) in zip(panels, GRIDS.items(), strict=True):
         panel.axvspan(low, high, color=theme.rule, alpha=0.45, lw=0, zorder=0)
@@ -175,8 +175,8 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
             xscale="log",
             xlabel="learning rate",
             ylim=(0, 1.6),
-            ylabel="training loss at the end, parts of the first",
+            ylabel="final loss / initial loss",
         )
-        style.title(panel, f"{name}: too small, just right, too large", theme)
+        style.title(panel, f"{name} (shaded: common values)", theme)
     style.legend(panels[1], theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return made

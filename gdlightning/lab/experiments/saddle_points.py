@@ -47,33 +47,33 @@ KEPT = 100
 
 
 class Ridge(nn.Module):
-    """A saddle with a minimum of -1/4 at y = ±1; what comes in is the noise of its gradient."""
+    """Saddle with minima of -1/4 at y = ±1; the input is the noise of its gradient."""
 
     def __init__(self) -> None:
         super().__init__()
         self.point = nn.Parameter(torch.tensor([0.5, 0.0], dtype=torch.float64))
 
     def forward(self, noise: Tensor) -> Tensor:
-        """The height, of which noise [n, 2] tilts the slope."""
+        """Return the height, tilted by noise [n, 2]."""
         x, y = self.point
         height: Tensor = x**2 / 2 - y**2 / 2 + y**4 / 4
         return height + (noise @ self.point).mean()
 
 
 class Autoencoder(nn.Module):
-    """Points [n, d] through one linear unit and back by the same weights."""
+    """Autoencoder of points [n, d] with one linear unit and tied weights."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight.clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Their shadows on the weights' direction, if these have norm 1."""
+        """Return the reconstructions, which are projections if the weights have norm 1."""
         return (x @ self.weight)[:, None] * self.weight
 
 
 def measure(seed: int) -> Found:
-    """Losses of each way, with what lies between the saddle and the minimum as 1 to 0."""
+    """Measure the losses of each method, scaled to 1 at the saddle and 0 at the minimum."""
     torch.manual_seed(seed)
     return {
         f"{saddle}, {way}": follow(way, seed)
@@ -164,7 +164,7 @@ def _followed(
     left: Callable[[], float],
     shake: Callable[[], None] = lambda: None,
 ) -> list[float]:
-    """What is left between saddle and minimum, at the start and a hundred times along."""
+    """Return the remaining fraction of the decrease, initially and at a hundred later steps."""
     found: list[float] = []
 
     @torch.no_grad()
@@ -181,12 +181,12 @@ def _followed(
 
 
 def escaped(left: Sequence[float | None]) -> bool:
-    """Whether half of the way down was made at the end."""
+    """Return whether the run completed at least half of the decrease."""
     return left[-1] is not None and left[-1] < 0.5
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if the descent's own or added noise frees nine of ten from each saddle."""
+    """Hold if gradient noise or added noise frees nine of ten runs from each saddle."""
     free = {way: [escaped(one[way]) for one in found] for way in found[0]}
     share = {way: sum(flags) / len(flags) for way, flags in free.items()}
     without = ("ridge, no noise", "autoencoder, full batch", "linear net, full batch")
@@ -217,9 +217,9 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """What is left between saddle and minimum, by step."""
+    """Plot the remaining fraction of the decrease by step."""
     made, panels = style.figure(1, 3, size=(4.2, 3.6), theme=theme)
-    titles = ("A ridge", "An autoencoder, second direction", "A linear net, all weights 0")
+    titles = ("Ridge", "Autoencoder, second direction", "Linear net, all weights 0")
     for panel, title, (saddle, ways) in zip(panels, titles, CASES.items(), strict=True):
         for colour, way in zip((SERIES[1], SERIES[0], SERIES[2]), ways, strict=False):
             for k, one in enumerate(found):
@@ -228,7 +228,7 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
                 panel.plot(
                     steps, left, color=colour, lw=1.1, alpha=0.7, label=way if k == 0 else None
                 )
-        panel.set(xlabel="steps", ylabel="left between saddle and minimum", ylim=(-0.08, 1.6))
+        panel.set(xlabel="steps", ylabel="remaining fraction of the decrease", ylim=(-0.08, 1.6))
         style.title(panel, title, theme)
         style.legend(panel, theme, loc="upper right")
     return made
