@@ -1,8 +1,8 @@
-"""Tries the contract on every optimizer, and compares what comes out with the entries.
+"""Test every optimizer against the contract, and compare the results with the entries.
 
-Two processes share the clauses that one process can try; then two ranks train each optimizer
-together. Prints each place where an entry says otherwise; the exit code is 1 if there is any. With
-``--write`` the results become ``gdlightning/optimizers/benchmark_table.json`` and
+Two processes share the clauses that run in one process; then two ranks train each optimizer
+together. Prints each contradiction to an entry; the exit code is 1 if there is any. With
+``--write``, the results become ``gdlightning/optimizers/benchmark_table.json`` and
 ``docs/optimizers.md``.
 
     python scripts/contract.py --write

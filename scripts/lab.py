@@ -1,7 +1,9 @@
-"""docs/lab.md with its pictures, from all experiments of ``gdl lab``.
+"""Generate docs/lab.md with its figures from all experiments of ``gdl lab``.
 
-python scripts/lab.py [--folder runs/lab]: half an hour on two cores; seeds that stand in the
-folder, measured by the same code, are taken from there.
+Takes eleven minutes on two cores. Seeds that the same code has measured in the folder are reused.
+
+    python scripts/lab.py
+    python scripts/lab.py --folder runs/lab
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
-"""The pictures and pages of README and docs/landscape.md, from trainings that this makes.
+"""Generate the figures and pages of README and docs/landscape.md from new training runs.
 
-python scripts/pictures.py [--output docs]: some minutes on two cores.
+Takes some minutes on two cores.
+
+    python scripts/pictures.py
+    python scripts/pictures.py --output docs
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same training by hand, by gdlightning, and by the frameworks that people use."""
+"""Training loops that ``speed.py`` compares: plain PyTorch, gdlightning and other frameworks."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Whether each of many optimizers learns in each family, at its defaults, in a few dozen steps.
+"""Train many optimizers with default settings on each task, and check that they learn.
 
-Trains small forms of the configs through ``gdl fit``. The first figure of a cell is the mean
-training loss of untouched weights over the last batches, the second that of the trained weights
-over the same batches. Writes a Markdown table to standard output; the exit code is 1 if a pair did
-not learn, or was refused where it should not be.
+Trains small versions of the configs for a few dozen steps with ``gdl fit``. A cell contains the
+mean training loss over the last batches with the initial weights and with the trained weights.
+Prints a Markdown table; the exit code is 1 if a pair did not learn, or raised an unexpected error.
+
+    python scripts/bench/families.py
+    python scripts/bench/families.py adamw muon
 """
 
 from __future__ import annotations

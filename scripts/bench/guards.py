@@ -1,7 +1,7 @@
-"""What exact checkpoints, stops and the guard cost on a small CNN, or the monitor, as a ratio.
+"""Measure the cost of exact checkpoints, stops and the guard, or of the monitor, on a small CNN.
 
-The same training, with them and without, in turn; each round gives the ratio of the mean time of a
-step, the saves of the round included. Prints a Markdown row.
+Trains with and without them in alternation. Each round gives the ratio of the mean times per step,
+including the saves of the round. Prints a Markdown row.
 
     python scripts/bench/guards.py --rounds 7
     python scripts/bench/guards.py --of monitor --steps 600

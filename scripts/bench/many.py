@@ -1,7 +1,8 @@
-"""Sixteen learning rates at once beside sixteen trainings, as ratios in one run.
+"""Compare a stacked run of sixteen learning rates with sixteen separate runs.
 
-The tiny MLP of ``workloads.py``, AdamW, clipping, one thread: by ``train_many``, by the least loop
-sixteen times, and by ``gdl fit --profile fast`` sixteen times. Prints a Markdown table.
+Trains the tiny MLP of ``workloads.py`` with AdamW and clipping on one thread: with ``train_many``,
+sixteen times with a minimal loop, and sixteen times with ``gdl fit --profile fast``. Prints a
+Markdown table of ratios.
 
     python scripts/bench/many.py --rounds 5
 """

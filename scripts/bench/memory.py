@@ -1,8 +1,8 @@
-"""Peak memory of a training beside the least loop, and what each way to save some saves.
+"""Measure the peak memory of a run compared with a minimal loop, and the effect of each option.
 
-Whole processes, a transformer of some 11 million weights on windows of 256 bytes. Counted is what a
-process takes at its peak over what it held before its first step (its modules, libraries and
-data). Prints a Markdown table.
+Trains a transformer of 11 million weights on windows of 256 bytes, each time in a new process. The
+result is the peak memory above the memory before the first step (modules, libraries and data).
+Prints a Markdown table.
 
     python scripts/bench/memory.py --rounds 3
 """

@@ -1,9 +1,9 @@
-"""Methods that several libraries have: how far their weights are apart, and what a step costs.
+"""Compare optimizers that several libraries implement, by their weights and step times.
+
+For each optimizer, 20 steps are made in float64 from the same weights, on the same batches and with
+the same options. Then steps in float32 on matrices of 512 × 512 are timed, the libraries in turn.
 
     python scripts/bench/sources.py > docs/sources.md
-
-For each method 20 steps are made in float64 from the same weights on the same batches, at the same
-options; then steps in float32 on matrices of 512 × 512 are timed, the libraries in turn.
 """
 
 from __future__ import annotations

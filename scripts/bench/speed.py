@@ -1,9 +1,9 @@
-"""Training speed of gdlightning beside loops by hand and other frameworks, as ratios in one run.
+"""Compare the training speed of gdlightning with plain loops and other frameworks.
 
-All contestants train the same nets on the same batches in the same order with the same optimizer
-and clipping, in turn, several rounds; a step is timed from optimizer step to optimizer step, after
-the first 20. Before that all train to where their losses must agree. Prints a Markdown table for
-docs/benchmarks.md and writes all figures to runs/bench/speed.json.
+All of them train the same nets on the same batches in the same order with the same optimizer and
+clipping, in turn, for several rounds. The time per step is measured between optimizer steps, after
+the first 20. Before that, their losses are checked to agree. Prints a Markdown table of ratios for
+docs/benchmarks.md and writes all results to runs/bench/speed.json.
 
     python scripts/bench/speed.py --rounds 5
     python scripts/bench/speed.py --workloads CNN --contestants floor gdlightning --steps 1500

@@ -1,7 +1,8 @@
-"""How long commands take to start, as ratios in one run.
+"""Measure the startup time of commands.
 
-Whole processes, in turn: the light commands beside ``import torch``; ``gdl fit`` to the end of its
-first optimizer step beside ``import torch, lightning.pytorch``. Prints a Markdown table.
+Times whole processes, in alternation with a baseline: light commands compared with
+``import torch``, and ``gdl fit`` up to the first optimizer step compared with
+``import torch, lightning.pytorch``. Prints a Markdown table of ratios.
 
     python scripts/bench/startup.py --rounds 7
 """

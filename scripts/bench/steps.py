@@ -1,7 +1,8 @@
-"""What a composed optimizer step costs beside the fused parts alone, as ratios in one run.
+"""Measure the time per step of composed optimizers compared with their fused parts.
 
-Steps on the weights of a small transformer with the same gradients, in turn; no forward pass.
-Beside each composition stand its parts, built as torch builds them. Prints a Markdown table.
+Makes steps on the weights of a small transformer with the same gradients, in turn, without forward
+passes. The baseline of each composition is its parts, built as torch builds them. Prints a Markdown
+table of ratios.
 
     python scripts/bench/steps.py --rounds 15
 """

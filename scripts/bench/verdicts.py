@@ -1,9 +1,9 @@
-"""Measures the CPU time and memory of verdicts by the length of a run.
+"""Measure the CPU time and memory of ``gdl diagnose`` by the length of a run.
 
-Writes an ``instruments.jsonl`` of so many steps, with rows as the monitor spaces them (every tenth
-step at first, every 500th later) or one for every step, reads it as ``gdl diagnose`` does, and
-prints a table of reading, all findings together, and the slowest findings. Losses fall with noise;
-one step in a thousand is a spike.
+Writes an ``instruments.jsonl`` with rows as the monitor spaces them (every tenth step at first,
+every 500th later) or at a fixed interval, and reads it as ``gdl diagnose`` does. Prints the time of
+reading, of all verdicts together, and of the slowest verdicts. Losses decrease with noise; one step
+in a thousand is a spike.
 
     python scripts/bench/verdicts.py --steps 10000 100000 1000000
     python scripts/bench/verdicts.py --steps 1000000 --every 1

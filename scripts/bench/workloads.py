@@ -1,4 +1,4 @@
-"""What the speed of training is measured on: nets, data and options that all contestants share."""
+"""Nets, data and options of the speed benchmarks."""
 
 from __future__ import annotations
 

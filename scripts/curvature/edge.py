@@ -1,6 +1,8 @@
-"""Where full-batch training settles beside the limit that is told: the table of docs/curvature.md.
+"""Compare λ·lr at the end of full-batch runs with the reported stability limit.
 
-Run: python scripts/curvature/edge.py
+Prints the table of docs/curvature.md.
+
+    python scripts/curvature/edge.py
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Let operations on files fail in this process, as a full or failing disk does.
+"""Make file operations of this process fail, as on a full or broken disk.
 
-The variable ``BROKEN`` says what: ``OPERATION ERROR PATTERN FIRST COUNT``, for example
-``write ENOSPC *.ckpt* 2 99``. The operation is write, read, fsync, rename, link or lock; the error
-is the name of an errno, MEMORY, or EXIT, which ends the process on the spot; the pattern is one of
-file names; of the operations that match, those from number FIRST on fail, COUNT of them.
+The environment variable ``BROKEN`` has the form ``OPERATION ERROR PATTERN FIRST COUNT``, for
+example ``write ENOSPC *.ckpt* 2 99``. OPERATION is write, read, fsync, rename, link or lock. ERROR
+is the name of an errno, MEMORY, or EXIT, which ends the process immediately. PATTERN selects file
+names. Of the matching operations, COUNT fail, starting with number FIRST.
 """
 
 from __future__ import annotations

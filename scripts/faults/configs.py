@@ -1,8 +1,8 @@
-"""Ten thousand generated configs, good and bad: each gives a run or a clear error.
+"""Run ten thousand valid and invalid random configs: each must give a run or a clear error.
 
-Each config, written as YAML with flags, goes through ``gdl fit`` in this process. A good end is a
-run folder with metrics, or at most five lines that begin with ``error:``, exit code 2 and nothing
-left behind; what is wrong must be named. Prints counts, and each example that ended otherwise; the
+Each config, written as YAML with flags, is passed to ``gdl fit`` in this process. It must end with
+a run folder with metrics, or with exit code 2, at most five lines that begin with ``error:`` and
+name the fault, and no files left behind. Prints counts, and each example that ended otherwise; the
 exit code is 1 if there is any.
 
     python scripts/faults/configs.py --count 10000 --processes 2 --seed 0

@@ -1,8 +1,8 @@
-"""Kills during checkpoint writes, damaged checkpoints, full disks, and asked-for stops.
+"""Test kills during checkpoint writes, damaged checkpoints, full disks and stops.
 
-Each is done to a real training, which is then started again by the same command with
-``--resume auto`` and must end as its uninterrupted twin does, bit by bit. Prints a Markdown table;
-the exit code is 1 if a promise is not kept.
+Each fault occurs in a real run, which is then restarted with the same command and
+``--resume auto``. It must produce the same bits as an uninterrupted run. Prints a Markdown table;
+the exit code is 1 if a result differs.
 
     python scripts/faults/damage.py
 """

@@ -1,7 +1,7 @@
-"""Run ``gdl`` in processes that are forked from one that has already imported torch and Lightning.
+"""Run ``gdl`` in forks of a process that has already imported torch and Lightning.
 
-The fork server is that of the standard library. Every command is a process of its own, with its own
-folder, environment and exit code, that starts within milliseconds instead of seconds.
+Uses the fork server of the standard library. Each command has its own process, folder, environment
+and exit code, and starts within milliseconds instead of seconds.
 """
 
 from __future__ import annotations

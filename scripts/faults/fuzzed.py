@@ -1,10 +1,10 @@
-"""Gives spoilt files of every kind that ``gdl`` reads to the verbs that read them.
+"""Pass damaged files of every kind to the commands of ``gdl`` that read them.
 
-Each file is made from a seed: bytes flipped, cut off or repeated, values of other types, huge
-numbers, deep nesting, encodings, files of another kind. To be quick, all that the verbs import is
-imported once, and each case runs in a fork of that process. A case fails if the verb leaves a
-traceback, ends with an exit code that is not documented, takes too long, or runs code of the file.
-Prints a table; the exit code is 1 if a case fails.
+Each file is created from a seed: flipped, removed or repeated bytes, values of other types, huge
+numbers, deep nesting, encodings, files of another kind. Each case runs in a fork of a process that
+has already imported everything. A case fails if the command prints a traceback, ends with an
+undocumented exit code, takes too long, or runs code from the file. Prints a table; the exit code is
+1 if a case fails.
 
     python scripts/faults/fuzzed.py --files 2000 --seed 0
 """

@@ -1,4 +1,4 @@
-"""Whole configs at random: every family, net, optimizer, schedule and clip, small and quick."""
+"""Random small configs over all tasks, nets, optimizers, schedules and clipping methods."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Gives hostile and damaged files to ``gdl`` and looks how it takes them.
+"""Pass malicious and damaged input files to ``gdl``, and check how it handles them.
 
-Checkpoints, weights, configs, tables, images, series, texts, Hugging Face folders: each is made
-from a seed and given to the real command in a process of limited memory. What can't be used must be
-refused in at most five lines with exit code 2; damage that leaves readable data may be read. No
-code in a file may run, nothing may be written outside, and no case may take long. Prints a table;
-the exit code is 1 if a promise is not kept.
+Checkpoints, weights, configs, tables, images, sequences, texts and Hugging Face folders are created
+from a seed and passed to the real command in a process of limited memory. Unusable input must end
+with exit code 2 and at most five lines; damaged files that are still readable may be used. No code
+in a file may run, no file may be written outside, and no case may take long. Prints a table; the
+exit code is 1 if a case fails.
 
     python scripts/faults/hostile.py --inputs 1000 --seed 0
 """

@@ -1,4 +1,4 @@
-"""What hostile inputs are made from: a small run of each family, and ways to damage bytes."""
+"""Base of the hostile inputs: a small run per task, and ways to damage bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile and damaged checkpoints and weights."""
+"""Malicious and damaged checkpoints and weights."""
 
 from __future__ import annotations
 

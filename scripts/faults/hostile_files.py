@@ -1,4 +1,4 @@
-"""Hostile and damaged images, series, texts, configs and Hugging Face folders."""
+"""Malicious and damaged images, sequences, texts, configs and Hugging Face folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spoilt files of a run's folder, of a study, of a landscape and of the lab."""
+"""Damaged files of a run folder, a study, a landscape and an experiment."""
 
 from __future__ import annotations
 

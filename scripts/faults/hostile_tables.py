@@ -1,4 +1,4 @@
-"""Hostile and damaged tables: CSV, TSV, JSON lines, Parquet."""
+"""Malicious and damaged tables: CSV, TSV, JSON lines, Parquet."""
 
 from __future__ import annotations
 

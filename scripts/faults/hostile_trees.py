@@ -1,4 +1,4 @@
-"""Ways to spoil a file of JSON, JSON lines or YAML: values of other types, nesting, encodings."""
+"""Ways to damage JSON, JSON lines and YAML: values of other types, nesting, encodings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder of runs holds, and whether a command has destroyed any of it."""
+"""Snapshots of a run root, and checks that a command has not destroyed anything in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a generated command in this process, and says whether it ended as it should."""
+"""Run a generated command in this process, and check how it ends."""
 
 from __future__ import annotations
 

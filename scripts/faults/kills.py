@@ -1,9 +1,9 @@
-"""Kills real trainings at random instants, lets each go on, and compares it with its twin.
+"""Kill runs at random times, resume them, and compare them with uninterrupted runs.
 
-Each case is trained once without interruption. Then, again and again, it is started, killed with
-SIGKILL after a random time (some several times), and started again by the same command with
-``--resume auto`` until it ends. Every tensor of its last checkpoint, its metrics and its logs must
-equal the twin's. Prints a Markdown table; the exit code is 1 if anything differs.
+Each case is trained once without interruption. Then, repeatedly, it is started, killed with SIGKILL
+after a random time (sometimes several times), and restarted with the same command and
+``--resume auto`` until it completes. Every tensor of its last checkpoint, its metrics and its logs
+must be equal. Prints a Markdown table; the exit code is 1 if anything differs.
 
     python scripts/faults/kills.py --kills 200 --seed 0
 """

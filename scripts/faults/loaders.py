@@ -1,9 +1,9 @@
-"""Stops training runs with loaders of every kind, and compares each with its twin.
+"""Stop and resume runs with data loaders of every kind, and compare with uninterrupted runs.
 
-Every loader is trained with three optimizers and stopped at exact moments. The same command
-with ``--resume auto`` must then end with the same bits as a run that nobody stopped, or the program
-must have said in a ``Note:``, before the first step, what is not exact after a resume. Prints a
-Markdown table; the exit code is 1 if a promise is not kept.
+Every loader is trained with three optimizers and stopped at exact moments. The same command with
+``--resume auto`` must then end with the same bits as an uninterrupted run, or a ``Note:`` before
+the first step must have stated what a resume does not restore exactly. Prints a Markdown table; the
+exit code is 1 if a case fails.
 
     python scripts/faults/loaders.py
     python scripts/faults/loaders.py --only "workers" --optimizers adamw --stops epoch

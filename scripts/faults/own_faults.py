@@ -1,7 +1,6 @@
-"""What a user brings: a module and data of their own, and a callback in which things go wrong.
+"""A user's module, data module and a callback that injects faults.
 
-``scenarios.py`` copies this file into the folder of each training. Nothing here knows of
-gdlightning.
+``scenarios.py`` copies this file into the folder of each run. It does not import gdlightning.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a user brings: a LightningModule, and data modules with loaders of every kind.
+"""A user's module, and data modules with loaders of every kind.
 
-``loaders.py`` copies this file into the folder of each training. Nothing here knows of gdlightning.
+``loaders.py`` copies this file into the folder of each run. It does not import gdlightning.
 """
 
 from __future__ import annotations

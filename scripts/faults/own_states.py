@@ -1,8 +1,8 @@
-"""What a user brings: modules, data modules and callbacks that hold values of every kind.
+"""A user's modules, data modules and callbacks that save values of every type.
 
-``states.py`` copies this file into the folder of each training. Nothing here knows of gdlightning.
-Every holder saves its value, and compares what it is given on a resume with what it saved: what is
-wrong or missing is noted in a file.
+``states.py`` copies this file into the folder of each run. It does not import gdlightning. On a
+resume, every owner compares the restored value with the one that it saved, and writes differences
+and missing values to a file.
 """
 
 from __future__ import annotations

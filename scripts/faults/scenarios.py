@@ -1,11 +1,11 @@
-"""Lets things go wrong with training runs, one after the other, in hundreds of generated ways.
+"""Inject faults into runs in hundreds of generated scenarios, and check that nothing is lost.
 
-A scenario is a training of gdlightning's or of a user's, and some commands, each with a fault:
-signals, kills in the middle of a step or of a save, disks that are full or fail, checkpoints, logs
-and configs that are damaged, removed or of a newer format, other jobs, changed options, other data,
-folders that are moved. After every command nothing that could be resumed before may be lost; the
-same command with ``--resume auto`` must then end as a run does that nobody disturbed. Prints a
-Markdown table; the exit code is 1 if a promise is not kept.
+A scenario is a run of a built-in or custom module, and some commands, each with a fault: signals,
+kills within a step or a save, full or failing disks, checkpoints, logs and configs that are
+damaged, removed or of a newer format, concurrent jobs, changed options, other data, moved folders.
+After every command, everything that could be resumed before must still be resumable. The same
+command with ``--resume auto`` must then end as an uninterrupted run. Prints a Markdown table; the
+exit code is 1 if a scenario fails.
 
     python scripts/faults/scenarios.py --count 500 --seed 0
     python scripts/faults/scenarios.py --count 500 --seed 0 --case 17

@@ -1,4 +1,4 @@
-"""Configs that are spoilt in one place: a key, a name, a value, or the file itself."""
+"""Configs with one fault: in a key, a name, a value, or the file itself."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Stops training runs whose parts hold values of every kind, and compares each with its twin.
+"""Stop and resume runs with state of every type, and compare with uninterrupted runs.
 
-Each value is saved by a module, a layer, a data module or a callback, in the way that Lightning
-has for it. After a stop and a resume its owner must get back exactly what it saved, type and value,
-and the run must end as its twin; or the program left the value out by name, with a ``Note:`` or
-``Warning:``; or it refused to train, with exit code 2 and nothing left behind. Prints a Markdown
-table; the exit code is 1 if a promise is not kept.
+Each value is saved by a module, a layer, a data module or a callback through Lightning's hooks.
+After a stop and a resume, one of the following must hold: the owner receives exactly what it saved,
+type and value, and the run ends as an uninterrupted one; a ``Note:`` or ``Warning:`` names the
+value that is left out; or the command ends with exit code 2 before training and leaves nothing
+behind. Prints a Markdown table; the exit code is 1 if a case fails.
 
     python scripts/faults/states.py
     python scripts/faults/states.py --only "^path;"

@@ -1,4 +1,4 @@
-"""Ten real trainings that are interrupted, and how a resumed one is held against its twin."""
+"""Ten runs to interrupt, and the comparison of a resumed run with an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Successive halving and stacked runs beside the plain grid: steps, seconds, and the answer.
+"""Compare successive halving and stacked runs with a plain grid search.
 
-The same number of settings of the same optimizers on the same task, each trained in full and by
-itself, and as ``gdl compare`` does it. Both run in this process, one after the other, on one
-thread; seconds are of this process, so that others on the machine do not count. Prints a
-Markdown table of ratios.
+Trains the same number of settings of the same optimizers on the same task: each separately with all
+steps, and as ``gdl compare`` does. Both run in this process, in turn, on one thread; times are CPU
+times of this process. Prints a Markdown table of ratios.
 
     python scripts/study/halving.py            # 3 rounds of 900 steps
     python scripts/study/halving.py --quick    # 1 round of 300 steps

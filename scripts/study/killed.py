@@ -1,7 +1,7 @@
-"""A comparison that is killed ten times ends with the result of one that is not.
+"""Kill a comparison ten times, resume it, and compare it with an uninterrupted one.
 
-Each time the process is killed (SIGKILL) once the journal has grown by a random number of bytes,
-then the same command goes on. Prints whether all trials are the same but for their times.
+The process is killed with SIGKILL each time the journal has grown by a random number of bytes, and
+the same command is started again. Prints whether all trials are equal except for their times.
 
     python scripts/study/killed.py            # 10 kills
     python scripts/study/killed.py --quick    # 3 kills

@@ -1,10 +1,10 @@
-"""Planted truth: does a comparison find the best optimizer and learning rate where they are known?
+"""Check that a comparison finds the best optimizer and learning rate where they are known.
 
-Noisy quadratics whose best optimizer and rate follow from their curvature and are known from a
-dense grid of learning rates with four seeds: with one curvature for all coordinates gradient
-descent is best by far, with curvatures over six decades Adam is. And studies of one optimizer
-under two names, in half of which the two are searched differently. Prints how often the study
-was right, and how often it claimed a difference that is none.
+The workloads are noisy quadratics whose best optimizer follows from their curvature, and whose best
+learning rate is known from a dense grid with four seeds. With equal curvatures, gradient descent is
+best by far; with curvatures over six decades, Adam is. Other studies compare an optimizer with
+itself, half of them with different searches. Prints how often the studies were right, and how often
+they reported a difference that does not exist.
 
     python scripts/study/planted.py            # 40 studies of each
     python scripts/study/planted.py --quick    # 4 of each

@@ -1,7 +1,7 @@
-"""A comparison on a Ray cluster: a worker on each node, all on one study.
+"""Run a comparison on a Ray cluster, with one worker per node.
 
-Each worker is ``gdl compare`` with the same flags, on a storage that all nodes reach: a database,
-or a folder that they share. The first of them writes the report.
+Each worker runs ``gdl compare`` with the same flags, on a storage that all nodes can access: a
+database or a shared folder. The first worker writes the report.
 
     python scripts/study/ray_workers.py --workers 4 -- \\
         --config configs/tabular.yaml --optimizers adamw,sgd --output /shared/study

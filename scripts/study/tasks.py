@@ -1,12 +1,12 @@
-"""Six small tasks: what a comparison finds there, and what ``gdl recommend`` is worth.
+"""Run ``gdl compare`` or ``gdl recommend`` on six small tasks.
 
-With ``compare``, each optimizer is tuned on each task and judged on fresh seeds, and the words of
-the report are printed. With ``recommend``, the recommended settings, with and without short
-trainings, are held beside fixed defaults at the same number of steps and seeds; figures are
-validation losses.
+With ``compare``, each optimizer is tuned on each task and evaluated with fresh seeds; the
+conclusions of the reports are printed. With ``recommend``, the recommended settings, with and
+without short runs, are compared with fixed defaults at the same number of steps and seeds, by
+validation loss.
 
-    python scripts/study/tasks.py recommend [--quick]
-    python scripts/study/tasks.py compare [--quick]
+    python scripts/study/tasks.py recommend --quick
+    python scripts/study/tasks.py compare --quick
 """
 
 from __future__ import annotations

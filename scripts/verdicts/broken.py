@@ -1,4 +1,4 @@
-"""Nets with a fault put in, named in configs as ``broken.Sigmoids`` and the like."""
+"""Nets with an injected fault, used in configs as ``broken.Sigmoids`` and so on."""
 
 from __future__ import annotations
 

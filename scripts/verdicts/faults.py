@@ -1,9 +1,8 @@
-"""Puts faults into trainings, and counts which verdicts name them; and healthy ones beside them.
+"""Inject faults into runs, count the verdicts that detect them, and count false alarms.
 
-Each fault is trained with ten seeds through ``gdl fit``; it counts as found where its verdict is
-among the root causes, and as first where it is the first of all. The healthy ones are the shipped
-configs, those that overfit by their validation loss cut short, and count as a false alarm where
-there is a fault or a warning. Prints a Markdown table.
+Each fault is trained with ten seeds by ``gdl fit``. It counts as found if its verdict is among the
+root causes, and as first if it is the first one. Healthy runs use the example configs, shortened if
+they overfit; a fault or a warning counts as a false alarm. Prints a Markdown table.
 
     python scripts/verdicts/faults.py
 """

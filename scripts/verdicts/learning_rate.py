@@ -1,9 +1,9 @@
-"""Fits and judges the verdict on the learning rate, thresholds held out by task.
+"""Fit and evaluate the verdict on the learning rate, with cross-validation over tasks.
 
-A learning rate is good where the training loss over the last tenth of the steps comes within a
-tenth of the fall that the best rate of its task and optimizer makes, without having stood above
-twice the first loss on the way; it is too small below that range and too large above it. The model
-is fitted on all tasks but one and judged on that one, in turn. ``--write`` fits it on all, for the
+A learning rate is good if the mean training loss over the last tenth of the steps is within a tenth
+of the best decrease for its task and optimizer, and the loss never exceeded twice its initial
+value. Below that range it is too small, above it too large. The model is fitted on all tasks except
+one and evaluated on that one, in turn. ``--write`` fits it on all tasks and stores it in the
 package.
 
     python scripts/verdicts/sweep.py

@@ -1,6 +1,6 @@
-"""Good learning rates of small tasks, and range tests of them: what range_test.py judges.
+"""Good learning rates of small tasks, and range tests on them, for ``range_test.py``.
 
-Each result is a line in ``runs/verdicts/range_test.jsonl``; what stands there is not made again.
+Results are stored as lines of ``runs/verdicts/range_test.jsonl`` and reused.
 """
 
 from __future__ import annotations

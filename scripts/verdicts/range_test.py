@@ -1,10 +1,10 @@
-"""How often the learning-rate range test is right, beside Lightning's own.
+"""Evaluate how often the learning-rate range test is right, compared with Lightning's.
 
-The good learning rates of small tasks are found by training with each of a grid, three a decade. A
-learning rate is good where the final validation loss, its mean over the seeds, stays above the best
-one by at most a tenth of what the best gained on the untrained model; the good band is all of them
-around the best, its ends interpolated. Range tests with other seeds are asked for their point. The
-numbers of the reading are fitted on all tasks but one and judged on that one, in turn.
+The good learning rates of small tasks are found on a grid with three per decade. A learning rate is
+good if the final validation loss, averaged over the seeds, exceeds the best one by at most a tenth
+of the best decrease. The good range surrounds the best learning rate, with interpolated ends. Range
+tests use other seeds. Their parameters are fitted on all tasks except one and evaluated on that
+one, in turn.
 
     python scripts/verdicts/range_test.py --png docs/pictures/lr-find.png
     python scripts/verdicts/range_test.py --quick

@@ -1,8 +1,8 @@
-"""Trains eight small tasks with five optimizers over fifteen learning rates each, monitored.
+"""Train eight small tasks with five optimizers and fifteen learning rates each, monitored.
 
-Each run is one ``gdl fit`` at a constant learning rate, without clipping; its instruments are kept
-as a file in ``runs/verdicts/sweep``, so that a sweep which is stopped goes on. What is made of them
-is in learning_rate.py.
+Each run is a ``gdl fit`` with a constant learning rate and without clipping. Its measurements are
+stored in ``runs/verdicts/sweep``, so that an interrupted sweep resumes. ``learning_rate.py`` uses
+the results.
 
     python scripts/verdicts/sweep.py
 """
