@@ -36,7 +36,7 @@ LIBRARIES = (
 
 
 def one(name: str) -> Any:
-    """The record of one optimizer."""
+    """Return the record of one optimizer."""
     import warnings
 
     import torch
@@ -52,12 +52,16 @@ def one(name: str) -> Any:
 
 
 def main() -> int:
-    """Try all, or those that are named."""
+    """Test all optimizers, or the given ones."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="the atlas and its page")
-    parser.add_argument("--page", action="store_true", help="only the page, from the atlas as is")
+    parser.add_argument(
+        "--write", action="store_true", help="write the benchmark table and its page"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="write only the page, from the stored benchmark table"
+    )
     given = parser.parse_args()
     from gdlightning.cli.optimizer_tables import page
     from gdlightning.conformance.ranks import two_ranks

@@ -40,7 +40,7 @@ seconds, and all of them eleven minutes. The verdicts hold for small tasks that 
 
 
 def main() -> None:
-    """Run what is not there, and write the page."""
+    """Run missing experiments, and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("runs/lab"))
     folder = parser.parse_args().folder

@@ -43,7 +43,7 @@ TRAINED = (
     "--trainer.max_epochs",
     "20",
 )
-"""Without normalisation, at a large learning rate: the path bends, the surface has a ridge."""
+"""No normalisation and a large learning rate, so that path and surface are curved."""
 RACE = "gd,momentum,sgd,rmsprop,adam,lion,lbfgs"
 
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def landscapes(output: Path) -> None:
-    """A net's training seen in the plane of its path, at random, and on the way to another."""
+    """Draw landscapes along the path, random directions, eigenvectors, and between two nets."""
     fit = ("fit", "--config", CONFIG, *QUIET, *TRAINED)
     run(*fit, "--name", "tanh", "--checkpoint.every_n_steps", "2", "--checkpoint.keep", "2000")
     run(*fit, "--name", "other", "--seed", "1")
@@ -93,7 +93,7 @@ def landscapes(output: Path) -> None:
 
 
 def banner(surface: Surface, theme: Theme) -> Any:
-    """The training loss from the side and from above."""
+    """Draw the training loss in three dimensions and as contours."""
     shades = shades_of(surface)["train"]
     layer = surface.layers()["train"].numpy()
     made, (side, above) = style.figure(1, 2, size=(6.3, 4.8), theme=theme)
@@ -102,19 +102,19 @@ def banner(surface: Surface, theme: Theme) -> Any:
     contour(above, surface, layer, shades, theme)
     style.title(above, "The same from above", theme)
     style.legend(above, DARK, loc="upper right", handletextpad=0.3)
-    heading(made, "The training loss of a network, and the way that SGD took through it", theme)
+    heading(made, "Training loss of a network with the path of SGD", theme)
     return made
 
 
 def measured(*flags: str) -> Surface:
-    """A surface by the command line."""
+    """Measure a surface with ``gdl landscape``."""
     run("landscape", *flags, "--output", "seen")
     newest = max(Path("seen").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     return Surface.read(newest)
 
 
 def run(*arguments: str) -> None:
-    """A verb that must succeed."""
+    """Run a ``gdl`` command that must succeed."""
     if gdl(list(arguments)):
         raise SystemExit(f"gdl {' '.join(arguments)} failed")
 

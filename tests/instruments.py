@@ -1,4 +1,4 @@
-"""Rows of ``instruments.jsonl`` for tests of what is read from them."""
+"""Artificial rows of ``instruments.jsonl``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def lines(losses: Sequence[float], every: int = 10, **measured: Any) -> list[dict[str, Any]]:
-    """A journal of a training of three layers, whose measured steps hold some values."""
+    """Return the rows of a run with three layers and the given measurements."""
     start = {
         "layers": ["a", "b", "c"],
         "steps": len(losses),
@@ -42,4 +42,4 @@ def lines(losses: Sequence[float], every: int = 10, **measured: Any) -> list[dic
 
 
 FALLING = [2.0 * 0.985**k + 0.1 for k in range(300)]
-"""The loss of a training that goes well."""
+"""Return the loss of a healthy run."""

@@ -93,7 +93,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def test_a_file_name_has_one_meaning() -> None:
-    """Verbs, tasks and plug-ins are named after what they are about; other files are unique."""
+    """Only commands, tasks and plug-ins may share the name of another file."""
     named = {"cli", "tasks", "checks", "experiments", "shapes", "entries", "wrappers"}
     seen: dict[str, Path] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -148,7 +148,7 @@ print([m for m in ("matplotlib", "scipy") if m in sys.modules], bool(_MATPLOTLIB
     ],
 )
 def test_fit_imports_nothing_that_happens_to_be_installed(argv: list[str], told: str) -> None:
-    """Code of the user's finds torchmetrics as it is."""
+    """Custom code sees the unmodified torchmetrics."""
     done = subprocess.run(
         [sys.executable, "-c", LEAVES.format(argv=argv)],
         cwd=PACKAGE.parent,

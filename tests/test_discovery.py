@@ -1,4 +1,4 @@
-"""What can be named is found in files, without a list, or by its path."""
+"""Classes are discovered in files, or found by their path."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path, *kinds: str) -> list[str]:
-    """The code blocks of some kinds in their order."""
+    """Return the code blocks of the given languages, in order."""
     return [text for kind, text in BLOCK.findall(page.read_text()) if kind in kinds]
 
 

@@ -25,7 +25,7 @@ IN_A_MODULE = np.random.default_rng(5)
 
 
 class Data:
-    """A data set that holds a generator in one of several ways."""
+    """Data set with a generator in one of several places."""
 
     def __init__(self, held: Any = None) -> None:
         self.held = held
@@ -74,7 +74,7 @@ def test_a_generator_continues_from_a_file(name: str, tmp_path: Path) -> None:
 
 
 def places() -> dict[str, tuple[Any, str]]:
-    """Where a generator is held → the object to look into, and the path that is found."""
+    """Object with a generator, and the path to find, by place."""
     g = torch.Generator()
     weighted = WeightedRandomSampler([1.0, 2.0], 2, generator=g)
     return {

@@ -111,7 +111,7 @@ def test_other_verbs_end_with_130_after_an_interrupt(gdl: Run) -> None:
 
 
 def test_a_signal_after_the_end_of_a_run_changes_nothing(tmp_path: Path) -> None:
-    """Otherwise a scheduler would start a finished run again."""
+    """Otherwise, a scheduler would restart a finished run."""
     (tmp_path / "late.py").write_text(
         "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
     )

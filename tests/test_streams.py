@@ -1,4 +1,4 @@
-"""What is printed never ends a run."""
+"""Failed output never ends a run."""
 
 from __future__ import annotations
 

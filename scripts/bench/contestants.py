@@ -18,23 +18,23 @@ from torch.utils.data import DataLoader, TensorDataset
 from workloads import Batches, Workload, cross_entropy, order
 
 WARM = 20
-"""Steps before the clock starts."""
+"""Number of steps before timing starts."""
 
 
 class Clock:
-    """Notes when each optimizer step of a training ended, for whichever loop makes it."""
+    """Record when each optimizer step ends, for any training loop."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def watch(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Note the steps of an optimizer."""
+        """Record the steps of an optimizer."""
         optimizer.register_step_post_hook(lambda *_: self.ends.append(time.perf_counter()))
         return optimizer
 
     @property
     def step(self) -> float:
-        """Mean seconds of a step."""
+        """Return the mean time per step in seconds."""
         return (self.ends[-1] - self.ends[WARM - 1]) / (len(self.ends) - WARM)
 
 
@@ -48,7 +48,7 @@ def _optimizer(w: Workload, net: nn.Module, clock: Clock, **more: Any) -> torch.
 
 
 def tutorial(w: Workload, clock: Clock) -> nn.Module:
-    """The loop of the tutorials: a DataLoader over a TensorDataset."""
+    """Train with the loop of the tutorials: a DataLoader over a TensorDataset."""
     net, data = w.prepared()
     optimizer = _optimizer(w, net, clock)
     loader = DataLoader(TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch))
@@ -65,7 +65,7 @@ def tutorial(w: Workload, clock: Clock) -> nn.Module:
 
 
 def floor(w: Workload, clock: Clock) -> nn.Module:
-    """The least that a step takes: batches sliced beforehand, a fused optimizer."""
+    """Train with a minimal loop: sliced batches and a fused optimizer."""
     net, (x, y) = w.prepared(sparse=w.sparse)
     fused = {} if w.sparse else {"fused": True}
     optimizer = _optimizer(w, net, clock, **fused)
@@ -93,7 +93,7 @@ def _clip_sparse(parameters: list[nn.Parameter], max_norm: float) -> None:
 
 
 def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
-    """``gdl fit`` with bar, TensorBoard, clipping, logged norms, checkpoints, guard, monitor."""
+    """Train with ``gdl fit`` and its default settings."""
     from gdlightning.callbacks.stop_conditions import Stops
     from gdlightning.runs import trainer as trainers
     from gdlightning.runs.build_run import assemble
@@ -159,17 +159,17 @@ def _watch_from_start(trainer: Any, clock: Clock) -> None:
 
 
 def fastest(w: Workload, clock: Clock) -> nn.Module:
-    """``gdl fit --profile fast``."""
+    """Train with ``gdl fit --profile fast``."""
     return ours(w, clock, "--profile", "fast")
 
 
 def unwatched(w: Workload, clock: Clock) -> nn.Module:
-    """``gdl fit`` without its monitor, whose cost is greatest in a training's first steps."""
+    """Train with ``gdl fit`` without the monitor, which costs most in the first steps."""
     return ours(w, clock, "--monitor.every", "0")
 
 
 def lightning(w: Workload, clock: Clock) -> nn.Module:
-    """Lightning as its documentation has it."""
+    """Train with Lightning as in its documentation."""
     import lightning.pytorch as L
 
     class Module(L.LightningModule):
@@ -202,7 +202,7 @@ def lightning(w: Workload, clock: Clock) -> nn.Module:
 
 
 def transformers(w: Workload, clock: Clock) -> nn.Module:
-    """The Trainer of Hugging Face's transformers."""
+    """Train with the Trainer of Hugging Face's transformers."""
     from transformers import Trainer, TrainingArguments
 
     net, data = w.prepared()
@@ -251,7 +251,7 @@ def transformers(w: Workload, clock: Clock) -> nn.Module:
 
 
 def ignite(w: Workload, clock: Clock) -> nn.Module:
-    """PyTorch-Ignite's engine with its bar."""
+    """Train with PyTorch-Ignite's engine and progress bar."""
     from ignite.engine import Engine, Events
     from ignite.handlers import ProgressBar
 
@@ -276,7 +276,7 @@ def ignite(w: Workload, clock: Clock) -> nn.Module:
 
 
 def skorch(w: Workload, clock: Clock) -> nn.Module:
-    """skorch's NeuralNet with clipping and its line an epoch."""
+    """Train with skorch's NeuralNet, clipping and its line per epoch."""
     from skorch import NeuralNet
     from skorch.callbacks import GradientNormClipping
 
@@ -321,7 +321,7 @@ def skorch(w: Workload, clock: Clock) -> nn.Module:
 
 
 def accelerate(w: Workload, clock: Clock) -> nn.Module:
-    """The tutorial's loop through Hugging Face's accelerate."""
+    """Train with the loop of the tutorials and Hugging Face's accelerate."""
     from accelerate import Accelerator
 
     net, data = w.prepared()

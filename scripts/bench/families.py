@@ -25,7 +25,7 @@ from gdlightning.__main__ import main as gdl
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 LEAST = 0.01
-"""Share by which the loss must fall."""
+"""Fraction by which the loss must decrease."""
 
 OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "adamw": (),
@@ -49,7 +49,7 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "ademamix": (),
     "sophia": (),
 }
-"""Optimizer → flags that its method asks for; its learning rate is its default."""
+"""Flags that an optimizer needs; the learning rate is its default."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "tabular": (),
@@ -61,7 +61,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "text": (),
     "transformer": ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
 }
-"""Config → flags that make it small."""
+"""Flags that make each config small."""
 
 BATCHES: dict[tuple[str, str], str] = {
     ("prodigy", "tabular"): "128",
@@ -72,7 +72,7 @@ BATCHES: dict[tuple[str, str], str] = {
 """Optimizer and family → batch size, where dropout or few examples are too noisy for the method."""
 
 STEPS = {"lbfgs": 10}
-"""Optimizer → steps, where one costs many evaluations of the loss."""
+"""Number of steps of optimizers that evaluate the loss many times per step."""
 
 RATES = {
     ("radam", "vision"): "1e-2",
@@ -82,7 +82,7 @@ RATES = {
     ("lamb", "sequence"): "1e-2",
     ("adafactor", "text"): "0.5",
 }
-"""Optimizer and family → learning rate, where its default is meant for longer trainings."""
+"""Learning rates where the default is meant for longer runs."""
 
 REFUSED = {
     ("muon", "text"): "only accepts matrices",
@@ -96,7 +96,7 @@ embedding bag."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pair: mean losses before and after, or what gdl said instead."""
+    """Result of a pair: mean losses before and after, or the error message."""
 
     before: float = 0.0
     after: float = 0.0
@@ -104,11 +104,11 @@ class Outcome:
 
     @property
     def learnt(self) -> bool:
-        """Whether the loss fell, and by enough."""
+        """Whether the loss decreased enough."""
         return not self.error and self.after < (1 - LEAST) * self.before
 
     def text(self) -> str:
-        """For a cell of the table."""
+        """Format the result for the table."""
         if self.error:
             return "not supported"
         mark = "" if self.learnt else " **did not learn**"
@@ -116,7 +116,7 @@ class Outcome:
 
 
 def losses(flags: tuple[str, ...]) -> list[float] | str:
-    """The training loss of each step of one ``gdl fit``, or its error message."""
+    """Return the training loss of each step of a ``gdl fit``, or its error message."""
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -144,7 +144,7 @@ def losses(flags: tuple[str, ...]) -> list[float] | str:
 
 @cache
 def untouched(flags: tuple[str, ...]) -> list[float]:
-    """The losses of the same batches without training."""
+    """Return the losses of the same batches without training."""
     found = losses((*flags, "--optimizer", "sgd", "--optimizer.lr", "0"))
     if isinstance(found, str):
         raise RuntimeError(found)
@@ -171,15 +171,15 @@ def tried(optimizer: str, family: str, steps: int) -> Outcome:
 
 
 def is_right(optimizer: str, family: str, outcome: Outcome) -> bool:
-    """Whether a pair did what it should: learn, or be refused with its message."""
+    """Return whether a pair learned, or raised the expected error."""
     wanted = REFUSED.get((optimizer, family))
     return outcome.learnt if wanted is None else wanted in outcome.error
 
 
 def main() -> int:
-    """Try what is asked for; the exit code is 1 if a pair did not do what it should."""
+    """Train the selected pairs; the exit code is 1 if a result is unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("optimizers", nargs="*", help="some of them; all if none")
+    parser.add_argument("optimizers", nargs="*", help="optimizers to train (default: all)")
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--steps", type=int, default=60)
     given = parser.parse_args()
@@ -201,7 +201,7 @@ def main() -> int:
     for pair, message in said.items():
         print(f"\nNot supported, {pair}: {message}")
     if wrong:
-        print(f"\nNot as it should be: {', '.join(wrong)}.", file=sys.stderr)
+        print(f"\nUnexpected results: {', '.join(wrong)}.", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -55,11 +55,11 @@ NONE = {
     "guards": ("--guard.policy", "off", "--trainer.enable_checkpointing", "false"),
     "monitor": MONITOR,
 }
-"""What is measured → flags that leave it out."""
+"""Flags that disable each measured feature."""
 
 
 class Clock(L.Callback):
-    """Seconds from the tenth step to the last."""
+    """Time from the tenth step to the last, in seconds."""
 
     def __init__(self) -> None:
         self.began = self.seconds = 0.0
@@ -73,7 +73,7 @@ class Clock(L.Callback):
 
 
 def step_time(steps: int, *flags: str) -> tuple[float, int]:
-    """Mean seconds of a step, and the parameters of the net."""
+    """Return the mean time per step, and the number of parameters."""
     from gdlightning.callbacks.stop_conditions import Stops
     from gdlightning.runs import trainer as trainers
     from gdlightning.runs.build_run import assemble
@@ -106,7 +106,7 @@ def step_time(steps: int, *flags: str) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=150)

@@ -28,7 +28,7 @@ RATES = [10 ** (-4 + k / 5) for k in range(16)]
 
 
 def at_once(workload: str, steps: int) -> float:
-    """Seconds a step of all sixteen."""
+    """Return the time per step of all sixteen, in seconds."""
     batch = WORKLOADS[workload].batch
     data = Examples(workload, val_fraction=0, test_fraction=0, batch_size=batch)
     data.setup()
@@ -50,7 +50,7 @@ def at_once(workload: str, steps: int) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workload", default="tiny MLP", choices=WORKLOADS)
@@ -65,7 +65,7 @@ def main() -> None:
             16 * run("gdlightning, profile fast", given.workload)[0],
             16 * run("tutorial loop", given.workload)[0],
         )
-        if number:  # the first warms up
+        if number:  # the first round is a warm-up
             rows.append(row)
         print([f"{1e3 * t:.2f} ms" for t in row], file=sys.stderr, flush=True)
     print("| baseline | median ratio | range |\n|---|---|---|")

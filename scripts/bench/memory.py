@@ -40,12 +40,12 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 def held() -> int:
-    """Bytes that this process holds now."""
+    """Return the current memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 class Peak(threading.Thread):
-    """The most that this process has held since it was started, over what it held then."""
+    """Return the peak memory of this process above its initial memory, in bytes."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -57,14 +57,14 @@ class Peak(threading.Thread):
             self.most = max(self.most, held())
 
     def stop(self) -> int:
-        """End, and tell."""
+        """Print the result, and exit."""
         self.done.set()
         self.join()
         return self.most - self.first
 
 
 def by_hand() -> int:
-    """The least loop."""
+    """Train with a minimal loop."""
     import torch
 
     from gdlightning.nets.gpt import GPT
@@ -85,7 +85,7 @@ def by_hand() -> int:
 
 
 def by_gdl(*flags: str) -> int:
-    """A training by the config for transformers."""
+    """Train with the config for transformers."""
     import lightning.pytorch as L
 
     from gdlightning.callbacks.stop_conditions import Stops
@@ -135,7 +135,7 @@ def by_gdl(*flags: str) -> int:
 
 
 def measured(way: str) -> int:
-    """Bytes, of a process of its own."""
+    """Measure in a new process, in bytes."""
     done = subprocess.run(
         [sys.executable, __file__, "--way", way],
         capture_output=True,
@@ -147,10 +147,10 @@ def measured(way: str) -> int:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--way", help="measure this one alone, in this process")
+    parser.add_argument("--way", help="measure only this configuration, in this process")
     given = parser.parse_args()
     if given.way:
         found = by_gdl(*WAYS[given.way]) if given.way in WAYS else by_hand()

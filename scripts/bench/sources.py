@@ -63,7 +63,7 @@ SINGLE = ("kron", "soap")  # heavyball's fail on parameters in float64
 
 
 def chosen(entry: Entry, method: str) -> Choice:
-    """An entry at the common options that it knows, of as many numbers as it takes."""
+    """Create a choice with the common options that the entry accepts."""
     known = options(entry)
     kept = {} if method in SINGLE else {"storage_dtype": "float64"}
     wanted = COMMON | OF_METHOD.get(method, {}) | kept
@@ -76,12 +76,12 @@ def chosen(entry: Entry, method: str) -> Choice:
 
 
 def numbers(value: Any) -> int:
-    """How many numbers an option has."""
+    """Return the number of values of an option."""
     return len(value) if isinstance(value, list | tuple) else 1
 
 
 def start(choice: Choice, width: int, kind: torch.dtype) -> tuple[nn.Module, Optimizer]:
-    """A net and its optimizer, always from the same weights."""
+    """Create a net with fixed initial weights, and its optimizer."""
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 8)
@@ -93,7 +93,7 @@ def start(choice: Choice, width: int, kind: torch.dtype) -> tuple[nn.Module, Opt
 
 
 def step(module: nn.Module, optimizer: Optimizer, count: int) -> float:
-    """One step on the batch of that number; the seconds that the optimizer itself took."""
+    """Make one step on a numbered batch, and return the time of the optimizer in seconds."""
     weight = next(module.parameters())
     batch = torch.Generator().manual_seed(count)
     inputs = torch.randn(32, weight.shape[1], generator=batch, dtype=weight.dtype)
@@ -106,12 +106,12 @@ def step(module: nn.Module, optimizer: Optimizer, count: int) -> float:
 
 
 def weights(module: nn.Module) -> list[Tensor]:
-    """Copies of all weights."""
+    """Return copies of all weights."""
     return [p.detach().clone() for p in module.parameters()]
 
 
 def trained(choice: Choice, kind: torch.dtype) -> tuple[list[Tensor], float]:
-    """The weights after 20 steps, those for evaluation, and how far the farthest has come."""
+    """Return training and evaluation weights after 20 steps, and the largest change."""
     module, optimizer = start(choice, 64, kind)
     before = weights(module)
     for count in range(STEPS):
@@ -122,12 +122,12 @@ def trained(choice: Choice, kind: torch.dtype) -> tuple[list[Tensor], float]:
 
 
 def apart(one: list[Tensor], other: list[Tensor]) -> float:
-    """The largest difference of two weights."""
+    """Return the largest difference of two weights."""
     return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
 
 
 def seconds(choices: list[Choice]) -> list[float]:
-    """The median step of each, made in turn so that a busy machine slows all alike."""
+    """Return the median time per step of each, in turn so that load affects all equally."""
     made = [start(c, 512, torch.float32) for c in choices]
     taken: list[list[float]] = [[] for _ in made]
     for count in range(TIMED):
@@ -137,7 +137,7 @@ def seconds(choices: list[Choice]) -> list[float]:
 
 
 def rows(method: str) -> list[str]:
-    """The lines of the table for one method."""
+    """Return the rows of one method."""
     source = sources()[method]
     found = [find(n) for n in (source.default, *source.others)]
     usable = [e for e in found if installed(e) and not e.refused and not e.device]
@@ -157,11 +157,11 @@ def rows(method: str) -> list[str]:
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("methods", nargs="*", help="all, if none are named")
+    parser.add_argument("methods", nargs="*", help="methods to compare (default: all)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(io.StringIO()):  # one library speaks of its weight decay
+    with contextlib.redirect_stdout(io.StringIO()):  # one library prints a note on its weight decay
         lines = [line for method in given.methods or sources() for line in rows(method)]
     names = (
         "torch",

@@ -34,16 +34,16 @@ PACKAGES = {
     "accelerate": "accelerate",
 }
 APART = 2e-3
-"""Relative difference of the losses that rounding explains."""
+"""Maximum relative difference of losses by rounding."""
 
 
 def main() -> int:
-    """Measure, print and write; the exit code is 1 where the losses disagree."""
+    """Measure, print and write; the exit code is 1 if losses disagree."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
     parser.add_argument("--contestants", nargs="+", default=None, choices=CONTESTANTS)
-    parser.add_argument("--steps", type=int, help="that are timed; a workload's own if not given")
+    parser.add_argument("--steps", type=int, help="timed steps (default: by workload)")
     given = parser.parse_args()
     there = [c for c in CONTESTANTS if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]
     contestants = given.contestants or there
@@ -79,7 +79,7 @@ def measure(w: Workload, contestants: list[str], rounds: int) -> Found:
         found.losses[contestant] = loss
         say(f"{w.name}, {contestant}: loss {loss:.6f} after {w.agree} steps")
     for number in range(rounds):
-        turn = number % len(contestants)  # nobody always follows the same one
+        turn = number % len(contestants)  # so that the predecessors vary
         for contestant in contestants[turn:] + contestants[:turn]:
             step, _ = run(contestant, w)
             found.seconds[contestant].append(step)
@@ -88,12 +88,12 @@ def measure(w: Workload, contestants: list[str], rounds: int) -> Found:
 
 
 def say(line: str) -> None:
-    """How far it is."""
+    """Print progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def table(found: dict[str, Found]) -> str:
-    """A row a contestant: median ratio to the tutorial loop and to the floor, with their range."""
+    """Return a row per contestant: median ratio to the tutorial loop and the minimal loop."""
     lines = []
     for name, one in found.items():
         bases = [b for b in ("tutorial loop", "floor") if b in one.seconds]
@@ -115,16 +115,16 @@ def table(found: dict[str, Found]) -> str:
 
 
 def disagreements(name: str, losses: dict[str, float]) -> int:
-    """1 where the contestants did not all come to the same loss, else 0."""
+    """Return 1 if the final losses of the contestants disagree, else 0."""
     middle = median(losses.values())
     apart = {c: loss for c, loss in losses.items() if abs(loss / middle - 1) > APART}
     if apart:
-        print(f"{name}: other losses than {middle:.6f}: {apart}", file=sys.stderr)
+        print(f"{name}: losses differ from {middle:.6f}: {apart}", file=sys.stderr)
     return int(bool(apart))
 
 
 def write(found: dict[str, Found]) -> None:
-    """All figures with versions, as JSON."""
+    """Write all results with versions as JSON."""
     import torch
 
     packages = ("torch", "lightning", "transformers", "pytorch-ignite", "skorch", "accelerate")

@@ -29,7 +29,7 @@ class Leave(L.Callback):
         os._exit(77)
 """
 STEPPED, ERROR = 77, 2
-"""Exit codes of a process that made its first step, and of one that was told its mistake."""
+"""Exit codes after the first step, and after an error message."""
 GDL = [sys.executable, "-m", "gdlightning"]
 FIRST_STEP = [
     sys.executable,
@@ -42,13 +42,17 @@ register_optimizer_step_post_hook(lambda *_: os._exit(77))
 sys.exit(main())
 """,
 ]
-"""The command line, which ends after an optimizer's first step."""
+"""The command line, ending after the first optimizer step."""
 TORCH = [sys.executable, "-c", "import torch"]
-BOTH = [sys.executable, "-c", "import torch, lightning.pytorch, os; os._exit(0)"]  # as those end
+BOTH = [
+    sys.executable,
+    "-c",
+    "import torch, lightning.pytorch, os; os._exit(0)",
+]  # exits like the commands above
 
 
 def fit(command: list[str], config: str, *flags: str) -> list[str]:
-    """A command that trains one step of a config."""
+    """Return a command that trains one step of a config."""
     return [*command, "fit", "--config", str(ROOT / "configs" / f"{config}.yaml"), *flags]
 
 
@@ -66,11 +70,11 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
         BOTH,
     ),
 }
-"""What is timed, how it must end, and what it is held beside."""
+"""Timed commands, their exit codes, and their baselines."""
 
 
 def seconds(command: list[str], code: int, folder: str) -> float:
-    """Of a whole process, which must end with this code."""
+    """Return the time of a process in seconds; it must end with the given exit code."""
     began = time.perf_counter()
     done = subprocess.run(
         command,
@@ -85,10 +89,10 @@ def seconds(command: list[str], code: int, folder: str) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", default="", help="commands whose text holds this")
+    parser.add_argument("--only", default="", help="only commands that contain this text")
     given = parser.parse_args()
     print("| command | baseline | seconds | median ratio | range |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +103,7 @@ def main() -> None:
             pairs = [
                 (seconds(command, code, folder), seconds(base, 0, folder))
                 for _ in range(1 + given.rounds)
-            ][1:]  # the first warms up
+            ][1:]  # the first round is a warm-up
             ratios = [ours / theirs for ours, theirs in pairs]
             beside = "torch" if base is TORCH else "torch, lightning"
             print(

@@ -33,7 +33,7 @@ SPIKES = 0.001
 
 
 def rows(steps: int, every: int | None) -> Iterator[dict[str, Any]]:
-    """The rows of a run of four layers."""
+    """Yield the rows of a run with four layers."""
     chance, monitor = random.Random(0), Monitor(every)
     data = {"examples": {"train": 50_000, "val": 5_000}, "entropy": 0.69}
     start = {"layers": LAYERS, "steps": steps, "warmup": 0, "clip": "NormClip", "data": data}
@@ -82,7 +82,7 @@ def rows(steps: int, every: int | None) -> Iterator[dict[str, Any]]:
 
 
 def measure(steps: int, every: int | None, worst: int = 3) -> str:
-    """A line of the table."""
+    """Return a row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / JOURNAL
         with file.open("w") as stream:
@@ -109,7 +109,7 @@ def measure(steps: int, every: int | None, worst: int = 3) -> str:
 
 
 def _resident() -> float:
-    """Memory of this process now, in MiB."""
+    """Return the current memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
@@ -118,7 +118,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--every", type=int, help="steps between two rows; the monitor's own")
+    parser.add_argument("--every", type=int, help="steps between rows (default: as the monitor)")
     given = parser.parse_args()
     heads = (
         "steps",

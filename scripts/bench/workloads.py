@@ -14,7 +14,7 @@ Data = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Workload:
-    """A training that all contestants do alike.
+    """A workload that all contestants train.
 
     Attributes:
         net: makes the net; logits [B, C] or [B, T, C].
@@ -43,7 +43,7 @@ class Workload:
     sparse: bool = False
 
     def prepared(self, sparse: bool = False) -> tuple[nn.Module, Data]:
-        """The net and the data, always the same."""
+        """Create the net and the data from a fixed seed."""
         torch.manual_seed(0)
         net = self.net(sparse)
         torch.manual_seed(1)
@@ -51,17 +51,17 @@ class Workload:
 
     @property
     def epochs(self) -> int:
-        """Epochs that hold all steps."""
+        """Return the number of epochs for all steps."""
         return -(-self.steps * self.batch // len(self.data()[1]))
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """The mean over examples, and over places where there are several."""
+    """Return the mean over examples, and over positions if any."""
     return nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten())
 
 
 def order(count: int, batch: int, epoch: int) -> list[Tensor]:
-    """The batches of an epoch, as indices: the order of gdlightning's loader with seed 0."""
+    """Return the batches of an epoch as indices, in the order of gdlightning's loader."""
     generator = torch.Generator().manual_seed(epoch)
     return list(torch.randperm(count, generator=generator).split(batch))
 
@@ -80,7 +80,7 @@ def points() -> Data:
 
 
 def cnn(_: bool) -> nn.Module:
-    """Six convolutions, some 100,000 weights."""
+    """Six convolutions, about 100,000 weights."""
     layers: list[nn.Module] = []
     for inputs, outputs, stride in (
         (3, 16, 1),
@@ -198,7 +198,7 @@ WORKLOADS = {
 
 
 class Batches:
-    """What a loader for the other frameworks samples by: the same batches as ours."""
+    """Batch sampler that gives the other frameworks the same batches."""
 
     def __init__(self, count: int, batch: int) -> None:
         self.count, self.batch, self.epoch = count, batch, 0

@@ -32,7 +32,7 @@ OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], Optimizer]] = {
 
 
 def settled(make: Callable[[Iterable[nn.Parameter]], Optimizer]) -> tuple[list[float], float]:
-    """λ·lr every hundred steps of the last third, and the limit at the end."""
+    """Return λ·lr every hundred steps of the last third, and the final limit."""
     pixels, digits = load_digits(return_X_y=True)
     inputs = torch.tensor(pixels[:EXAMPLES] / 16, dtype=torch.float32)
     inputs = inputs - inputs.mean(0)

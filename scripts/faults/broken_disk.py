@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 KILLED = 137
-"""Exit code of a process that EXIT has ended."""
+"""Exit code of a process ended by EXIT."""
 
 
 @dataclass
 class Fault:
-    """What fails, and how often it has been asked for so far."""
+    """Operation to fail, and its number of calls so far."""
 
     operation: str
     error: str
@@ -33,7 +33,7 @@ class Fault:
     seen: int = 0
 
     def __call__(self, path: Any) -> None:
-        """Fail if it is this path's turn."""
+        """Raise the error if this call should fail."""
         name = os.path.basename(os.fsdecode(path))
         if not fnmatch.fnmatch(name, self.pattern):
             return
@@ -49,7 +49,7 @@ class Fault:
 
 
 def setup() -> None:
-    """Put the fault in place."""
+    """Install the fault."""
     operation, error, pattern, first, count = os.environ["BROKEN"].split()
     fault = Fault(operation, error, pattern, int(first), int(count))
     {
@@ -63,7 +63,7 @@ def setup() -> None:
 
 
 def _files(fault: Fault) -> None:
-    """Let reading or writing of files fail, once they are open."""
+    """Make reading from or writing to open files fail."""
     usual: Callable[..., Any] = builtins.open
 
     class Raw(io.FileIO):

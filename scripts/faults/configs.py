@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = 8 << 30
-"""Bytes that a process may take, so that a net of a width of a billion is refused."""
+"""Memory limit of a process in bytes, so that a net of width 1e9 is an error."""
 
 
 def part(count: int, seed: int, number: int, report: Path) -> None:
-    """Run ``count`` examples, and write what came of them to a file, a line an example."""
+    """Run ``count`` examples, and write one line per result to a file."""
     import torch
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
@@ -76,13 +76,13 @@ def part(count: int, seed: int, number: int, report: Path) -> None:
 
 
 def main() -> int:
-    """Run all parts and sum up."""
+    """Run all parts, and print a summary."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shown", type=int, default=10, help="failing examples in full")
-    parser.add_argument("--report", help="a file for every example, as JSON lines")
+    parser.add_argument("--shown", type=int, default=10, help="maximum number of failures to print")
+    parser.add_argument("--report", help="file for all results, as JSON lines")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def show(rows: list[dict[str, Any]], most: int) -> int:
-    """Print counts, times and failing examples; 1 if there are any."""
+    """Print counts, times and failures; return 1 if there are any."""
     kinds = Counter(row["kind"] for row in rows)
     good = {"run", "error", "help", "stopped", "diverged", "storage"}
     for kind, count in kinds.most_common():

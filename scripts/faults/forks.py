@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = str(Path(__file__).parent)
 ROOT = str(Path(__file__).parent.parent.parent)
 PATIENCE = 300.0
-"""Seconds that a command may take: some, on a machine that does a hundred other things."""
+"""Time limit of a command in seconds, generous for a busy machine."""
 TIMED_OUT = "timed out"
 PRELOADED = (
     "torch",

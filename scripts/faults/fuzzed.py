@@ -73,9 +73,9 @@ SHARES = {
     "hub": 2,
 }
 CODES = (0, 2, 3, 74, 75, 130)
-"""Exit codes that are documented."""
+"""Documented exit codes."""
 MEMORY = 3 << 30
-"""Bytes that a case may take beyond what the process has before."""
+"""Additional memory that a case may use, in bytes."""
 
 
 @dataclass
@@ -130,7 +130,7 @@ def start(case: Case, seconds: int) -> int:
 
 
 def judge(case: Case, status: int, seconds: float, limit: int) -> Verdict:
-    """How a case ended."""
+    """Return the outcome of a case."""
     error = case.fence.with_suffix(".err").read_text(errors="replace").strip()
     code = os.waitstatus_to_exitcode(status)
     said = error[error.rfind("error: ") :] if "error: " in error else ""
@@ -155,7 +155,7 @@ def judge(case: Case, status: int, seconds: float, limit: int) -> Verdict:
 def verdicts(
     root: Path, chosen: list[tuple[str, int]], jobs: int, limit: int
 ) -> Iterator[tuple[Case, Verdict]]:
-    """Run all cases, so many at once."""
+    """Run all cases in parallel."""
     left, running = deque(chosen), dict[int, Case]()
     free = deque(root / f"work-{k}" for k in range(jobs))
     while left or running:
@@ -164,14 +164,14 @@ def verdicts(
             running[start(case, limit)] = case
         number, status, used = os.wait4(-1, 0)
         case = running.pop(number)
-        with contextlib.suppress(ProcessLookupError):  # processes that it has left behind
+        with contextlib.suppress(ProcessLookupError):  # its child processes
             os.killpg(number, signal.SIGKILL)
         free.append(case.fence)
         yield case, judge(case, status, used.ru_utime + used.ru_stime, limit)
 
 
 def prepared(root: Path, kinds: list[str]) -> None:
-    """Make the good files, and tell which modules that took."""
+    """Create the valid files, and return the modules that were imported."""
     build(root, FAMILIES if set(kinds) & set(makers()) else ("tabular",))
     scene = Scene(root / "base", root / "base", root / "none", random.Random(0))
     if set(kinds) & set(RUNS):
@@ -180,17 +180,17 @@ def prepared(root: Path, kinds: list[str]) -> None:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=60, help="that a case may take")
+    parser.add_argument("--seconds", type=int, default=60, help="time limit of a case")
     parser.add_argument("--kinds", default=",".join(SHARES))
-    parser.add_argument("--case", type=int, help="one seed of one kind; its files are kept")
     parser.add_argument(
-        "--all", action="store_true", help="tell of each case, not of failures alone"
+        "--case", type=int, help="seed of a single case of one kind; its files are kept"
     )
+    parser.add_argument("--all", action="store_true", help="print every case, not only failures")
     given = parser.parse_args()
     kinds = given.kinds.split(",")
     os.environ |= {

@@ -14,10 +14,10 @@ from gdlightning.schedules import names as schedule_names
 Tree = dict[str, Any]
 
 QUICK = {"max_epochs": 1, "max_steps": 2, "accelerator": "cpu", "enable_progress_bar": False}
-"""No training goes on for longer, whichever one of its limits is spoilt."""
+"""Limits that end every run, even if one of them is invalid."""
 
 FOLDER = "given/"
-"""Where the files of the user's are that the data sections below name."""
+"""Folder of the data files named below."""
 
 DATA: dict[str, list[Tree]] = {
     "tabular-classification": [
@@ -126,7 +126,7 @@ OPTIONS: dict[str, SearchStrategy[Any]] = {
     "betas": st.sampled_from([[0.9, 0.95], [0.5, 0.999]]),
     "eps": st.sampled_from([1e-8, 1e-6]),
 }
-"""Options of optimizers whose names mean the same everywhere."""
+"""Options with the same meaning in all optimizers."""
 
 SCHEDULES: dict[str, SearchStrategy[Any]] = {
     "final": st.sampled_from([0.01, 0.5]),
@@ -202,7 +202,7 @@ GROUPS: dict[str, SearchStrategy[Any]] = {
 
 @st.composite
 def some(draw: DrawFn, table: dict[str, SearchStrategy[Any]], most: int = 3) -> Tree:
-    """A few keys of a table with a value each."""
+    """Draw some keys of a table, each with a value."""
     if not table:
         return {}
     keys = draw(st.lists(st.sampled_from(sorted(table)), max_size=most, unique=True))
@@ -211,7 +211,7 @@ def some(draw: DrawFn, table: dict[str, SearchStrategy[Any]], most: int = 3) -> 
 
 @st.composite
 def optimizers(draw: DrawFn, net: Tree) -> Tree:
-    """An optimizer that this net can have, with some of its options."""
+    """Draw an optimizer that supports this net, with some of its options."""
     lacking = set()
     if net["name"] in ("linear", "bag-of-words") or net.get("hidden") == []:
         lacking.add("matrices")
@@ -231,7 +231,7 @@ def optimizers(draw: DrawFn, net: Tree) -> Tree:
 
 @st.composite
 def configs(draw: DrawFn) -> Tree:
-    """A whole config that can be meant."""
+    """Draw a complete valid config."""
     task = draw(st.sampled_from(sorted(DATA)))
     net = draw(st.sampled_from(sorted(NETS[task])))
     data = dict(draw(st.sampled_from(DATA[task])))

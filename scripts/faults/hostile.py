@@ -45,13 +45,13 @@ SHARES = {
     "hub": 1,
 }
 MEMORY = 3 << 29
-"""Bytes that a case may take beyond what the process has before."""
+"""Additional memory that a case may use, in bytes."""
 SECONDS = 40
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a case ended: refused, read, or what went wrong."""
+    """Outcome of a case: rejected, read, or a failure."""
 
     kind: str
     seed: int
@@ -62,11 +62,11 @@ class Verdict:
 
 
 class TooLong(BaseException):
-    """A case took too long; no handler of errors may catch it."""
+    """Timeout of a case, not derived from Exception so that no handler catches it."""
 
 
 def makers() -> dict[str, Callable[[Scene], Attempt]]:
-    """Kind of input → what makes one."""
+    """Function that creates each kind of input."""
     import hostile_checkpoints
     import hostile_files
     import hostile_tables
@@ -84,7 +84,7 @@ def makers() -> dict[str, Callable[[Scene], Attempt]]:
 
 
 def run(argv: list[str]) -> tuple[int, str]:
-    """Exit code and error output of a command, in this process."""
+    """Return the exit code and error output of a command in this process."""
     from gdlightning.__main__ import main
 
     err = io.StringIO()
@@ -97,7 +97,7 @@ def run(argv: list[str]) -> tuple[int, str]:
 
 
 def judge(attempt: Attempt, canary: Path, fence: Path) -> tuple[str, str]:
-    """Refused, read, or what is wrong; and the message."""
+    """Return the outcome, and the message."""
     try:
         code, err = run(attempt.argv)
     except TooLong:
@@ -108,7 +108,7 @@ def judge(attempt: Attempt, canary: Path, fence: Path) -> tuple[str, str]:
 
 
 def outcome_of(attempt: Attempt, code: int, err: str, canary: Path, fence: Path) -> str:
-    """What an exit code, and what was left behind, mean."""
+    """Return the outcome by the exit code and the files left behind."""
     if canary.exists():
         canary.unlink()
         return "code of the file was run"
@@ -123,7 +123,7 @@ def outcome_of(attempt: Attempt, code: int, err: str, canary: Path, fence: Path)
 
 
 def one(root: Path, kind: str, seed: int) -> Verdict:
-    """Make a case and run it."""
+    """Create and run a case."""
     fence = root / f"worker-{os.getpid()}"
     folder = fence / "case"
     shutil.rmtree(folder, ignore_errors=True)
@@ -143,7 +143,7 @@ def one(root: Path, kind: str, seed: int) -> Verdict:
 
 
 def worker(root: Path, pipe: Connection) -> None:
-    """Answer requests of (kind, seed) until the other end closes."""
+    """Answer requests (kind, seed) until the connection is closed."""
     import torch
 
     def stop(*_: Any) -> None:
@@ -151,7 +151,7 @@ def worker(root: Path, pipe: Connection) -> None:
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGALRM, stop)
-    for _ in range(2):  # imports and caches, before memory is limited
+    for _ in range(2):  # fill imports and caches before memory is limited
         run(["test", str(root / "base/runs/tabular/version_0")])
         run(
             [
@@ -171,14 +171,14 @@ def worker(root: Path, pipe: Connection) -> None:
 
 
 class Worker:
-    """A process that runs cases; a new one where it has died or hangs."""
+    """Process that runs cases, replaced if it dies or hangs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.process: Any = None
 
     def ask(self, kind: str, seed: int) -> Verdict:
-        """The verdict of a case."""
+        """Return the outcome of a case."""
         if self.process is None:
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
@@ -206,7 +206,7 @@ class Worker:
 
 
 def build(root: Path, families: Iterable[str] = FAMILIES) -> None:
-    """The good files, and a run of each family."""
+    """Create the valid files, and a run of each task."""
     from hostile_files import prepare_hub
 
     base = root / "base"
@@ -225,23 +225,21 @@ def build(root: Path, families: Iterable[str] = FAMILIES) -> None:
 def cases(
     count: int, seed: int, kinds: Collection[str], shares: Mapping[str, int] = SHARES
 ) -> list[tuple[str, int]]:
-    """Kinds by their shares, each with its own seeds."""
+    """Return the kinds in their proportions, with seeds."""
     order = [k for k in shares for _ in range(shares[k]) if k in kinds]
     random.Random(0).shuffle(order)
     return [(order[k % len(order)], seed * 1_000_000 + k) for k in range(count)]
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kinds", default=",".join(SHARES))
-    parser.add_argument("--case", type=int, help="one seed of one kind")
-    parser.add_argument(
-        "--all", action="store_true", help="tell of each case, not of failures alone"
-    )
+    parser.add_argument("--case", type=int, help="seed of a single case of one kind")
+    parser.add_argument("--all", action="store_true", help="print every case, not only failures")
     given = parser.parse_args()
     kinds = given.kinds.split(",")
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -274,7 +272,7 @@ def main() -> int:
 
 
 def report(verdicts: list[Verdict]) -> int:
-    """A Markdown table; 1 if a promise was not kept."""
+    """Print a Markdown table; return 1 if a case failed."""
     counts = Counter(
         (v.kind, v.outcome if v.outcome in ("refused", "read") else "failed") for v in verdicts
     )

@@ -31,7 +31,7 @@ CODE = "import pathlib; pathlib.Path({!r}).touch()"
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of training on a file of the user's.
+    """A kind of run on a data file.
 
     Args:
         config: that it starts from.
@@ -75,7 +75,7 @@ SUFFIXES = ("csv", "tsv", "parquet", "jsonl")
 
 @dataclass
 class Scene:
-    """Where a case is made.
+    """Environment of a case.
 
     Attributes:
         base: the folder with the good files and runs.
@@ -90,16 +90,16 @@ class Scene:
     chance: random.Random
 
     def good(self, family: str, suffix: str = "csv") -> Path:
-        """The file or folder that the family's run was trained on."""
+        """The file or folder that the run was trained on."""
         source = FAMILIES[family].source
         return self.base / (f"table.{suffix}" if source == "table" else source)
 
     def run(self, family: str) -> Path:
-        """The checkpoint of the family's run."""
+        """The checkpoint of the run."""
         return self.base / "runs" / family / "version_0" / "checkpoints" / "last.ckpt"
 
     def fit(self, family: str, path: Path, *more: str) -> list[str]:
-        """The command that trains on a file."""
+        """Return the command that trains on a file."""
         found = FAMILIES[family]
         return [
             "fit",
@@ -115,7 +115,7 @@ class Scene:
         ]
 
     def code(self) -> str:
-        """Python that makes the canary."""
+        """Python code that creates the canary file."""
         return CODE.format(str(self.canary))
 
 
@@ -135,7 +135,7 @@ class Attempt:
 
 
 def prepare(base: Path) -> None:
-    """Write good files of every kind."""
+    """Write valid files of every kind."""
     import pandas as pd
     from PIL import Image
 
@@ -166,7 +166,7 @@ def prepare(base: Path) -> None:
 
 
 def damaged(raw: bytes, chance: random.Random) -> tuple[bytes, str]:
-    """The bytes with one random damage, and what it was."""
+    """Return the bytes with one random damage, and its description."""
     size = len(raw)
     at = chance.randrange(size) if size else 0
     length = chance.randint(1, max(1, size // 4))

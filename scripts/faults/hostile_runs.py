@@ -31,7 +31,7 @@ RUN = "runs/tabular/version_0"
 
 
 def _spoilt(scene: Scene, pattern: str) -> tuple[Path, str]:
-    """A copy of an unfinished run in which one file is spoilt."""
+    """Damage one file of a copy of an unfinished run."""
     folder = copied(scene.base / "unfinished", scene.folder / RUN)
     path = scene.chance.choice(sorted(folder.glob(pattern)))
     return folder, spoil(path, scene.chance)
@@ -102,7 +102,7 @@ def alone(scene: Scene) -> Attempt:
 
 
 def study(scene: Scene) -> Attempt:
-    """A file of a study, whose journal is gone on with."""
+    """Damage a file of a study, which is then resumed."""
     folder = copied(scene.base / "study", scene.folder / "study")
     chance = scene.chance
     names = ["journal.log"] * 6 + sorted(p.name for p in folder.iterdir() if p.is_file())
@@ -120,7 +120,7 @@ def database(scene: Scene) -> Attempt:
 
 
 def _edited(path: Path, scene: Scene) -> str:
-    """Change a value of a table, or leave rows or a table out."""
+    """Change a value of a table, or remove rows or a table."""
     chance = scene.chance
     with contextlib.closing(sqlite3.connect(path)) as held, held:
         tables = [n for (n,) in held.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -157,7 +157,7 @@ def space(scene: Scene) -> Attempt:
 
 
 def settings(scene: Scene) -> Attempt:
-    """A config whose values are of other types, given to each verb that takes one."""
+    """Pass a config with values of other types to each command that reads one."""
     path = scene.folder / "own.yaml"
     family = scene.chance.choice(["tabular", "sequence", "transformer", "vision", "text"])
     shutil.copy(ROOT / "configs" / f"{family}.yaml", path)
@@ -177,7 +177,7 @@ def settings(scene: Scene) -> Attempt:
 
 
 def surface(scene: Scene) -> Attempt:
-    """A landscape that was cut short, and is gone on with."""
+    """Damage an interrupted landscape, which is then resumed."""
     folder = copied(scene.base / "landscape", scene.folder / "landscape")
     file = scene.chance.choice(sorted(folder.glob("*.json")))
     what = spoil(file, scene.chance)
@@ -200,7 +200,7 @@ def _landscape(base: Path, folder: Path) -> list[str]:
 
 
 def lab(scene: Scene) -> Attempt:
-    """A record that the lab keeps of a seed."""
+    """Damage the record of a seed of an experiment."""
     folder = copied(scene.base / "lab", scene.folder / "lab")
     what = spoil(scene.chance.choice(sorted((folder / "seeds").glob("*.json"))), scene.chance)
     return Attempt(_lab(folder), what, harmless=True)

@@ -76,7 +76,7 @@ TEXTS: dict[str, Callable[[str], str]] = {
 
 
 def changed(tree: Any, chance: random.Random) -> Any:
-    """The tree with one node replaced, removed, or wrapped."""
+    """Return the tree with one node replaced, removed or wrapped."""
     if isinstance(tree, dict | list) and tree and chance.random() < 0.8:
         made = tree.copy()
         key = chance.choice(list(tree)) if isinstance(tree, dict) else chance.randrange(len(tree))
@@ -94,7 +94,7 @@ def changed(tree: Any, chance: random.Random) -> Any:
 
 
 def _tree(text: str, suffix: str, chance: random.Random) -> str:
-    """The text with a few values changed."""
+    """Return the text with some values changed."""
     if suffix in (".yaml", ".yml"):
         import yaml
 
@@ -118,7 +118,7 @@ TREES = (".json", ".jsonl", ".log", ".yaml", ".yml")
 
 
 def spoil(path: Path, chance: random.Random) -> str:
-    """Spoil a file in its place; returns what was done."""
+    """Damage a file in place, and return a description."""
     raw, way = path.read_bytes(), chance.random()
     if path.suffix in TREES and way < 0.5:
         path.write_text(_tree(raw.decode(), path.suffix, chance), errors="surrogatepass")
@@ -144,6 +144,6 @@ def spoil(path: Path, chance: random.Random) -> str:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """A folder of the base, to be spoilt."""
+    """Copy a folder of the base, to be damaged."""
     shutil.copytree(source, target)
     return target

@@ -20,9 +20,9 @@ from spoilt import Case
 from gdlightning.__main__ import main
 
 LINES = 5
-"""Most lines of a message."""
+"""Maximum number of lines of a message."""
 LONG = 2000
-"""Most characters of a message."""
+"""Maximum number of characters of a message."""
 ERRORS = {2: "error", 3: "diverged", 74: "storage"}
 
 
@@ -73,13 +73,13 @@ def prepare(home: Path) -> Path:
 
 
 def files(home: Path) -> set[Path]:
-    """All files and folders below ``home``."""
+    """Return all files and folders below ``home``."""
     return set(home.rglob("*"))
 
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Stop what takes longer, as a scheduler would."""
+    """Stop the command after a time limit, as a scheduler does."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL or number in seen:

@@ -51,7 +51,7 @@ NOTED = re.compile(r"^Note: .*(exact|resum|restor|going on|bits)", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of loader: how it is named on the command line."""
+    """A kind of loader, as selected on the command line."""
 
     name: str
     flags: tuple[str, ...]
@@ -59,7 +59,7 @@ class Kind:
 
     @classmethod
     def own(cls, name: str, data: str, countable: bool = True) -> Kind:
-        """A data module of the user's."""
+        """Create a kind of loader from a custom data module."""
         return cls(name, flags(f"--model own_loaders.Net --data own_loaders.{data}"), countable)
 
 
@@ -101,7 +101,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A training with a loader and an optimizer, and the moment at which it is stopped."""
+    """A run with a loader and an optimizer, and the moment of its stop."""
 
     kind: Kind
     optimizer: str
@@ -109,7 +109,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Name for people."""
+        """Name in the table."""
         return f"{self.kind.name}; {self.optimizer}; {self.stop}"
 
     @property
@@ -135,7 +135,7 @@ class Case:
 
 
 def folder(root: Path, *parts: object) -> Path:
-    """An empty folder with the user's file in it."""
+    """Create an empty folder with the custom modules."""
     made = root / "-".join(map(str, parts))
     made.mkdir(parents=True)
     shutil.copy(OWN, made)
@@ -143,7 +143,7 @@ def folder(root: Path, *parts: object) -> Path:
 
 
 def trained(case: Case, where: Path, stop: str = "", expected: int = 0) -> tuple[str, str]:
-    """What went wrong in one process, if anything; and its output."""
+    """Run one process, and return its failure, if any, and its output."""
     try:
         code, output = forks.run(case.command, where, {"STOP_AT": stop})
     except TimeoutError as error:
@@ -155,7 +155,7 @@ def trained(case: Case, where: Path, stop: str = "", expected: int = 0) -> tuple
 
 
 def judge(case: Case, twin: Path, where: Path) -> str:
-    """Stop, resume, and compare: ``equal``, ``noted``, or what is wrong."""
+    """Stop, resume and compare: return ``equal``, ``noted`` or the failure."""
     noted, at = None, 0
     for stop in (*STOPS[case.stop], ""):
         problem, output = trained(case, where, stop, 75 if stop else 0)
@@ -179,7 +179,7 @@ def judge(case: Case, twin: Path, where: Path) -> str:
 
 
 def of_training(cases: list[Case], root: Path, keep: bool) -> dict[Case, str]:
-    """The outcomes of cases that share a twin."""
+    """Return the outcomes of cases with the same uninterrupted run."""
     first = cases[0]
     number = f"{KINDS.index(first.kind)}-{first.optimizer}"
     twin = folder(root, "twin", number, first.stop)
@@ -207,7 +207,7 @@ def repeatable(case: Case, twin: Path, root: Path) -> str:
 
 
 def chosen(only: str, optimizers: list[str], stops: list[str]) -> list[list[Case]]:
-    """Cases by the training that they share."""
+    """Group cases by their uninterrupted run."""
     kinds = [k for k in KINDS if re.search(only, k.name)]
     groups: dict[tuple[str, ...], list[Case]] = {}
     for kind, optimizer, stop in product(kinds, optimizers, stops):
@@ -217,7 +217,7 @@ def chosen(only: str, optimizers: list[str], stops: list[str]) -> list[list[Case
 
 
 def report(outcomes: dict[Case, str]) -> int:
-    """Print a Markdown table, then all failures; 1 if there are any."""
+    """Print a Markdown table and all failures; return 1 if there are any."""
     print("| loader | stops | equal | noted beforehand | failed |\n|---|---|---|---|---|")
     for kind in [*dict.fromkeys(c.kind for c in outcomes), None]:
         own = [o for c, o in outcomes.items() if kind in (c.kind, None)]
@@ -232,13 +232,15 @@ def report(outcomes: dict[Case, str]) -> int:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="a pattern that the loader's name must match")
+    parser.add_argument("--only", default="", help="pattern of loader names")
     parser.add_argument("--optimizers", default=",".join(OPTIMIZERS))
     parser.add_argument("--stops", default=";".join(STOPS))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folders of successful cases, too"
+    )
     given = parser.parse_args()
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-loaders-"))

@@ -41,7 +41,7 @@ class Line(L.LightningModule):
 
 
 class Remembering(Line):
-    """The same with a state of plain Python objects."""
+    """Regression with a state of plain Python objects."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Points(L.LightningDataModule):
 
 
 class Shuffled:
-    """A loader of the user's own, without a length."""
+    """A custom loader without a length."""
 
     def __init__(self, batches: list[Any]) -> None:
         self.batches = batches
@@ -83,7 +83,7 @@ class Shuffled:
 
 
 class Batches(Points):
-    """A loader that is not torch's."""
+    """A loader without torch."""
 
     def train_dataloader(self) -> Any:
         return Shuffled(list(super().train_dataloader()))

@@ -56,7 +56,7 @@ PARTS = {
     ),
     "own, state": flags("--model own_faults.Remembering --data own_faults.Points"),
 }
-"""Trainings of about twenty steps."""
+"""Runs of about twenty steps."""
 COMMANDS = (
     "auto",
     "run",
@@ -70,7 +70,7 @@ COMMANDS = (
     "changed, allowed",
 )
 OLDER = ("last", "previous", "best")
-"""Commands that name a checkpoint."""
+"""Commands that take a checkpoint."""
 HARMS = (
     "none",
     "truncate last",
@@ -96,7 +96,7 @@ TABLE = "x,z,y\n" + "\n".join(f"{k},{k * k % 7},{'ab'[k // 3 % 2]}" for k in ran
 
 @dataclass(frozen=True)
 class Act:
-    """A command, and what goes wrong with it.
+    """A command with a fault.
 
     Args:
         command: one of COMMANDS.
@@ -141,7 +141,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A training, and what is done with it before it is resumed a last time."""
+    """A run, and the commands before its final resume."""
 
     part: str
     acts: tuple[Act, ...]
@@ -213,7 +213,7 @@ def acts(draw: DrawFn, part: str, first: bool) -> Act:
 
 @st.composite
 def scenarios(draw: DrawFn) -> Scenario:
-    """A training with two or three commands."""
+    """Draw a run with two or three commands."""
     part = draw(st.sampled_from(sorted(PARTS)))
     later = [draw(acts(part, False)) for _ in range(draw(st.integers(1, 2)))]
     return Scenario(part, (draw(acts(part, True)), *later))
@@ -224,7 +224,7 @@ OFTEN = 4
 
 
 def generated(count: int, number: int) -> list[Scenario]:
-    """Scenarios of a seed, no two of them the same."""
+    """Return distinct scenarios for a seed."""
     found: list[Scenario] = []
     seen: Counter[Act] = Counter()
 
@@ -347,13 +347,13 @@ def arguments(part: str, command: str, folder: Path | None, where: Path) -> list
 
 
 def newest(now: Snapshot) -> Path | None:
-    """The run that was written to last."""
+    """Return the run that was written to last."""
     folders = [f for f in now.folders if f.exists() and not f.name.startswith(".")]
     return max(folders, key=lambda f: max(p.stat().st_mtime for p in f.rglob("*")), default=None)
 
 
 class Trouble(Exception):
-    """A promise is not kept."""
+    """Violation of a guarantee."""
 
 
 def command(
@@ -403,7 +403,7 @@ def command(
 
 
 def ended_wrongly(act: Act, done: Done) -> str:
-    """What is wrong with the exit code after a signal, if anything."""
+    """Return what is wrong with the exit code after a signal, if anything."""
     asked = re.search(r"Now: stop (SIGTERM|SIGINT|SIGUSR1)", done.output)
     if not asked or act.disk:
         return ""
@@ -454,7 +454,7 @@ def settled(runs: Path) -> Snapshot:
 
 
 def play(scenario: Scenario, where: Path, twin: Path, number: int) -> str:
-    """Run a scenario to its end; the first promise that is not kept, empty if all are."""
+    """Run a scenario, and return the first violated guarantee, or an empty string."""
     chance = random.Random(number)
     said, harmed, older, damaged = "", False, False, False
     try:
@@ -477,7 +477,7 @@ def play(scenario: Scenario, where: Path, twin: Path, number: int) -> str:
 
 
 def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -> str:
-    """Resume a last time, undisturbed: it must end as the twin has."""
+    """Resume without a fault: the result must equal the uninterrupted run."""
     before = invariants.take(where / "runs")
     saved = {p.parent.parent for p in before.files if p.suffix == ".ckpt"}
     unreadable = [folder for folder in saved if before.newest(folder) < 0]
@@ -506,7 +506,7 @@ def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -
 
 
 def prepare(where: Path) -> Path:
-    """The user's files, as they should be."""
+    """Restore the custom modules."""
     where.mkdir(parents=True, exist_ok=True)
     shutil.copy(OWN, where)
     (where / "t.csv").write_text(TABLE)
@@ -526,7 +526,7 @@ def twins(parts: set[str], root: Path) -> dict[str, Path]:
 
 
 def report(outcomes: dict[int, tuple[Scenario, str]], rerun: str) -> int:
-    """Print a Markdown table by fault, then all failures; 1 if there are any."""
+    """Print a Markdown table by fault and all failures; return 1 if there are any."""
     kinds = Counter(f for s, _ in outcomes.values() for f in {f for a in s.acts for f in a.faults})
     lost = Counter(
         f for s, p in outcomes.values() if p for f in {f for a in s.acts for f in a.faults}
@@ -542,14 +542,16 @@ def report(outcomes: dict[int, tuple[Scenario, str]], rerun: str) -> int:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="a pattern that a scenario must match")
+    parser.add_argument("--only", default="", help="pattern of scenarios")
     parser.add_argument("--case", default="", help="numbers of scenarios, such as 17,20")
-    parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folders of successful cases, too"
+    )
     asked = parser.parse_args()
     cases = {int(k) for k in asked.case.split(",") if k}
     chosen = {

@@ -82,7 +82,7 @@ WHOLE = ["", "~", "5", "text", "- a\n- b", "---\na: 1\n---\nb: 2", "[", "{", "\0
 
 @dataclass
 class Case:
-    """A command with its file.
+    """A command with its config file.
 
     Attributes:
         text: of the config file.
@@ -108,7 +108,7 @@ def dump(tree: Tree) -> str:
 
 
 def leaves(tree: Tree, prefix: str = "") -> Iterator[str]:
-    """The dotted keys of all values, sections included."""
+    """Yield the dotted keys of all values and sections."""
     for key, value in tree.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
@@ -132,7 +132,7 @@ def take(tree: Tree, key: str) -> Any:
 
 
 def at(tree: Tree, key: str) -> Any:
-    """The value at a dotted key."""
+    """Return the value at a dotted key."""
     for part in key.split("."):
         tree = tree[part]
     return tree
@@ -140,7 +140,7 @@ def at(tree: Tree, key: str) -> Any:
 
 @st.composite
 def misspelt(draw: DrawFn, word: str) -> str:
-    """A word with a letter lost, doubled, changed, or two swapped."""
+    """Draw a word with one typing error."""
     k = draw(st.integers(0, max(0, len(word) - 1)))
     letter = draw(st.sampled_from(string.ascii_lowercase + "ß_"))
     return draw(
@@ -200,7 +200,7 @@ cells = st.one_of(
 
 @st.composite
 def tables(draw: DrawFn) -> bytes:
-    """A table of the user's with anything in it, or no table at all."""
+    """Draw a table with arbitrary content, or arbitrary bytes."""
     if draw(st.integers(0, 4)) == 0:
         return draw(st.binary(max_size=60))
     header = draw(
@@ -226,7 +226,7 @@ def tables(draw: DrawFn) -> bytes:
 
 @st.composite
 def cases(draw: DrawFn) -> Case:
-    """A command: good, or spoilt in one place."""
+    """Draw a valid command, or one with a single fault."""
     how = draw(
         st.sampled_from(
             [
@@ -305,7 +305,7 @@ def cases(draw: DrawFn) -> Case:
 
 @st.composite
 def whole(draw: DrawFn, tree: Tree, how: str) -> Case:
-    """A command whose file, table or arguments are spoilt as a whole."""
+    """Draw a command with an invalid file, table or arguments."""
     if how == "whole":
         text = draw(st.sampled_from(WHOLE) | st.text(max_size=40))
         extra = dump(tree) if draw(st.booleans()) else ""

@@ -38,7 +38,7 @@ PLACES = {
     "callback's hook": "--model own_states.Base --data own_states.Data "
     "--callbacks [{{name:own_states.Saving,value:{}}}]",
 }
-"""Where a value is held → flags."""
+"""Flags for each owner of a value."""
 BASE = "--model own_states.Base --data own_states.Data"
 TOLD = re.compile(r"^(?:Note|Warning): .*", re.MULTILINE)
 PROMISED = {
@@ -77,7 +77,7 @@ GOOD = ("equal", "noted", "left out", "refused")
 
 @dataclass(frozen=True)
 class Case:
-    """A training whose parts hold something.
+    """A run whose parts save a value.
 
     Args:
         name: for people.
@@ -117,7 +117,7 @@ class Case:
 
 
 def held() -> list[Case]:
-    """Every value in every place."""
+    """Return every value with every owner."""
     return [
         Case(
             f"{value}; {place}",
@@ -188,7 +188,7 @@ OTHERS = (
 
 
 def folder(root: Path, *parts: object) -> Path:
-    """An empty folder with the user's file in it."""
+    """Create an empty folder with the custom modules."""
     made = root / "-".join(map(str, parts))
     made.mkdir(parents=True)
     shutil.copy(OWN, made)
@@ -208,13 +208,13 @@ def trained(case: Case, where: Path, stop: str = "") -> tuple[int, str, str]:
 
 
 def undisturbed(case: Case, twin: Path) -> str:
-    """Train a twin; what went wrong, if anything."""
+    """Train without interruption, and return the failure, if any."""
     code, _, problem = trained(case, twin)
     return problem or (f"exit code {code}" if code else "")
 
 
 def judge(case: Case, root: Path, number: int, stop: int) -> str:
-    """Train the twin, stop, resume, and compare: one of GOOD, or what is wrong."""
+    """Train, stop, resume and compare: return one of GOOD, or the failure."""
     twin, where = folder(root, number, "twin"), folder(root, number)
     code, output, problem = trained(case, where, str(stop))
     if problem:
@@ -261,12 +261,12 @@ def judge(case: Case, root: Path, number: int, stop: int) -> str:
 
 
 def lines(path: Path) -> list[str]:
-    """The lines of a file that may not be there."""
+    """Return the lines of a file, if it exists."""
     return path.read_text().splitlines() if path.exists() else []
 
 
 def report(outcomes: dict[Case, str]) -> int:
-    """Print a Markdown table by place, then all failures; 1 if there are any."""
+    """Print a Markdown table by place and all failures; return 1 if there are any."""
     print(f"| held by | values | {' | '.join(GOOD)} | failed |\n|{'---|' * (3 + len(GOOD))}")
     places = dict.fromkeys(c.name.partition("; ")[2] for c in outcomes)
     for place in [*places, "all"]:
@@ -281,12 +281,14 @@ def report(outcomes: dict[Case, str]) -> int:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="a pattern that a case's name must match")
-    parser.add_argument("--stop", type=int, default=11, help="the batch after which to stop")
+    parser.add_argument("--only", default="", help="pattern of case names")
+    parser.add_argument("--stop", type=int, default=11, help="number of batches before the stop")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folders of successful cases, too"
+    )
     given = parser.parse_args()
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-states-"))

@@ -31,7 +31,7 @@ COMMON = (
     "false",
 )
 TIMED = ("steps_per_second", "examples_per_second")
-"""Columns of the log that no two trainings share."""
+"""Columns of the log that differ between all runs."""
 
 FILES = ("log_ends", "best_path", "best_score_path")
 """Keys of a checkpoint for names and sizes of files, which no two trainings share."""
@@ -80,7 +80,7 @@ class Line(L.LightningModule):
 
 @dataclass(frozen=True)
 class Case:
-    """A training, by its flags."""
+    """A run, by its flags."""
 
     name: str
     flags: tuple[str, ...]
@@ -88,7 +88,7 @@ class Case:
     ranks: int = 1
 
     def command(self, run_root: Path) -> list[str]:
-        """The command that starts it, and starts it again."""
+        """Return the command that starts or resumes the run."""
         config = ("--config", str(ROOT / "configs" / f"{self.config}.yaml")) if self.config else ()
         return [
             sys.executable,
@@ -108,7 +108,7 @@ class Case:
 
 
 def flags(text: str) -> tuple[str, ...]:
-    """Flags as one writes them on a command line."""
+    """Split flags as on a command line."""
     return tuple(text.split())
 
 
@@ -211,7 +211,7 @@ CASES = (
 
 
 def start(case: Case, folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start a training in a session of its own, so that all its processes can be killed."""
+    """Start a run in a new session, so that all its processes can be killed."""
     paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     with log.open("ab") as stream:
@@ -226,14 +226,14 @@ def start(case: Case, folder: Path, log: Path) -> subprocess.Popen[bytes]:
 
 
 def prepare(folder: Path) -> Path:
-    """A folder with the module from elsewhere in it."""
+    """Create a folder with the custom module."""
     folder.mkdir(parents=True)
     (folder / "elsewhere.py").write_text(FOREIGN)
     return folder
 
 
 def whole(case: Case, folder: Path) -> tuple[float, float]:
-    """Train without interruption; seconds until the run folder is there, and in all."""
+    """Train without interruption; return the time until the run folder exists, and in total."""
     began = time.monotonic()
     process = start(case, folder, folder / "log")
     seen = 0.0
@@ -247,7 +247,7 @@ def whole(case: Case, folder: Path) -> tuple[float, float]:
 
 
 def tensors(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Path and digest of every tensor and plain value in a checkpoint."""
+    """Yield path and digest of every tensor and plain value in a checkpoint."""
     if isinstance(value, Tensor):
         dense = value.coalesce().to_dense() if value.is_sparse else value
         raw = dense.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
@@ -264,7 +264,7 @@ def tensors(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def checkpoint(folder: Path) -> dict[str, str]:
-    """Digests of a run's last checkpoint, without the paths and counts that may differ."""
+    """Return digests of the last checkpoint, without paths and counts that may differ."""
     path = folder / "checkpoints/last.ckpt"
     try:
         found = torch.load(path, weights_only=True)
@@ -287,14 +287,14 @@ def checkpoint(folder: Path) -> dict[str, str]:
 
 
 def log_of(folder: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv, without timings, in the order of steps."""
+    """Return the rows of metrics.csv by step, without timings."""
     with (folder / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     return [{k: v for k, v in sorted(row.items()) if k not in TIMED and v} for row in rows]
 
 
 def events(folder: Path) -> list[tuple[str, int, float]]:
-    """Tag, step and value of every scalar in TensorBoard's files, sorted."""
+    """Return tag, step and value of every TensorBoard scalar, sorted."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = []
@@ -314,14 +314,14 @@ def first_batch(output: str) -> tuple[str, int]:
 
 
 def difference(twin: Path, run: Path) -> str:
-    """The first thing in which a resumed run differs from its twin; empty if none."""
+    """Return the first difference of a resumed run, or an empty string."""
     if len(list(run.parent.glob("version_*"))) != 1:
         return "a second version folder"
     return learnt(twin, run) or logged(twin, run)
 
 
 def learnt(twin: Path, run: Path) -> str:
-    """The first thing of what was learnt in which two runs differ; empty if none."""
+    """Return the first difference of two checkpoints, or an empty string."""
     ours, theirs = checkpoint(run), checkpoint(twin)
     keys = [k for k in sorted({*ours, *theirs}) if ours.get(k) != theirs.get(k)]
     if keys:
@@ -331,7 +331,7 @@ def learnt(twin: Path, run: Path) -> str:
 
 
 def logged(twin: Path, run: Path) -> str:
-    """The first log in which two runs differ; empty if none."""
+    """Return the first log in which two runs differ, or an empty string."""
     if log_of(run) != log_of(twin):
         return "metrics.csv"
     return "" if events(run) == events(twin) else "TensorBoard's scalars"

@@ -37,7 +37,7 @@ TRIALS = 18
 
 
 def workload(steps: int) -> Workload:
-    """Breast cancer with a small net."""
+    """Return the workload: breast cancer with a small net."""
     data = SklearnTabular(dataset="breast_cancer", batch_size=32, val_fraction=0.2)
     data.setup()
     return Workload(
@@ -71,7 +71,7 @@ def search(
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])

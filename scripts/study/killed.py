@@ -36,7 +36,7 @@ FLAGS = (
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    """The comparison in a process of its own."""
+    """Start the comparison in a new process."""
     return subprocess.Popen(
         [sys.executable, "-m", "gdlightning", "compare", *FLAGS, "--output", str(folder)],
         stdout=subprocess.DEVNULL,
@@ -46,7 +46,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def results(folder: Path) -> list[Any]:
-    """All trials but for their times."""
+    """Return all trials without their times."""
     record = json.loads((folder / "report.json").read_text())
     assert record["done"]
     timed = ("seconds", "curve")
@@ -54,7 +54,7 @@ def results(folder: Path) -> list[Any]:
 
 
 def killed(folder: Path, kills: int, seed: int) -> int:
-    """Run to the end through kills; returns how many struck before it."""
+    """Run to completion with kills, and return their number."""
     chance, struck = random.Random(seed), 0
     journal = folder / "journal.log"
     while struck < kills:

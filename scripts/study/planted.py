@@ -40,7 +40,7 @@ from gdlightning.tasks.task import Task
 SIZE, STEPS, NOISE = 16, 90, 0.05
 GRID = [10 ** (k / 8) for k in range(-40, 9)]
 NEAR = 10**0.5
-"""Factor within which a rate counts as found, unless it does as well as the best."""
+"""Maximum factor between a found learning rate and the best, unless it is as good."""
 
 
 class Quadratic(Task):
@@ -59,7 +59,7 @@ class Quadratic(Task):
         return self.weight - target
 
     def loss(self, batch: Any) -> Tensor:
-        """The mean over the batch."""
+        """Return the mean over the batch."""
         (target,) = batch
         squares: Tensor = self.curvatures * self(target) ** 2
         return 0.5 * squares.sum(-1).mean()
@@ -69,7 +69,7 @@ class Targets(DataModule):
     """Noisy targets about 0."""
 
     def load(self) -> Any:
-        """Three splits."""
+        """Create the three splits."""
         random = torch.Generator().manual_seed(0)
         sizes = {"train": 512, "val": 256, "test": 256}
         return {
@@ -93,7 +93,7 @@ def problem(kind: str, scale: float) -> Workload:
 def solve(
     workload: Workload, rivals: Sequence[Candidate], plan: StudyPlan
 ) -> tuple[Any, dict[str, float]]:
-    """Ranking and chosen rates of a study."""
+    """Return ranking and selected learning rates of a study."""
     named, labelled = {workload.name: workload}, {c.label: c for c in rivals}
 
     def evaluate(trials: list[Trial]) -> list[TrialResult]:
@@ -172,14 +172,14 @@ def same(number: int) -> bool:
 
 
 def count(name: str, what: Callable[[int], bool], studies: Sequence[int]) -> int:
-    """How often something is so."""
+    """Print how often a property holds."""
     hits = sum(what(k) for k in studies)
     print(f"{name}: {hits} of {len(studies)} ({100 * hits / len(studies):.0f}%)", flush=True)
     return hits
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the studies, and print the counts."""
     import logging
     import warnings
 

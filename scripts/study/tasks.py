@@ -66,7 +66,7 @@ TASKS = {
     ),
     "forecast": ("forecast", [], 200, ("adamw", "sgd")),
 }
-"""Name → config, flags, steps, the optimizers that are compared there."""
+"""Config, flags, steps and compared optimizers of each task."""
 COSINE = {"name": "cosine", "warmup": 0.05}
 DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "AdamW 1e-3": ({"name": "adamw", "lr": 1e-3}, {"name": "constant"}),
@@ -79,11 +79,11 @@ DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"name": "one_cycle"},
     ),
 }
-"""Optimizer and schedule that others take where nothing is said."""
+"""Default optimizer and schedule of other tools."""
 
 
 def task(name: str, quick: bool, metric: str = "val_loss") -> Workload:
-    """A task of the embedded data."""
+    """Return a task with built-in data."""
     path, flags, steps, _ = TASKS[name]
     config, _ = load(["--config", f"configs/{path}.yaml", "--trainer.accelerator", "cpu", *flags])
     made = workload(config, 60 if quick else steps, metric)
@@ -94,7 +94,7 @@ def task(name: str, quick: bool, metric: str = "val_loss") -> Workload:
 def outcomes(
     made: Workload, rivals: Mapping[str, Candidate], trials: list[Trial]
 ) -> list[TrialResult]:
-    """Of trials on one task, in their order."""
+    """Run trials on one task, in order."""
     named = {made.name: made}
     found = {
         t.key: o
@@ -107,7 +107,7 @@ def outcomes(
 def losses(
     made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any], seeds: int
 ) -> list[float]:
-    """Validation losses at the end, one a seed; capped where a training failed."""
+    """Return the final validation loss per seed, capped for failed runs."""
     own = Candidate("own", optimizer, schedule, {})
     trials = [Trial(made.name, "own", {}, made.steps, 10 + k, "baseline") for k in range(seeds)]
     scores = [made.score(o.metrics) for o in outcomes(made, {"own": own}, trials)]
@@ -115,7 +115,7 @@ def losses(
 
 
 def recommended(seeds: int, quick: bool) -> None:
-    """The table of recommendations beside fixed defaults."""
+    """Print recommendations compared with fixed defaults."""
     rows: dict[str, dict[str, list[float]]] = {}
     for name in TASKS:
         made = task(name, quick)
@@ -151,7 +151,7 @@ def recommended(seeds: int, quick: bool) -> None:
 def compared(
     seeds: int, quick: bool, only: str = "", metric: str = "val_loss", schedule: str | None = None
 ) -> None:
-    """What comparisons say.
+    """Print the conclusions of comparisons.
 
     Args:
         seeds: for the verdict.
@@ -175,14 +175,18 @@ def compared(
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run the selected evaluation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("what", choices=("recommend", "compare"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", choices=list(TASKS), help="of compare: one task")
-    parser.add_argument("--metric", default="val_loss", help="of compare")
-    parser.add_argument("--schedule", help="of compare: for all, instead of a cosine")
+    parser.add_argument(
+        "--only", default="", choices=list(TASKS), help="with compare: a single task"
+    )
+    parser.add_argument("--metric", default="val_loss", help="with compare: metric to rank by")
+    parser.add_argument(
+        "--schedule", help="with compare: schedule of all optimizers (default: cosine)"
+    )
     given = parser.parse_args()
     quiet()
     torch.set_num_threads(1)

@@ -47,11 +47,11 @@ QUIET = (
 )
 Spoil = Callable[[Any, np.random.Generator], Any]
 Make = Callable[[int, Path], tuple[str, ...]]
-"""Flags for a seed; files go to the folder."""
+"""Function from a seed and a folder for files to flags."""
 
 
 def table(spoil: Spoil, name: str = "breast_cancer") -> Make:
-    """Flags for a table of scikit-learn's with something done to it."""
+    """Return flags for a modified table of scikit-learn."""
 
     def flags(seed: int, folder: Path) -> tuple[str, ...]:
         frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
@@ -70,12 +70,12 @@ def table(spoil: Spoil, name: str = "breast_cancer") -> Make:
 
 
 def fixed(*flags: str) -> Make:
-    """The same flags for each seed."""
+    """Return the same flags for each seed."""
     return lambda seed, folder: flags
 
 
 def net(name: str, *flags: str) -> Make:
-    """A net of broken.py, trained plainly."""
+    """Return flags for a net of broken.py without further options."""
     return fixed("--model.net", f"broken.{name}", "--clip", "none", *flags)
 
 
@@ -193,7 +193,7 @@ FAULTS: dict[str, tuple[set[str], Make]] = {
         fixed("--groups.decay", "[matrix,output,vector]"),
     ),
 }
-"""Fault → verdicts that name it, and flags over configs/tabular.yaml."""
+"""Verdicts that detect each fault, and flags added to configs/tabular.yaml."""
 HEALTHY: dict[str, tuple[str, ...]] = {
     "tabular": ("--trainer.max_epochs", "8"),
     "tabular_regression": (),
@@ -225,7 +225,7 @@ HEALTHY: dict[str, tuple[str, ...]] = {
 
 
 def verdicts(config: str, flags: tuple[str, ...], seed: int, folder: Path) -> list[dict[str, Any]]:
-    """Of one training."""
+    """Return the verdicts of one run."""
     output = io.StringIO()
     command = [
         "fit",
@@ -248,7 +248,7 @@ def verdicts(config: str, flags: tuple[str, ...], seed: int, folder: Path) -> li
 
 
 def tried(config: str, make: Make, seeds: int) -> list[list[dict[str, Any]]]:
-    """The verdicts of each seed."""
+    """Return the verdicts of each seed."""
     found = []
     for seed in tqdm(range(seeds), desc=config, file=sys.stderr, leave=False):
         with tempfile.TemporaryDirectory() as folder:
@@ -261,14 +261,14 @@ def _bad(verdict: dict[str, Any]) -> bool:
 
 
 def main() -> None:
-    """Train, count, print."""
+    """Train all runs, and print the counts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=10, help="of each fault")
-    parser.add_argument("--healthy", type=int, default=13, help="seeds of each shipped config")
-    parser.add_argument("--only", default="", help="faults whose text holds this")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds of each fault")
+    parser.add_argument("--healthy", type=int, default=13, help="seeds of each example config")
+    parser.add_argument("--only", default="", help="only faults that contain this text")
     given = parser.parse_args()
     sys.path.insert(0, str(HERE))
-    print("| fault | found | first | also told |\n|---|---|---|---|", flush=True)
+    print("| fault | found | first | other verdicts |\n|---|---|---|---|", flush=True)
     for name, (wanted, make) in FAULTS.items():
         if given.only not in name:
             continue
@@ -288,7 +288,7 @@ def main() -> None:
             count += 1
             alarms.update({f"{config}: {v['name']}" for v in run if _bad(v)})
     told = ", ".join(f"{k} {n}" for k, n in alarms.most_common()) or "none"
-    print(f"\n{count} healthy trainings; false alarms: {told}.")
+    print(f"\n{count} healthy runs; false alarms: {told}.")
 
 
 if __name__ == "__main__":

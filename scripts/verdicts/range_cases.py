@@ -102,7 +102,7 @@ OPTIMIZERS = {
     "lion": (-5.0, -1.0),
     "rmsprop": (-5.0, -2 / 3),
 }
-"""Name → first and last power of ten of its grid."""
+"""First and last power of ten of each grid."""
 PER_DECADE = 3
 LENGTH = 300
 """Optimizer steps of each training of the grid, by a cosine after a warm-up of a tenth."""
@@ -115,7 +115,7 @@ Row = dict[str, Any]
 def measured(
     tasks: Sequence[str], optimizers: Sequence[str], length: int, tests: int, file: Path
 ) -> list[Row]:
-    """All results, those that are missing made and added to the file.
+    """Return all results, and append missing ones to the file.
 
     Args:
         tasks: by name.
@@ -159,7 +159,7 @@ def _wanted(
 
 @cache
 def workload(task: str) -> Workload:
-    """A task with its data."""
+    """Return a task with its data."""
     config, _, flags = TASKS[task]
     made, _ = load(["--config", str(ROOT / "configs" / f"{config}.yaml"), *flags])
     found = workload_of(made, LENGTH)
@@ -230,7 +230,7 @@ def test(task: str, optimizer: str, seed: int) -> Row:
 def _lightning(
     own: Workload, module: L.LightningModule, optimizer: str, low: float, high: float, steps: int
 ) -> float | None:
-    """What Lightning's own range test suggests, if anything."""
+    """Return the suggestion of Lightning's range test, if any."""
     optimize(module, optimizer, clip=own.clip)
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(

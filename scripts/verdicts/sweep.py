@@ -80,7 +80,7 @@ COMMON = (
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the sweep."""
+    """A run of the sweep."""
 
     task: str
     optimizer: str
@@ -89,12 +89,12 @@ class Case:
 
     @property
     def file(self) -> Path:
-        """Where its instruments are kept."""
+        """File of the stored measurements."""
         return KEPT / f"{self.task}+{self.optimizer}+{self.lr:.3g}+{self.seed}.jsonl"
 
 
 def cases(seeds: int = 1) -> Iterator[Case]:
-    """All of them."""
+    """Return all runs of the sweep."""
     for seed in range(seeds):
         for task in TASKS:
             for optimizer, (middle, _) in OPTIMIZERS.items():
@@ -103,7 +103,7 @@ def cases(seeds: int = 1) -> Iterator[Case]:
 
 
 def run(case: Case) -> None:
-    """Train it; what diverges ends early, with what was measured until then."""
+    """Train and store the measurements; diverged runs end early."""
     steps, small = TASKS[case.task]
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
@@ -140,10 +140,10 @@ def run(case: Case) -> None:
 
 
 def main() -> None:
-    """Run what is missing."""
+    """Train the missing runs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--part", default="0/1", help="K/N: every N-th run from the K-th on")
+    parser.add_argument("--part", default="0/1", help="K/N: every N-th run, starting at the K-th")
     given = parser.parse_args()
     own, parts = map(int, given.part.split("/"))
     KEPT.mkdir(parents=True, exist_ok=True)

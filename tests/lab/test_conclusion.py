@@ -1,4 +1,4 @@
-"""What an experiment showed, as people read it."""
+"""Effects and numbers as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers beside each other, each at the learning rate that validation chooses."""
+"""Optimizers are compared at the learning rate with the best validation loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN = {"name": "sgd", "momentum": 0.0, "nesterov": False}
 
 
 def bowl(seeds: list[int]) -> Any:
-    """From an optimizer to a net after ten steps on w²/2 from 1."""
+    """Return a net after ten steps on w²/2 from 1."""
 
     def train(optimizer: dict[str, Any], seed: int) -> nn.Module:
         seeds.append(seed)

@@ -1,4 +1,4 @@
-"""Short forms of the scripts that let things go wrong with any kind of training."""
+"""Short forms of the scripts that inject faults into runs."""
 
 from __future__ import annotations
 

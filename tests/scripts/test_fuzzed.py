@@ -1,4 +1,4 @@
-"""Spoilt files of a run, a study, a landscape: refused in words or read as data."""
+"""Damaged files of a run, a study or a landscape are an error or read as data."""
 
 from __future__ import annotations
 

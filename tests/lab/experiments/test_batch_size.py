@@ -1,4 +1,4 @@
-"""What batch sizes cost, and how the verdict follows from it."""
+"""Time and data by batch size, and the rule of the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharpness of nets with the same outputs, and how the verdict follows from it."""
+"""Sharpness of nets with the same outputs, and the rule of the verdict."""
 
 from __future__ import annotations
 

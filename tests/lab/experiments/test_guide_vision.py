@@ -1,4 +1,4 @@
-"""Vision and momentum."""
+"""Optimizers for vision, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WANDER = (0.0, 0.2, -0.2, 0.1, 0.05)
 
 
 def records(*errors: float) -> list[dict[str, Any]]:
-    """Five seeds with these errors: momentum, Adam, AdamW."""
+    """Return five seeds with these errors: momentum, Adam, AdamW."""
     return [
         {
             name: {"test": error / 30, "error": error + (k + 1) * wander / 10}

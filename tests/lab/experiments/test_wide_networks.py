@@ -1,4 +1,4 @@
-"""Nets between which the loss is followed, and how the verdict follows from it."""
+"""Loss barriers between nets, and the rule of the verdict."""
 
 from __future__ import annotations
 
