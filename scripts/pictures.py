@@ -100,7 +100,7 @@ def banner(surface: Surface, theme: Theme) -> Any:
     draw(side, surface, layer, shades, theme, Camera())
     style.title(side, capital(shades.label), theme)
     contour(above, surface, layer, shades, theme)
-    style.title(above, "The same from above", theme)
+    style.title(above, "Training loss from above", theme)
     style.legend(above, DARK, loc="upper right", handletextpad=0.3)
     heading(made, "Training loss of a network with the path of SGD", theme)
     return made

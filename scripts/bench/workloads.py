@@ -17,15 +17,15 @@ class Workload:
     """A workload that all contestants train.
 
     Attributes:
-        net: makes the net; logits [B, C] or [B, T, C].
-        data: makes inputs and class targets.
-        classes: of the targets.
-        batch: examples a step.
-        steps: optimizer steps that are timed.
-        agree: steps after which all must be at the same loss; later, where it has all but
-            vanished, the rounding of a fused optimizer shows.
+        net: function that creates the net, with logits [B, C] or [B, T, C].
+        data: function that creates inputs and class targets.
+        classes: number of classes.
+        batch: number of examples per step.
+        steps: number of timed optimizer steps.
+        agree: number of steps after which all losses must agree; once the loss is near 0, the
+            rounding of fused optimizers becomes visible.
         optimizer: name in torch.optim.
-        lr: its learning rate.
+        lr: learning rate.
         max_norm: of the clipped gradient.
         sparse: the net can have sparse gradients, which the hand-written loop does not use.
     """

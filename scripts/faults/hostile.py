@@ -116,7 +116,7 @@ def outcome_of(attempt: Attempt, code: int, err: str, canary: Path, fence: Path)
     if outside:
         return f"wrote {outside} outside"
     if code == 0:
-        return "read" if attempt.harmless else "was read, and must be refused"
+        return "read" if attempt.harmless else "was read, but must be rejected"
     if code == 2 and len(err.strip().splitlines()) <= 5 and "Traceback" not in err:
         return "refused"
     return f"exit code {code}: {err[-1500:]}"

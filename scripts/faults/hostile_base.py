@@ -34,9 +34,9 @@ class Family:
     """A kind of run on a data file.
 
     Args:
-        config: that it starts from.
-        flags: of the data, without its path.
-        source: the file or folder of the base, as ``prepare`` writes it.
+        config: name of the example config.
+        flags: flags of the data without its path.
+        source: file or folder of the data, as written by ``prepare``.
     """
 
     config: str
@@ -78,10 +78,10 @@ class Scene:
     """Environment of a case.
 
     Attributes:
-        base: the folder with the good files and runs.
-        folder: the case's own, empty at first, which is also the working directory.
-        canary: the file that hostile code would make.
-        chance: random numbers of the case's seed.
+        base: folder with the valid files and runs.
+        folder: working directory of the case, initially empty.
+        canary: file that malicious code would create.
+        chance: random generator with the seed of the case.
     """
 
     base: Path
@@ -124,9 +124,9 @@ class Attempt:
     """A command with hostile input.
 
     Attributes:
-        argv: of ``gdl``.
-        what: was done, for the report.
-        harmless: whether the input may turn out to be readable data; else it must be refused.
+        argv: arguments of ``gdl``.
+        what: description of the damage.
+        harmless: whether the input may be readable data; otherwise it must be rejected.
     """
 
     argv: list[str]

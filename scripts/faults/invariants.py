@@ -20,9 +20,9 @@ class Good:
     """A readable checkpoint.
 
     Attributes:
-        path: where it is.
-        digest: of its bytes.
-        step: the number of optimizer steps that it was saved after.
+        path: path of the file.
+        digest: digest of its bytes.
+        step: number of completed optimizer steps.
     """
 
     path: Path
@@ -40,9 +40,9 @@ class Snapshot:
     """Snapshot of a run root.
 
     Attributes:
-        files: path → digest, without locks.
-        good: checkpoints that can be read.
-        rows: folder of a run → the rows of its log, those of each step together.
+        files: digests by path, without locks.
+        good: readable checkpoints.
+        rows: rows of the log by run folder and step.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
@@ -136,14 +136,14 @@ class Done:
     """Result of a command.
 
     Args:
-        code: its exit code.
-        output: what it has printed.
-        began: the step after which it made its first one; -1 if it made none.
-        killed: whether it was to be killed.
-        faulty: whether files could not be written in it, or were moved away under it.
-        older: whether it was told to go on from one checkpoint, newer ones or not.
-        overwrites: whether it was told to take the place of the newest run.
-        beside: whether another job trains meanwhile, whose events are written at any time.
+        code: exit code.
+        output: printed output.
+        began: number of completed steps before its first step; -1 if it made none.
+        killed: whether the command should be killed.
+        faulty: whether writes failed or files were moved during the command.
+        older: whether the command resumes from a given checkpoint.
+        overwrites: whether the command replaces the newest run.
+        beside: whether another job is running, which writes events at any time.
     """
 
     code: int

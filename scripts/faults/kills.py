@@ -102,9 +102,7 @@ def main() -> int:
     root = Path(tempfile.mkdtemp(prefix="gdl-kills-"))
     with ThreadPoolExecutor(given.jobs) as pool:
         tallies = list(pool.map(lambda c: one_case(c, each, given.seed, root), chosen))
-    print(
-        "| training | kills | before any checkpoint | runs | bitwise equal |\n|---|---|---|---|---|"
-    )
+    print("| run | kills | before any checkpoint | runs | bitwise equal |\n|---|---|---|---|---|")
     for case, tally in zip(chosen, tallies, strict=True):
         cells = (case.name, tally.kills, tally.at_start, tally.runs, tally.equal)
         print(f"| {' | '.join(map(str, cells))} |")

@@ -199,7 +199,7 @@ def of_training(cases: list[Case], root: Path, keep: bool) -> dict[Case, str]:
 
 
 def repeatable(case: Case, twin: Path, root: Path) -> str:
-    """What is wrong with a twin that differs from a second undisturbed run; empty if nothing."""
+    """Return the first difference of two uninterrupted runs, or an empty string."""
     second = folder(root, twin.name, case.stop, "second")
     problem, _ = trained(case, second)
     problem = problem or difference(twin / "runs/run/version_0", second / "runs/run/version_0")

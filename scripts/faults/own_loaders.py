@@ -183,7 +183,7 @@ class Workers(Plain):
 
 
 class PersistentWorkers(Plain):
-    """Workers that live as long as the training."""
+    """Persistent workers."""
 
     def train_dataloader(self) -> Any:
         return DataLoader(

@@ -173,7 +173,7 @@ class Holder:
         self.value = VALUES[value]() if value else None
 
     def saved(self) -> dict[str, Any]:
-        """A state, with what is easily saved beside it."""
+        """Return a state with further plain values."""
         return {"steps": 3, self.key: self.value} if self.key else {}
 
     def check(self, state: Any) -> None:

@@ -100,10 +100,10 @@ class Act:
 
     Args:
         command: one of COMMANDS.
-        harm: what was done to the files before it, one of HARMS.
-        happens: in its callback, as own_faults.Happens reads it.
-        disk: what fails in it, as broken_disk reads it.
-        rival: a second command, given while the first trains; none if empty.
+        harm: damage to the files before the command, one of HARMS.
+        happens: fault in the callback, in the format of own_faults.Happens.
+        disk: fault of the disk, in the format of broken_disk.
+        rival: second command to run during the first; empty for none.
     """
 
     command: str = "auto"
@@ -415,7 +415,7 @@ def ended_wrongly(act: Act, done: Done) -> str:
 def with_rival(
     scenario: Scenario, act: Act, where: Path, argv: list[str], env: dict[str, str]
 ) -> tuple[int, str]:
-    """Give a second command while the first waits in the middle of its training.
+    """Run a second command while the first waits during training.
 
     Returns:
         Exit code and output of the first.
@@ -502,7 +502,7 @@ def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -
     different = learnt(twin, finished[0])
     if not harmed:
         different = different or logged(twin, finished[0])
-    return f"the last: differs from its twin: {different}" if different else ""
+    return f"final resume: differs from the uninterrupted run: {different}" if different else ""
 
 
 def prepare(where: Path) -> Path:

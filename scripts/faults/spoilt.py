@@ -85,13 +85,12 @@ class Case:
     """A command with its config file.
 
     Attributes:
-        text: of the config file.
-        flags: that follow it.
-        spoilt: what was done to it; empty for a config that can be meant.
-        named: what a message must name, any of these; nothing where the whole file is spoilt.
-    good: the config before it was spoilt in one place.
-        good: the config before it was spoilt.
-        table: content of a table of the user's, if any.
+        text: content of the config file.
+        flags: flags after the config file.
+        spoilt: description of the fault; empty for a valid config.
+        named: words of which a message must contain one; empty if the whole file is invalid.
+        good: config without the fault.
+        table: content of the data table, if any.
     """
 
     text: str
@@ -103,7 +102,7 @@ class Case:
 
 
 def dump(tree: Tree) -> str:
-    """A tree as YAML; what YAML can't hold stands there as an escape."""
+    """Return a tree as YAML, with unsupported characters escaped."""
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 

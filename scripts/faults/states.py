@@ -71,7 +71,7 @@ PROMISED = {
     "numpy_generator_state",
     "python_generator_state",
 }
-"""Values that must come back; the others may be left out or refused."""
+"""Values that must be restored; others may be left out or raise an error."""
 GOOD = ("equal", "noted", "left out", "refused")
 
 
@@ -80,10 +80,10 @@ class Case:
     """A run whose parts save a value.
 
     Args:
-        name: for people.
-        flags: of the command.
-        loads: whether something must be loaded on a resume.
-        bits: whether a ``Note:`` that the bits may differ will do.
+        name: name in the table.
+        flags: flags of the command.
+        loads: whether a resume must restore a value.
+        bits: whether a ``Note:`` that results may differ is sufficient.
     """
 
     name: str

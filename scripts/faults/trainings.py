@@ -34,7 +34,7 @@ TIMED = ("steps_per_second", "examples_per_second")
 """Columns of the log that differ between all runs."""
 
 FILES = ("log_ends", "best_path", "best_score_path")
-"""Keys of a checkpoint for names and sizes of files, which no two trainings share."""
+"""Keys of a checkpoint for names and sizes of files, which differ between all runs."""
 
 FOREIGN = """
 import lightning.pytorch as L

@@ -86,7 +86,7 @@ def main() -> None:
         lines = (broken / "journal.log").read_text().splitlines()
         told = sum('"op_code":6' in line and '"state":1' in line for line in lines)
         same = results(whole) == results(broken)
-        print(f"{struck} kills; {len(results(whole))} trials, {told} told; the same: {same}")
+        print(f"{struck} kills; {len(results(whole))} trials, {told} completed; equal: {same}")
         sys.exit(0 if same else 1)
 
 

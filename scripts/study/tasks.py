@@ -155,7 +155,7 @@ def compared(
 
     Args:
         seeds: for the verdict.
-        quick: short trainings, few settings.
+        quick: short runs, few settings.
         only: of the tasks; all if empty.
         metric: that is tuned for and judged by.
         schedule: of all optimizers; a cosine if not given.

@@ -126,7 +126,7 @@ FAULTS: dict[str, tuple[set[str], Make]] = {
         net("Dead", "--optimizer", "sgd", *SHORT),
     ),
     "constant inputs": ({"constant-input"}, table(_constant)),
-    "plateau: two linear layers beside their saddle": (
+    "plateau: two linear layers near their saddle point": (
         {"plateau"},
         net("Flat", "--optimizer", "sgd", "--optimizer.lr", "0.003", "--schedule", "constant"),
     ),

@@ -105,10 +105,10 @@ OPTIMIZERS = {
 """First and last power of ten of each grid."""
 PER_DECADE = 3
 LENGTH = 300
-"""Optimizer steps of each training of the grid, by a cosine after a warm-up of a tenth."""
+"""Optimizer steps per run of the grid, with a cosine schedule and a warmup of a tenth."""
 SCHEDULE = {"name": "cosine", "warmup": 0.1}
 TESTS, FIRST_SEED = 3, 100
-"""Range tests of each task and optimizer, with a seed each that no training of the grid had."""
+"""Range tests per task and optimizer, with seeds that the grid does not use."""
 Row = dict[str, Any]
 
 
@@ -118,11 +118,11 @@ def measured(
     """Return all results, and append missing ones to the file.
 
     Args:
-        tasks: by name.
-        optimizers: by name.
-        length: optimizer steps of each training of the grid.
+        tasks: names of tasks.
+        optimizers: names of optimizers.
+        length: optimizer steps per run of the grid.
         tests: seeds of the range tests.
-        file: that they are kept in.
+        file: file of the stored results.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     wanted = list(_wanted(tasks, optimizers, length, tests))

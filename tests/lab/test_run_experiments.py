@@ -120,7 +120,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert _read(second, card(CHEAPEST)) == record
     for text in (spoilt, "[" * 100_000, "5", "[]", json.dumps(record | {"seconds": "long"})):
         second.write_text(text)
-        assert _read(second, card(CHEAPEST)) is None  # and it is measured anew
+        assert _read(second, card(CHEAPEST)) is None  # so it is measured again
 
 
 @pytest.mark.parametrize(("package", "extra"), [("sklearn", "data"), ("matplotlib", "plots")])
