@@ -230,8 +230,11 @@ class Optimization:
         """Step, unless the guard drops it."""
 
         def closure() -> Any:
-            loss = optimizer_closure() if optimizer_closure is not None else None
-            return loss if loss is None else self.step_loss.take(self._module.trainer)
+            if optimizer_closure is not None:
+                optimizer_closure()
+            if self.step_loss.total is None:  # the module skipped all batches of this step
+                raise Dropped
+            return self.step_loss.take(self._module.trainer)
 
         with contextlib.suppress(Dropped):
             if own := self.own_hooks.get("optimizer_step"):

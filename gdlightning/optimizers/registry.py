@@ -27,7 +27,6 @@ MODULE = Entry(
     target="torch.optim:Optimizer",
     summary="the optimizers and schedulers of the module's own configure_optimizers",
     family="own",
-    cannot={"groups": "it is configured in the module"},
 )
 """Entry of a module that configures its optimizers itself. Not listed: it has no class."""
 
