@@ -38,7 +38,7 @@ def find(name: str) -> type[Clip]:
         given: type[Clip] = import_path(name, "clip")
         if isinstance(given, type) and issubclass(given, Clip):
             return given
-        raise UserError(f"clip {name} is not a subclass of gdlightning.clipping.Clip.")
+        raise UserError(f"clip {name} is not a subclass of gdlightning.clipping.Clip.", key="clip")
     raise UserError(
         f"There is no clipping method named {name}.{did_you_mean(name, names())}\n"
         f"Available methods: {', '.join(names())}."

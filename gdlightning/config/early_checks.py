@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from gdlightning.config.settings import NAMED, SECTIONS, Setting, placed, shown
-from gdlightning.errors import UserError, did_you_mean, fold
+from gdlightning.config.settings import NAMED, SECTIONS, Setting, placed
+from gdlightning.errors import UserError, did_you_mean, fold, shown
 
 
 def check_glance(merged: Mapping[str, Setting], general: type) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gdlightning.config.settings import COMMAND_LINE, Setting
-from gdlightning.errors import UserError
+from gdlightning.config.settings import Setting
+from gdlightning.errors import COMMAND_LINE, UserError
 from gdlightning.optimizers.registry import find
 from gdlightning.optimizers.transfer import PASSED_ON, transfer
 

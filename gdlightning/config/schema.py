@@ -14,13 +14,13 @@ from gdlightning.config.settings import (
     SECTIONS,
     Setting,
     at,
+    located,
     placed,
     put,
-    shown,
 )
 from gdlightning.config.typed_values import parse
 from gdlightning.config.value_checks import check_general
-from gdlightning.errors import UserError, did_you_mean, nearest
+from gdlightning.errors import UserError, did_you_mean, nearest, shown
 from gdlightning.signature import Option, options_of
 
 VERSION = 1
@@ -143,11 +143,11 @@ def check(merged: dict[str, Setting]) -> Config:
         if option.required and key not in merged:
             text = (option.help or option.type_name).rstrip(".")
             chosen = merged.get(f"{key.rpartition('.')[0]}.name")
-            raise at(UserError(f"{key} is missing: {text}."), chosen)
+            raise at(UserError(f"{key} is missing: {text}.", key=key), chosen)
     try:
         check_general(values)
     except UserError as error:
-        raise at(error, merged.get(str(error).split()[0])) from error
+        raise located(error, merged) from error
     return Config(values, merged, classes)
 
 
@@ -197,11 +197,11 @@ def _choose(
     try:
         plain = isinstance(name, str | int | float) and str(name).isprintable()
         if not plain or not str(name).strip():
-            raise UserError(f"{section} is {shown(name)}, which is no name.")
+            raise UserError(f"{section} must be a name", value=name)
         choice = find(section, str(name))
     except UserError as error:
-        told = UserError(f"{section}: {error}") if "." in section else error
-        raise at(told, merged.get(f"{section}.name")) from error
+        named = error.within(section) if "." in section else error
+        raise at(named, merged.get(f"{section}.name")) from error
     classes[section] = choice.target
     known |= {f"{section}.{k}": o for k, o in choice.options.items()}
     for nested, default in choice.nested.items():
@@ -260,7 +260,8 @@ def _check_version(merged: Mapping[str, Setting]) -> None:
         raise at(
             UserError(
                 f"version is {shown(setting.value)}; this gdlightning reads configs of version "
-                f"{VERSION}.\nCHANGELOG.md says what to change; then write version: 1."
+                f"{VERSION}.\nCHANGELOG.md says what to change; then write version: 1.",
+                key="version",
             ),
             setting,
         )

@@ -49,7 +49,8 @@ def _one(given: str | Mapping[str, Any]) -> L.Callback:
         raise UserError(
             f"callbacks: there is no callback named {name or given}."
             f"{did_you_mean(name, names())}\nThere are {', '.join(sorted(names()))}; or give a "
-            "class path such as my_module.MyCallback."
+            "class path such as my_module.MyCallback.",
+            key="callbacks",
         )
     parameters = inspect.signature(cls.__init__).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -58,11 +59,12 @@ def _one(given: str | Mapping[str, Any]) -> L.Callback:
             wanted = [p for p in parameters if p != "self"]
             raise UserError(
                 f"callbacks: {name} has no option {key}.{did_you_mean(key, wanted)}\n"
-                f"Its options: {', '.join(wanted) or 'none'}."
+                f"Its options: {', '.join(wanted) or 'none'}.",
+                key="callbacks",
             )
     try:
         made: L.Callback = cls(**options)
     except Exception as error:  # of Lightning's own checks, or of the user's class
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"callbacks: {name} can't be made: {first}") from error
+        raise UserError(f"callbacks: {name} can't be made: {first}", key="callbacks") from error
     return made

@@ -82,7 +82,8 @@ def _checked(found: Any, path: str) -> Callable[..., Any]:
             return found  # type: ignore[no-any-return]
     raise UserError(
         f"schedule {path} is not a function whose first parameters are step and total, such as\n"
-        "def my_decay(step: int, total: int, *, final: float = 0.0) -> float"
+        "def my_decay(step: int, total: int, *, final: float = 0.0) -> float",
+        key="schedule",
     )
 
 
@@ -166,9 +167,10 @@ class Schedule:
             steps = min(steps, max(0, total - 1))
         if steps >= total > 1:
             raise UserError(
-                f"schedule.warmup must be shorter than the run of {total} steps "
-                f"(got {self.warmup}, which is {steps} steps).\n"
-                "Set a shorter one, such as 0.1 for a tenth of the run."
+                f"schedule.warmup must be shorter than the run of {total} steps",
+                key="schedule.warmup",
+                value=self.warmup,
+                hint=f"It has {steps} steps. Set a shorter one, such as 0.1 (a tenth of the run).",
             )
         return steps
 
@@ -206,7 +208,8 @@ class Schedule:
             raise UserError(
                 f"schedule.monitor must be a logged metric (got {wanted})."
                 f"{did_you_mean(wanted, metrics)}"
-                f"\nLogged metrics: {', '.join(sorted(metrics)) or 'none'}."
+                f"\nLogged metrics: {', '.join(sorted(metrics)) or 'none'}.",
+                key="schedule.monitor",
             )
         decay.observe(float(metrics[wanted]))
 
@@ -224,7 +227,7 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
     except ValueError:
         amount = math.nan
     if not match or not math.isfinite(amount) or amount < 0:
-        raise UserError(f"schedule.warmup {wanted} (got {given}).")
+        raise UserError(f"schedule.warmup {wanted}", key="schedule.warmup", value=given)
     unit = match[2] or ""
     if unit == "%":
         amount, unit = amount / 100, "fraction"
@@ -232,10 +235,10 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
         return amount, "epochs"
     if unit == "fraction" or (not unit and 0 < amount < 1):
         if amount >= 1:
-            raise UserError(f"schedule.warmup {wanted} (got {given}).")
+            raise UserError(f"schedule.warmup {wanted}", key="schedule.warmup", value=given)
         return amount, "fraction"
     if amount != int(amount):
-        raise UserError(f"schedule.warmup {wanted} (got {given}).")
+        raise UserError(f"schedule.warmup {wanted}", key="schedule.warmup", value=given)
     return amount, "steps"
 
 
@@ -245,20 +248,29 @@ def _check_options(name: str, canonical: str, given: Mapping[str, Any]) -> None:
         if key not in known:
             raise UserError(
                 f"The schedule {name} has no option {key} (schedule.{key})."
-                f"{did_you_mean(key, known)}\nAvailable options: {', '.join(known) or 'none'}."
+                f"{did_you_mean(key, known)}",
+                key=f"schedule.{key}",
+                hint=f"Available options: {', '.join(known) or 'none'}.",
             )
         if key in ("final", "initial", "low", "rise", "decay", "min_factor", "gamma", "factor"):
             _check_fraction(key, value)
         if key == "final" and canonical == "exponential" and value == 0:
             raise UserError(
-                "schedule.final must be positive for an exponential decay (got 0), such as 0.01."
+                "schedule.final must be positive for an exponential decay",
+                key="schedule.final",
+                value=0,
+                hint="Set schedule.final to a small number, such as 0.01.",
             )
         if key in ("cycles", "drops", "timescale", "growth", "power") and not value > 0:
-            raise UserError(f"schedule.{key} must be positive (got {value}).")
+            raise UserError(f"schedule.{key} must be positive", key=f"schedule.{key}", value=value)
         if key in ("patience", "cooldown", "threshold") and not value >= 0:
-            raise UserError(f"schedule.{key} must not be negative (got {value}).")
+            raise UserError(
+                f"schedule.{key} must not be negative", key=f"schedule.{key}", value=value
+            )
 
 
 def _check_fraction(key: str, value: Any) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"schedule.{key} must be between 0 and 1 (got {value}).")
+        raise UserError(
+            f"schedule.{key} must be between 0 and 1", key=f"schedule.{key}", value=value
+        )
