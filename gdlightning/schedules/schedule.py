@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
 import re
@@ -10,12 +9,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from gdlightning.discovery import import_path, modules
-from gdlightning.errors import UserError, did_you_mean, fold
-
-PACKAGE = "gdlightning.schedules.shapes"
-
-_registered: dict[str, Callable[..., Any]] = {}
+from gdlightning.discovery import Catalogue
+from gdlightning.errors import UserError, did_you_mean
 
 
 def register_schedule(decay: Callable[..., float]) -> Callable[..., float]:
@@ -28,13 +23,13 @@ def register_schedule(decay: Callable[..., float]) -> Callable[..., float]:
         ... def halved(step: int, total: int) -> float:
         ...     return 1.0 if step < total / 2 else 0.5
     """
-    _registered[decay.__name__] = decay
+    SHAPES.register(decay.__name__, decay)
     return decay
 
 
 def names() -> list[str]:
     """Return the sorted names of all schedules."""
-    return sorted({*modules(PACKAGE), *_registered})
+    return SHAPES.names()
 
 
 def find(name: str) -> Callable[..., Any]:
@@ -46,29 +41,12 @@ def find(name: str) -> Callable[..., Any]:
     Raises:
         UserError: if there is no such decay. The message suggests similar names.
     """
-    for own, decay in _registered.items():
-        if fold(own) == fold(name):
-            return decay
-    aliases: dict[str, str] = {}
-    for known in names():
-        if known in _registered:
-            continue
-        aliases[fold(known)] = known
-        for alias in getattr(importlib.import_module(f"{PACKAGE}.{known}"), "ALIASES", ()):
-            aliases.setdefault(fold(alias), known)
-    if fold(name) in aliases:
-        known = aliases[fold(name)]
-        return _decay_in(importlib.import_module(f"{PACKAGE}.{known}"), known)
-    if "." in name:
-        return _checked(import_path(name, "schedule"), name)
-    raise UserError(
-        f"There is no schedule named {name}.{did_you_mean(name, [*names(), *aliases.values()])}\n"
-        f"Available schedules: {', '.join(names())}."
-    )
+    found: Callable[..., Any] = SHAPES.find(name)
+    return found
 
 
-def _checked(found: Any, path: str) -> Callable[..., Any]:
-    """Return an imported object if it is a schedule, without calling it.
+def _check_decay(found: Any, path: str) -> None:
+    """Check that an imported object is a schedule, without calling it.
 
     Raises:
         UserError: if it is neither a Python function whose first parameters are ``step`` and
@@ -77,13 +55,13 @@ def _checked(found: Any, path: str) -> Callable[..., Any]:
     monitors = inspect.isclass(found) and inspect.isfunction(getattr(found, "observe", None))
     function = found.__call__ if monitors else found
     if inspect.isfunction(function):
-        names = [n for n in inspect.signature(function).parameters if n != "self"]
-        if names[:2] == ["step", "total"]:
-            return found  # type: ignore[no-any-return]
+        parameters = [n for n in inspect.signature(function).parameters if n != "self"]
+        if parameters[:2] == ["step", "total"]:
+            return
     raise UserError(
-        f"schedule {path} is not a function whose first parameters are step and total, such as\n"
-        "def my_decay(step: int, total: int, *, final: float = 0.0) -> float",
-        key="schedule",
+        f"schedule {path} is not a function whose first parameters are step and total.",
+        key="schedule.name",
+        hint="Example: def my_decay(step: int, total: int, *, final: float = 0.0) -> float",
     )
 
 
@@ -94,6 +72,9 @@ def _decay_in(home: ModuleType, name: str) -> Callable[..., Any]:
     )
     found: Callable[..., Any] = getattr(home, name, None) or next(classes)
     return found
+
+
+SHAPES = Catalogue("gdlightning.schedules.shapes", "schedule", member=_decay_in, check=_check_decay)
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
