@@ -77,8 +77,8 @@ def test_found_in_any_spelling_and_by_path(name: str, shop: Catalogue) -> None:
     ("name", "told"),
     [
         ("red-bal", "There is no good named red-bal. Did you mean red-ball?"),
-        ("shop.goods.shapes.Other", "is no shop.base.Base"),
-        ("shop.goods.shapes.helper", "is no shop.base.Base"),
+        ("shop.goods.shapes.Other", "is not a subclass of shop.base.Base"),
+        ("shop.goods.shapes.helper", "is not a subclass of shop.base.Base"),
         ("shop.goods.shapes.RedBal", "has no RedBal. Did you mean RedBall?"),
         ("nowhere.Thing", "the module nowhere can't be imported"),
     ],

@@ -81,9 +81,14 @@ class Checkpoints(Checkpoint):
             "every_n_steps": 1 if every_n_steps is None else every_n_steps,
         }.items():
             if number < 1:
-                raise UserError(f"checkpoint.{key} is {number}; write 1 or more.")
+                raise UserError(
+                    f"checkpoint.{key} is {number}; write 1 or more.", key=f"checkpoint.{key}"
+                )
         if not every_seconds >= 0:
-            raise UserError(f"checkpoint.every_seconds is {every_seconds}; write 0 or more.")
+            raise UserError(
+                f"checkpoint.every_seconds is {every_seconds}; write 0 or more.",
+                key="checkpoint.every_seconds",
+            )
         self.folder, self.stops, self.monitor, self.mode, self.keep = (
             folder, stops, monitor, mode, keep)  # fmt: skip
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps

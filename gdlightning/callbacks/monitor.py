@@ -61,9 +61,13 @@ class Monitor(Observer):
     def __init__(self, every: int | None = None, curvature: int = 0) -> None:
         for key, value in (("every", every), ("curvature", curvature)):
             if value is not None and value < 0:
-                raise UserError(f"monitor.{key} is {value}; write 1 or more, 0 for never.")
+                raise UserError(
+                    f"monitor.{key} is {value}; write 1 or more, 0 for never.", key=f"monitor.{key}"
+                )
         if every == 0 and curvature:
-            raise UserError("monitor.every is 0, so nothing is measured; leave it out.")
+            raise UserError(
+                "monitor.every is 0, so nothing is measured; leave it out.", key="monitor.every"
+            )
         self.every, self.curvature = every, curvature
         self.folder: Path | None = None
         self.record = RunRecord()

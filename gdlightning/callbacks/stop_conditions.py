@@ -226,4 +226,4 @@ def seconds_of(given: str | float | None) -> float | None:
     if re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
         return sum(float(amount) * UNITS[unit] for amount, unit in parts)
-    raise UserError(f"max_time is {given}; write 90s, 30m, 2h, 1h30m, or 01:30:00.")
+    raise UserError(f"max_time is {given}; write 90s, 30m, 2h, 1h30m, or 01:30:00.", key="max_time")

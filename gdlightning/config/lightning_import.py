@@ -1,4 +1,4 @@
-"""Lightning without what torchmetrics imports beside it because it happens to be installed."""
+"""Import Lightning without the optional packages that torchmetrics imports if installed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from unittest.mock import patch
 from gdlightning.config.settings import Setting
 
 UNUSED = ("matplotlib", "scipy")
-"""What torchmetrics imports for its plots and audio metrics, which no task here uses: a quarter of
-the time until training begins. What else needs them imports them as ever."""
+"""Packages that torchmetrics imports for plots and audio metrics, which no task uses. They take a
+quarter of the startup time. Other code can still import them."""
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def import_lightning(merged: Mapping[str, Setting]) -> None:
-    """Import Lightning; as it is, where the settings name code of the user's, which may plot."""
+    """Import Lightning, with all packages if the settings name user code, which may plot."""
     if "torchmetrics" in sys.modules:
         return
     if not names_code(merged):
@@ -26,7 +26,7 @@ def import_lightning(merged: Mapping[str, Setting]) -> None:
 
 
 def names_code(merged: Mapping[str, Setting]) -> bool:
-    """Whether any setting is a module to import, or the path of a class."""
+    """Return whether any setting is a module to import, or the path of a class."""
     return "imports" in merged or any(
         PATH.search(str(setting.value))
         for key, setting in merged.items()

@@ -273,7 +273,8 @@ class Optimization:
             if not self.schedule.endless or "steps" in self.choice.needs:
                 raise UserError(
                     f"The schedule {self.schedule.name} needs to know when training ends.\n"
-                    "Set trainer.max_epochs or trainer.max_steps."
+                    "Set trainer.max_epochs or trainer.max_steps.",
+                    key="schedule.name",
                 )
             total = 1
         batches = trainer.num_training_batches
@@ -297,7 +298,8 @@ class Optimization:
         if self.schedule.name != "constant" or self.schedule.warmup:
             raise UserError(
                 f"The optimizer {self.choice.entry.name} has no learning rate for a schedule to "
-                "change.\nWrite schedule: constant (--schedule constant), without a warm-up."
+                "change.\nWrite schedule: constant (--schedule constant), without a warm-up.",
+                key=("schedule.name", "schedule.warmup"),
             )
         return False
 

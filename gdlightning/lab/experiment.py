@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdlightning.discovery import modules
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.discovery import Catalogue
 from gdlightning.lab.conclusion import Conclusion
 
 FOLDER = Path(__file__).parent / "experiments"
+PACKAGE = "gdlightning.lab.experiments"
+EXPERIMENTS = Catalogue(PACKAGE, "experiment", member=lambda home, _: home)
 SEEDS = 5
 SHARED = ("descent", "samples", "tuning")
 """Shared modules of this folder that can affect measurements."""
@@ -52,7 +53,7 @@ class Card:
     @property
     def path(self) -> Path:
         """The file of the experiment."""
-        return FOLDER / f"{self.name.replace('-', '_')}.py"
+        return _file(self.name)
 
     @property
     def digest(self) -> str:
@@ -61,6 +62,15 @@ class Card:
         used = [f"{name}.py" for name in SHARED if f"lab.{name} import" in own]
         code = [own, *((FOLDER.parent / name).read_text(encoding="utf-8") for name in used)]
         return hashlib.sha256("\n".join(map(_measuring, code)).encode()).hexdigest()
+
+
+def _file(name: str) -> Path:
+    """Return the file of an experiment, without importing it."""
+    file = name.replace("-", "_")
+    if (FOLDER / f"{file}.py").exists():
+        return FOLDER / f"{file}.py"
+    spec = importlib.util.find_spec(f"{PACKAGE}.{file}")
+    return Path(str(spec.origin if spec else FOLDER / f"{file}.py"))
 
 
 def _measuring(code: str) -> str:
@@ -100,7 +110,7 @@ class Experiment:
 
 def names() -> list[str]:
     """Return the names of all experiments in the order of ``ORDER``, followed by any others."""
-    found = modules("gdlightning.lab.experiments")
+    found = EXPERIMENTS.names()
     place = {name: k for k, name in enumerate(ORDER)}
     found.sort(key=lambda name: (place.get(name, len(place)), name))
     return [name.replace("_", "-") for name in found]
@@ -112,12 +122,8 @@ def card(name: str) -> Card:
     Raises:
         UserError: No experiment has this name.
     """
-    if name not in names():
-        raise UserError(
-            f"There is no experiment {name}.{did_you_mean(name, names())}\n"
-            "All of them: gdl lab list"
-        )
-    tree = ast.parse((FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
+    name = EXPERIMENTS.name(name).replace("_", "-")
+    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
     claim, _, setup = (ast.get_docstring(tree) or "").partition("\n")
     said = {
         node.targets[0].id: node.value
@@ -141,7 +147,7 @@ def load(name: str) -> Experiment:
         UserError: No experiment has this name.
     """
     known = card(name)
-    module = importlib.import_module(f"gdlightning.lab.experiments.{name.replace('-', '_')}")
+    module = EXPERIMENTS.find(known.name)
     return Experiment(known, module.measure, module.conclude, module.draw)
 
 

@@ -140,7 +140,7 @@ def load(entry: Entry) -> type[Optimizer]:
     from gdlightning.optimizers.adapters import adapted
 
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
-        raise UserError(f"optimizer {entry.name} is not a torch.optim.Optimizer.")
+        raise UserError(f"optimizer {entry.name} is not a torch.optim.Optimizer.", key="optimizer")
     return adapted(found)
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import lightning.pytorch as L
 
 from gdlightning.config.schema import Config
-from gdlightning.config.settings import shown
 from gdlightning.config.value_checks import check_net, check_path
 from gdlightning.data.data_module import DataModule
 from gdlightning.engine.module_optimization import ModuleOptimization
 from gdlightning.engine.optimization import Optimization
-from gdlightning.errors import UserError
+from gdlightning.errors import UserError, concerning, shown
 from gdlightning.optimizers.groups import Grouping, Rule
 from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs import consistency_checks as agreement
@@ -46,7 +45,9 @@ def assemble(config: Config) -> Training:
         torch.set_num_threads(general["threads"])
     L.seed_everything(general["seed"], workers=True, verbose=False)
     if "model" not in config.classes:
-        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+        raise UserError(
+            "model is missing: name a task, such as --model tabular-classification.", key="model"
+        )
     data = build_data(config)
     sizes = {}
     if isinstance(data, DataModule):
@@ -57,7 +58,8 @@ def assemble(config: Config) -> Training:
     if general.get("init_from"):
         from gdlightning.runs.find_checkpoint import init_from
 
-        init_from(module, general["init_from"])
+        with concerning("init_from"):
+            init_from(module, general["init_from"])
     if general["recompute"]:
         from gdlightning.nets.recompute import recompute
 
@@ -124,14 +126,15 @@ def _construct(cls: Any, options: dict[str, Any], sizes: Mapping[str, Any], wher
         if arguments.get(name) is None and parameter.default is parameter.empty:
             raise UserError(
                 f"{cls.__name__} needs {name} ({where}.{name}), which the data does not tell.\n"
-                f"Set {where}.{name}, or choose another data module."
+                f"Set {where}.{name}, or choose another data module.",
+                key=f"{where}.name",
             )
     try:
         return cls(**arguments)
     except (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError,
             MemoryError) as error:  # fmt: skip
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{cls.__name__} can't be built ({where}): {first}") from error
+        raise UserError(f"{cls.__name__} can't be built ({where}): {first}", key=where) from error
 
 
 def build_grouping(config: Config) -> Grouping:
@@ -147,7 +150,8 @@ def build_grouping(config: Config) -> Grouping:
         if not isinstance(given, Mapping) or "pattern" not in given or set(given) - known:
             raise UserError(
                 f"groups.rules holds {shown(given)}; each rule has a pattern and any of lr, "
-                "weight_decay, freeze."
+                "weight_decay, freeze.",
+                key="groups.rules",
             )
         rules.append(_rule(given))
     return Grouping(rules=rules, **options)
@@ -168,5 +172,7 @@ def _rule(given: Mapping[str, Any]) -> Rule:
         wrong = not isinstance(value, plain) or (number and isinstance(value, bool))
         if wrong and not (number and value is None):
             wanted = {"pattern": "text", "freeze": "true or false"}.get(key, "a number")
-            raise UserError(f"groups.rules: {key} is {shown(value)}; write {wanted}.")
+            raise UserError(
+                f"groups.rules: {key} is {shown(value)}; write {wanted}.", key="groups.rules"
+            )
     return Rule(**values)

@@ -132,7 +132,8 @@ def init_from(module: L.LightningModule, where: str) -> None:
         raise UserError(
             f"init_from: no weight of {path} fits this model.\n"
             f"The model begins with {', '.join(list(own)[:3])}; the checkpoint with "
-            f"{', '.join(map(str, list(saved)[:3]))}."
+            f"{', '.join(map(str, list(saved)[:3]))}.",
+            key="init_from",
         )
     module.load_state_dict(fitting, strict=False)
     fresh = [k for k in own if k not in fitting]

@@ -134,7 +134,8 @@ def _new_run(
         if not (former / CONFIG).is_file():
             raise UserError(
                 f"overwrite: {former} is not a run folder (it has no {CONFIG}).\n"
-                "Move it away, or choose another --name."
+                "Move it away, or choose another --name.",
+                key="overwrite",
             )
         _hold(former, "overwrite", "Wait for it to end, or leave --overwrite out.", stack)
     folder = parent / f"version_{number(taken[0]) + 1 if taken else 0}"
@@ -154,7 +155,7 @@ def _hold(folder: Path, key: str, advice: str, stack: ExitStack) -> None:
         UserError: another process holds it.
     """
     if not stack.enter_context(held(folder)):
-        raise UserError(f"{key}: another process is training in {folder}.\n{advice}")
+        raise UserError(f"{key}: another process is training in {folder}.\n{advice}", key=key)
 
 
 def _unfinished(config: Config, taken: Sequence[Path]) -> Path | None:
@@ -180,14 +181,16 @@ def _compare(config: Config, folder: Path) -> None:
     if changed and not config.values["resume_changed"]:
         raise UserError(
             f"resume: {folder} was trained with other options: {shown}.\n"
-            "The result would be neither run's. Write --resume_changed true to go on all the same."
+            "The result would be neither run's. Write --resume_changed true to go on all the same.",
+            key="resume",
         )
     if changed:
         print(f"Resuming {folder} with changed options: {shown}", file=sys.stderr)
     if (folder / FINISHED).exists() and not changed:
         raise UserError(
             f"resume: {folder} is finished.\nTo train on, raise trainer.max_epochs or max_steps "
-            "and add --resume_changed true; or start from its weights with --init_from."
+            "and add --resume_changed true; or start from its weights with --init_from.",
+            key="resume",
         )
 
 
@@ -218,13 +221,15 @@ def check_data(record: dict[str, Any], now: dict[str, Any], folder: Path) -> Non
         if record.get(key) != now.get(key):
             raise UserError(
                 f"resume: the data is not the same as that of {folder} ({key} differ).\n"
-                "Give it the data that it was trained with, or start a new run."
+                "Give it the data that it was trained with, or start a new run.",
+                key="resume",
             )
     before, present = record.get("environment", {}), now.get("environment", {})
     if before.get("processes") != present.get("processes"):
         raise UserError(
             f"resume: {folder} was trained by {before.get('processes')} processes, now there are "
-            f"{present.get('processes')}.\nGive it the same trainer.devices and num_nodes."
+            f"{present.get('processes')}.\nGive it the same trainer.devices and num_nodes.",
+            key="resume",
         )
     for key, value in present.items():
         if before.get(key) != value:

@@ -48,11 +48,14 @@ def named_run(where: Path) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"resume: {where} is no run folder (it has no {CONFIG}).\n"
-            "Write auto, or a folder such as runs/tabular/version_0."
+            "Write auto, or a folder such as runs/tabular/version_0.",
+            key="resume",
         )
     if where.suffix == ".ckpt" and not where.exists():
         near = [p.name for p in where.parent.glob("*.ckpt")]
-        raise UserError(f"resume: there is no checkpoint {where}.{did_you_mean(where.name, near)}")
+        raise UserError(
+            f"resume: there is no checkpoint {where}.{did_you_mean(where.name, near)}", key="resume"
+        )
     return folder
 
 

@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from gdlightning.callbacks.checkpoints import EXACT
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
+from gdlightning.config.trainer_errors import trainer_error
 from gdlightning.data.data_module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
@@ -63,7 +64,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
                 remove_run(run.made)
             if own:
                 raise
-            raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+            raise trainer_error(error, training.config.given) from error
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             start.undo()
             if not run.resumed or start.began:
@@ -72,7 +73,8 @@ def train(training: Training, run: Run, stops: Stops) -> None:
             raise UserError(
                 f"resume: {run.folder} cannot be continued with this config and data: "
                 f"{type(error).__name__}: {first}\nIts folder is unchanged. Add --debug to see "
-                "where this comes from."
+                "where this comes from.",
+                key="resume",
             ) from error
         except BaseException:
             start.undo()

@@ -20,6 +20,7 @@ from gdlightning.callbacks.run_metadata import RunMetadata
 from gdlightning.callbacks.step_logger import Watch
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
+from gdlightning.config.trainer_errors import trainer_error
 from gdlightning.data.data_module import DataModule
 from gdlightning.data.resumable import make_resumable
 from gdlightning.engine.divergence_guard import Guard
@@ -49,7 +50,8 @@ def check(training: Training) -> None:
         if name not in LOGGERS:
             raise UserError(
                 f"loggers names {name}; there are {', '.join(LOGGERS)}."
-                f"{did_you_mean(name, LOGGERS)}"
+                f"{did_you_mean(name, LOGGERS)}",
+                key="loggers",
             )
     guard = Guard(**training.config.values["guard"])
     if guard.policy == "rollback" and training.optimization.choice.entry is MODULE:
@@ -61,14 +63,16 @@ def check(training: Training) -> None:
     monitor = Monitor(**training.config.values["monitor"])
     if monitor.curvature and training.config.values["compile"]:
         raise UserError(
-            "monitor.curvature can't be measured of a compiled net: leave one of them out."
+            "monitor.curvature can't be measured of a compiled net: leave one of them out.",
+            key="monitor.curvature",
         )
     Checkpoints(Path(), Stops(), **training.config.values["checkpoint"])
     accumulate = training.config.values["trainer"].get("accumulate_grad_batches") or 1
     if isinstance(training.data, DataModule) and training.data.pieces > 1 and accumulate > 1:
         raise UserError(
             "trainer.accumulate_grad_batches and data.micro_batch_size both accumulate.\n"
-            "Set data.batch_size to the whole batch and leave the first out."
+            "Set data.batch_size to the whole batch and leave the first out.",
+            key="trainer.accumulate_grad_batches",
         )
     extra = build_callbacks(training.config.values["callbacks"])
     _check_callbacks(extra, training.optimization.choice)
@@ -78,7 +82,8 @@ def check(training: Training) -> None:
         raise UserError(
             f"The optimizer {training.optimization.choice.entry.name} evaluates the loss several "
             "times a step, which scaled float16 gradients do not allow.\n"
-            "Write trainer.precision: bf16-mixed or 32-true."
+            "Write trainer.precision: bf16-mixed or 32-true.",
+            key="trainer.precision",
         )
 
 
@@ -87,11 +92,13 @@ def _check_callbacks(callbacks: Sequence[L.Callback], choice: Choice) -> None:
     for callback in callbacks:
         if isinstance(callback, WeightAveraging) and "modes" in choice.needs:
             raise UserError(
-                f"callbacks: {name} averages its weights itself; leave the weight averaging out."
+                f"callbacks: {name} averages its weights itself; leave the weight averaging out.",
+                key="callbacks",
             )
         if isinstance(callback, LearningRateMonitor) and choice.value("lr") is None:
             raise UserError(
-                f"callbacks: {name} has no learning rate; leave the learning-rate-monitor out."
+                f"callbacks: {name} has no learning rate; leave the learning-rate-monitor out.",
+                key="callbacks",
             )
 
 
@@ -225,11 +232,8 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
         options["enable_model_summary"] = False
     try:
         return L.Trainer(**(options | more))
-    except (ValueError, TypeError, RuntimeError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise UserError(f"trainer: {first}") from error
     except Exception as error:  # Lightning's MisconfigurationException derives from Exception alone
-        raise UserError(f"trainer: {error}") from error
+        raise trainer_error(error, training.config.given) from error
 
 
 def _loggers(training: Training, folder: Path) -> list[Logger]:
@@ -260,11 +264,12 @@ def _remote(name: str, folder: Path) -> Logger:
         )
     except ModuleNotFoundError as error:
         raise UserError(
-            f"loggers: {name} is not installed. Install it with: pip install 'gdlightning[{name}]'"
+            f"loggers: {name} is not installed. Install it with: pip install 'gdlightning[{name}]'",
+            key="loggers",
         ) from error
     except Exception as error:  # of the library itself: no server, no login
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"loggers: {name} can't be used: {first}") from error
+        raise UserError(f"loggers: {name} can't be used: {first}", key="loggers") from error
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -27,13 +27,13 @@ def test_home_and_variables_are_expanded(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("$UNSET/x", "run_root is $UNSET/x, but the environment variable UNSET is not set"),
+        ("$UNSET/x", "run_root: the environment variable UNSET is not set (got $UNSET/x)"),
         ("a/${UNSET}", "variable UNSET is not set"),
         ("$EMPTY/x", "variable EMPTY is not set"),
         ("${}", r"variable ${} is not set"),
         ("~nobody-here/x", "there is no user nobody-here"),
-        ("", "run_root is ''"),
-        ("a\0b", "run_root is 'a\\x00b'"),
+        ("", "run_root must be the path of a file or folder (got '')"),
+        ("a\0b", "(got 'a\\x00b')"),
     ],
 )
 def test_what_cannot_be_expanded_is_told(
@@ -71,7 +71,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_place(
         result = gdl("fit", *TABULAR, *flags)
         assert result.code == 2
         assert "the environment variable SCRATCH is not set" in result.err
-        assert f"(in {'c.yaml' if flags[1] == 'c.yaml' else 'the command line'})" in result.err
+        assert f"{'in c.yaml' if flags[1] == 'c.yaml' else 'on the command line'})" in result.err
     assert [p.name for p in Path().iterdir()] == ["c.yaml"]
 
 
@@ -85,6 +85,6 @@ def test_a_name_stays_in_the_run_root(name: str, gdl: Run, monkeypatch: pytest.M
     Path("c.yaml").write_text(yaml.safe_dump({"name": name}))
     result = gdl("fit", *TABULAR, "--config", "c.yaml")
     assert result.code == 2
-    assert result.err.startswith("error: name is ")
-    assert "(in c.yaml)" in result.err
+    assert result.err.startswith("error: name must be a folder name")
+    assert ", in c.yaml)" in result.err
     assert [p.name for p in Path().iterdir()] == ["c.yaml"]
