@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="the atlas and its page")
     parser.add_argument("--page", action="store_true", help="only the page, from the atlas as is")
     given = parser.parse_args()
-    from gdlightning.cli.optimizer_tables import page
+    from gdlightning.cli.printing.optimizer_tables import page
     from gdlightning.conformance.ranks import two_ranks
     from gdlightning.optimizers import benchmark_table as atlas
     from gdlightning.optimizers.registry import entries, find, installed

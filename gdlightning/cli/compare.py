@@ -8,7 +8,9 @@ from typing import Any
 
 from gdlightning.errors import UserError, require
 
-USAGE = "gdl compare --config FILE --optimizers adamw,sgd,muon [--budget 20m]"
+GROUP = "choose"
+SUMMARY = "Compare optimizers on your task, with equal tuning budgets"
+USAGE = "gdl compare --config FILE --optimizers adamw,sgd"
 
 
 def main(argv: list[str]) -> int:
@@ -48,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", action="append", default=[], help="a YAML file, as for gdl fit")
+    add("-c", "--config", action="append", default=[], help="a YAML file, as for gdl fit")
     add("--configs", action="append", default=[], metavar="A,B", help="several workloads")
     add("--optimizers", default="adamw,sgd,lion", metavar="A,B", help="names: gdl optimizers")
     add("--budget", metavar="TIME", help="such as 90s, 20m, 2h: trials, and if need be steps, fit")

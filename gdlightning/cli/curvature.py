@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 from pathlib import Path
-from typing import Any
 
 from gdlightning.errors import UserError, require
 
-DENSITY_PROBES = 4
-"""Random vectors for a picture at most; each takes --steps products."""
+GROUP = "understand"
+SUMMARY = "Measure the spectrum of a run's Hessian and its stability limit"
+USAGE = "gdl curvature RUN"
+
+MAX_DENSITY_PROBES = 4
+"""Random vectors for the spectral density; each takes --steps Hessian products."""
 
 
 def main(argv: list[str]) -> int:
@@ -20,7 +22,7 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: the run can't be used, or a number or file can't be meant.
     """
-    parser = argparse.ArgumentParser("gdl curvature", description=__doc__.strip("`"))
+    parser = argparse.ArgumentParser("gdl curvature", description=f"{SUMMARY}.")
     parser.add_argument("run", help="a run folder, or a checkpoint")
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument("--batches", type=int, default=8, help="of the split, at most; 8")
@@ -35,19 +37,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--output", help="write all figures to this .json file")
     given = parser.parse_args(argv)
     _check(given)
-    record, density = _measure(given)
+    from gdlightning.runs.run_curvature import CurvatureOptions, measure_curvature
+
+    fields = ("split", "batches", "top", "bottom", "steps", "probes", "seed", "precision")
+    options = {name: getattr(given, name) for name in fields}
+    if given.png:
+        options["density_probes"] = min(given.probes, MAX_DENSITY_PROBES)
+    record, density = measure_curvature(given.run, CurvatureOptions(**options))
     if given.output:
         from gdlightning.storage.atomic_write import write_json
 
         write_json(Path(given.output), record)
-    if given.png:
-        from gdlightning.cli.curvature_plot import draw
+    if density is not None:
+        from gdlightning.cli.printing.curvature_plot import draw
 
         draw(record, density, Path(given.png))
     if given.format == "json":
         print(json.dumps(record, indent=2))
     else:
-        from gdlightning.cli.curvature_text import as_text
+        from gdlightning.cli.printing.curvature_text import as_text
 
         print(as_text(record))
     for path in (given.output, given.png):
@@ -80,35 +88,3 @@ def _check(given: argparse.Namespace) -> None:
             raise UserError(f"--{key} {path}: write a file that ends in {', '.join(endings)}.")
         if not path.absolute().parent.is_dir():
             raise UserError(f"--{key} {path}: there is no such folder.")
-
-
-def _measure(given: argparse.Namespace) -> tuple[dict[str, Any], Any]:
-    """All figures as plain values, and what a picture needs besides."""
-    from tqdm import tqdm
-
-    from gdlightning.cli.curvature_text import as_record
-    from gdlightning.curvature.curvature_report import examine
-    from gdlightning.curvature.density import density
-    from gdlightning.curvature.stability_margin import standing
-    from gdlightning.runs.quiet import quiet
-    from gdlightning.runs.run_hessian import made_anew, optimizers_of, subject
-
-    quiet()
-    found = subject(
-        given.run, given.split, given.batches, seed=given.seed, wide=given.precision == 64
-    )
-    options: dict[str, Any] = {"steps": given.steps, "seed": given.seed, "seen": found.seen}
-    probes = min(given.probes, DENSITY_PROBES) if given.png else 0
-    most = given.top + given.bottom + given.probes + 2 + (3 + probes) * given.steps
-    with tqdm(total=most, desc="Hessian products", leave=False, dynamic_ncols=True) as bar:
-        hessian = found.hessian
-        hessian.on_product = bar.update
-        report = examine(
-            hessian, top=given.top, bottom=given.bottom, probes=given.probes, **options
-        )
-        stands = None
-        if given.split == "train" and (optimizers := optimizers_of(found)):
-            make = functools.partial(made_anew, found)
-            stands = standing(hessian, optimizers, make, top=report.top[0], **options)
-        whole = density(hessian, probes, given.steps, seed=given.seed) if probes else None
-    return as_record(found, report, stands, vars(given)), whole

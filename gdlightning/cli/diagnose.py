@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.errors import UserError
 
 if TYPE_CHECKING:
     from gdlightning.diagnostics.run_record import Damage
+
+GROUP = "understand"
+SUMMARY = "Diagnose a run and print what to change"
+USAGE = "gdl diagnose RUN [--png FILE]"
 
 
 def main(argv: list[str]) -> int:
@@ -33,10 +37,15 @@ def main(argv: list[str]) -> int:
 
     from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
     from gdlightning.diagnostics.run_record import CURVATURE, RunRecord
+    from gdlightning.runs.run_folder import find_run
 
-    folder = run_folder(given.run)
+    folder = find_run(given.run)
     if given.curvature:
-        _curvature(folder, folder / CURVATURE)
+        from gdlightning.runs.run_curvature import CurvatureOptions, measure_curvature
+        from gdlightning.storage.atomic_write import write_json
+
+        figures, _ = measure_curvature(str(folder), CurvatureOptions(top=1, bottom=1))
+        write_json(folder / CURVATURE, figures)
     record = RunRecord.read(folder)
     if record.empty:
         raise UserError(_nothing(folder, record.damage))
@@ -63,30 +72,3 @@ def _nothing(folder: Path, damage: Damage) -> str:
         f"{folder} holds no measurements (instruments.jsonl).\n"
         "Train with the monitor on: leave monitor.every out, and profile: full."
     )
-
-
-def _curvature(folder: Path, output: Path) -> None:
-    """Run ``gdl curvature`` on a run, for its file alone."""
-    from contextlib import redirect_stdout
-    from io import StringIO
-
-    from gdlightning.cli.curvature import main as curvature
-
-    with redirect_stdout(StringIO()):
-        curvature([str(folder), "--output", str(output), "--bottom", "1", "--top", "1"])
-
-
-def run_folder(where: str) -> Path:
-    """Return a run's folder by a path to it, to a file in it, or to the folder of its versions.
-
-    Raises:
-        UserError: there is none.
-    """
-    from gdlightning.config.expand_paths import expand
-    from gdlightning.runs.run_folder import run_of, versions
-
-    path = run_of(Path(expand(where, "The run")))
-    if not path.is_dir():
-        near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
-    return next(iter(versions(path)), path)

@@ -14,6 +14,10 @@ from gdlightning.lab.experiment import card, names
 if TYPE_CHECKING:
     from gdlightning.lab.run_experiments import Result
 
+GROUP = "explore"
+SUMMARY = "Test claims about gradient descent in experiments"
+USAGE = "gdl lab run edge-of-stability"
+
 
 def main(argv: list[str]) -> int:
     """List experiments, or run some or all of them.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdlightning.errors import UserError, require
 
 if TYPE_CHECKING:
     from gdlightning.landscape.surface import Surface
+
+GROUP = "understand"
+SUMMARY = "Draw the loss around a trained network, in 2D and interactive 3D"
+USAGE = "gdl landscape RUN"
 
 KINDS = ("random", "eigen", "path", "between")
 
@@ -24,17 +27,18 @@ def main(argv: list[str]) -> int:
     given = _parser().parse_args(argv)
     _check(given)
     require("matplotlib", "plots", "Drawing a landscape")
+    from gdlightning.landscape.surface_files import log_figures, summary, write_figures
     from gdlightning.runs.run_surface import survey
 
     surface, folder, run = survey(given)
     stem = given.directions if given.dims == 2 else f"{given.directions}-1d"
-    files = [folder / f"{stem}.json", *_draw(surface, folder, stem)]
+    files = [folder / f"{stem}.json", *write_figures(surface, folder, stem)]
     if given.tensorboard:
-        _show(surface, run, stem)
+        log_figures(surface, run, stem)
     if given.format == "json":
-        print(json.dumps(_summary(surface, files), indent=2))
+        print(json.dumps(summary(surface, files), indent=2))
     else:
-        print(_text(surface, files))
+        print(_text(surface, summary(surface, files)))
     return 0
 
 
@@ -78,59 +82,11 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(f"--directions {given.directions} {told}.")
 
 
-def _draw(surface: Surface, folder: Path, stem: str) -> list[Path]:
-    """The pictures and the page."""
-    from gdlightning.drawing.style import save
-    from gdlightning.landscape.surface_page import page
-    from gdlightning.storage.atomic_write import write_text
-
-    files = []
-    for kind, draw in _pictures(surface).items():
-        made = draw(surface)
-        for suffix in (".png", ".svg"):
-            files.append(folder / f"{stem}-{kind}{suffix}")
-            save(made, files[-1])
-    files.append(folder / f"{stem}.html")
-    write_text(files[-1], page(surface))
-    return files
-
-
-def _pictures(surface: Surface) -> dict[str, Any]:
-    from gdlightning.landscape.surface3d import relief
-    from gdlightning.landscape.surface_figure import contours, slices
-
-    return {"slice": slices} if len(surface.axes) == 1 else {"contour": contours, "surface": relief}
-
-
-def _show(surface: Surface, run: Path, stem: str) -> None:
-    """The pictures among the run's logs of TensorBoard."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(run)) as board:
-        for kind, draw in _pictures(surface).items():
-            step = surface.facts["step"]
-            board.add_figure(f"landscape/{stem}-{kind}", draw(surface), step)
-
-
-def _summary(surface: Surface, files: list[Path]) -> dict[str, Any]:
-    layers = surface.layers()
-    return {
-        "title": surface.title,
-        "centre": dict(surface.centre),
-        "lowest": {k: float(v.nan_to_num(float("inf")).min()) for k, v in layers.items()},
-        "axes": [{"label": a.label, "unit": a.unit, "low": a.values[0], "high": a.values[-1],
-                  "points": len(a.values)} for a in surface.axes],
-        **surface.facts,
-        "files": [str(f) for f in files],
-    }  # fmt: skip
-
-
-def _text(surface: Surface, files: list[Path]) -> str:
-    summary = _summary(surface, files)
+def _text(surface: Surface, summary: dict[str, Any]) -> str:
     lines = [surface.title, ""]
     for split, loss in surface.centre.items():
         lowest = summary["lowest"][split]
         lines.append(f"  {split:<6} loss at the centre {loss:.6g}, lowest here {lowest:.6g}")
     lines += ["", *(f"  {axis.label}, in units of {axis.unit}" for axis in surface.axes)]
     lines += [f"  {key}: {value}" for key, value in surface.facts.items()]
-    return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in files)])
+    return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in summary["files"])])

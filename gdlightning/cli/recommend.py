@@ -6,6 +6,10 @@ import argparse
 import json
 from typing import Any
 
+GROUP = "choose"
+SUMMARY = "Recommend optimizer, schedule and clipping for a config, with reasons"
+USAGE = "gdl recommend --config FILE"
+
 
 def main(argv: list[str]) -> int:
     """Print what is recommended for a config.
@@ -19,7 +23,7 @@ def main(argv: list[str]) -> int:
         "Flags of gdl fit change the config.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", action="append", required=True, help="a YAML file")
+    parser.add_argument("-c", "--config", action="append", required=True, help="a YAML file")
     parser.add_argument(
         "--measure", action="store_true", help="refine it with a few short trainings"
     )

@@ -14,6 +14,10 @@ from gdlightning.schedules import Schedule, find, names, options
 from gdlightning.schedules.schedule_figure import curve, draw_png, draw_text
 from gdlightning.signature import options_of
 
+GROUP = "look up"
+SUMMARY = "List and draw learning-rate schedules"
+USAGE = "gdl schedules [PATTERN] [--png FILE]"
+
 
 def main(argv: list[str]) -> int:
     """List schedules with a drawing each, as JSON, or as a PNG.

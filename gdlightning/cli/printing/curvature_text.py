@@ -1,46 +1,11 @@
-"""What ``gdl curvature`` found, as plain values and as text."""
+"""The figures of ``gdl curvature`` as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
-from gdlightning.curvature.curvature_report import Report
-from gdlightning.curvature.stability_margin import Standing
-from gdlightning.runs.run_hessian import Subject
-
-CAVEAT = (
-    "Sharpness alone does not predict test accuracy: rescaling the layers of a ReLU net changes\n"
-    "its eigenvalues many-fold and its function not at all. The adaptive sharpness stays."
-)
-
-
-def as_record(
-    found: Subject, report: Report, stands: Standing | None, given: dict[str, Any]
-) -> dict[str, Any]:
-    """All figures by name."""
-    return {
-        "run": given["run"],
-        "checkpoint": str(found.path),
-        "step": found.step,
-        "parameters": found.hessian.size,
-        "split": given["split"],
-        "batches": len(found.hessian.batches),
-        "examples": found.count,
-        "of": found.total,
-        "precision": given["precision"],
-        "seed": given["seed"],
-        "loss": report.loss,
-        "gradient_norm": report.gradient_norm,
-        "top": [asdict(m) for m in report.top],
-        "bottom": [asdict(m) for m in report.bottom],
-        "trace": asdict(report.trace),
-        "adaptive_sharpness": asdict(report.adaptive),
-        "optimizer": found.config.chosen("optimizer")["name"],
-        "stability": None if stands is None else asdict(stands),
-        "caveat": CAVEAT.replace("\n", " "),
-    }
+from gdlightning.runs.run_curvature import CAVEAT
 
 
 def as_text(record: dict[str, Any]) -> str:
