@@ -1,4 +1,4 @@
-"""``gdl curvature``: the spectrum of a run's Hessian, and how near its optimizer is to unstable."""
+"""``gdl curvature``: the spectrum of a run's Hessian, and its optimizer's stability limit."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MAX_DENSITY_PROBES = 4
 
 
 def main(argv: list[str]) -> int:
-    """Measure, print, and write what was asked for.
+    """Measure the curvature of a run, print it, and write the files that are asked for.
 
     Raises:
-        UserError: the run can't be used, or a number or file can't be meant.
+        UserError: the run cannot be used, or an option has an invalid value.
     """
     parser = argparse.ArgumentParser("gdl curvature", description=f"{SUMMARY}.")
     parser.add_argument("run", help="a run folder, or a checkpoint")
     parser.add_argument("--split", choices=("train", "val"), default="train")
-    parser.add_argument("--batches", type=int, default=8, help="of the split, at most; 8")
-    parser.add_argument("--top", type=int, default=5, help="largest eigenvalues; 5")
-    parser.add_argument("--bottom", type=int, default=2, help="smallest eigenvalues; 2")
-    parser.add_argument("--steps", type=int, default=40, help="of Lanczos' method, at most; 40")
-    parser.add_argument("--probes", type=int, default=10, help="random vectors for the trace; 10")
-    parser.add_argument("--seed", type=int, default=0, help="of batches and random vectors; 0")
-    parser.add_argument("--precision", type=int, choices=(32, 64), default=32, help="bits; 32")
-    parser.add_argument("--png", help="draw the whole spectrum to this file; takes longer")
+    parser.add_argument("--batches", type=int, default=8, help="maximum number of batches (8)")
+    parser.add_argument("--top", type=int, default=5, help="number of largest eigenvalues (5)")
+    parser.add_argument("--bottom", type=int, default=2, help="number of smallest eigenvalues (2)")
+    parser.add_argument("--steps", type=int, default=40, help="maximum of Lanczos steps (40)")
+    parser.add_argument("--probes", type=int, default=10, help="random vectors for the trace (10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of batches and vectors (0)")
+    parser.add_argument("--precision", type=int, choices=(32, 64), default=32, help="bits (32)")
+    parser.add_argument("--png", help="draw the spectral density to this file; takes longer")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--output", help="write all figures to this .json file")
     given = parser.parse_args(argv)
@@ -65,10 +65,10 @@ def main(argv: list[str]) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse what can't be meant, before anything is read.
+    """Check all options before anything is read.
 
     Raises:
-        UserError: with the option and what to write instead.
+        UserError: an option has an invalid value.
     """
     least = {"batches": 1, "top": 1, "bottom": 0, "steps": 2, "probes": 2, "seed": 0}
     for key, low in least.items():
@@ -77,7 +77,7 @@ def _check(given: argparse.Namespace) -> None:
             raise UserError(f"--{key} is {value}; write {low} or more.")
     if given.top + given.bottom > given.steps:
         raise UserError(
-            f"--steps {given.steps} finds no {given.top + given.bottom} eigenvalues "
+            f"--steps {given.steps} is too few for {given.top + given.bottom} eigenvalues "
             "(--top and --bottom); write several times as many."
         )
     if given.png:
@@ -87,4 +87,4 @@ def _check(given: argparse.Namespace) -> None:
         if path.suffix not in endings:
             raise UserError(f"--{key} {path}: write a file that ends in {', '.join(endings)}.")
         if not path.absolute().parent.is_dir():
-            raise UserError(f"--{key} {path}: there is no such folder.")
+            raise UserError(f"--{key} {path}: the folder does not exist.")

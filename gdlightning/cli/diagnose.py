@@ -1,4 +1,4 @@
-"""``gdl diagnose``: what is wrong with a training, in words."""
+"""``gdl diagnose``: problems of a run, and what to change."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ USAGE = "gdl diagnose RUN [--png FILE]"
 
 
 def main(argv: list[str]) -> int:
-    """Print the verdicts of a run; it may be running still.
+    """Print the verdicts of a run, which may still be in progress.
 
     Raises:
-        UserError: there is no such run, or nothing was measured.
+        UserError: the run does not exist, or has no measurements.
     """
-    parser = argparse.ArgumentParser(
-        "gdl diagnose", description="What is wrong with a training, and what to change."
-    )
-    parser.add_argument("run", help="a run folder; it may be running still")
+    parser = argparse.ArgumentParser("gdl diagnose", description=f"{SUMMARY}.")
+    parser.add_argument("run", help="a run folder; the run may still be in progress")
     parser.add_argument(
-        "--curvature", action="store_true",
+        "--curvature",
+        action="store_true",
         help="measure the Hessian of the last checkpoint first: saddles, sharp minima",
-    )  # fmt: skip
-    parser.add_argument("--png", help="draw what was measured to this file")
+    )
+    parser.add_argument("--png", help="draw the measurements to this file")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(argv)
 
@@ -50,7 +49,7 @@ def main(argv: list[str]) -> int:
     if record.empty:
         raise UserError(_nothing(folder, record.damage))
     if record.damage.count:
-        print(f"Note: left out {record.damage}.", file=sys.stderr)
+        print(f"Note: ignored {record.damage}.", file=sys.stderr)
     verdicts = diagnose(record)
     if given.png:
         from gdlightning.diagnostics.verdict_figure import draw
@@ -61,14 +60,14 @@ def main(argv: list[str]) -> int:
         print(as_json(verdicts))
         return 0
     print(f"{folder}: {len(record.losses):,} of {record.planned:,} steps\n")
-    print(as_text(verdicts) or "Nothing is found so far; most findings need some 50 steps.")
+    print(as_text(verdicts) or "No findings so far. Most checks need about 50 steps.")
     return 0
 
 
 def _nothing(folder: Path, damage: Damage) -> str:
     if damage.count:
-        return f"{folder}: nothing can be read: {damage}.\nResume or repeat the run."
+        return f"{folder} cannot be read: {damage}.\nResume or repeat the run."
     return (
         f"{folder} holds no measurements (instruments.jsonl).\n"
-        "Train with the monitor on: leave monitor.every out, and profile: full."
+        "Train with the monitor on: remove monitor.every, and set profile: full."
     )

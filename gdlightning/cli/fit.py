@@ -1,4 +1,4 @@
-"""``gdl fit``: train, then test, and leave a run folder."""
+"""``gdl fit``: train a model, test it, and write a run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gdl landscape``: the loss around a trained network, measured, drawn, and to be turned."""
+"""``gdl landscape``: the loss around a trained network, in 2D and interactive 3D."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     """Measure the losses around a checkpoint and draw them.
 
     Raises:
-        UserError: there is no checkpoint or no data, or a value can't be meant.
+        UserError: there is no checkpoint or no data, or an option has an invalid value.
     """
     given = _parser().parse_args(argv)
     _check(given)
@@ -43,29 +43,42 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "gdl landscape", description="The loss around a trained network, measured and drawn."
-    )
+    parser = argparse.ArgumentParser("gdl landscape", description=f"{SUMMARY}.")
     add = parser.add_argument
     add("run", help="a run's folder, or a checkpoint")
-    add("--directions", choices=KINDS, default="random",
-        help="random: normalised filter by filter; eigen: of the Hessian's largest eigenvalues; "
-             "path: the plane of the run's checkpoints; between: to another one")  # fmt: skip
+    add(
+        "--directions",
+        choices=KINDS,
+        default="random",
+        help="random: filter-normalized; eigen: of the Hessian's largest eigenvalues; "
+        "path: plane of the run's checkpoints; between: line to another checkpoint",
+    )
     add("--to", help="the other checkpoint or run, for --directions between")
     add("--dims", type=int, choices=(1, 2), default=2, help="a line (1) or a plane (2)")
     add("--size", type=int, default=41, help="points along each axis")
-    add("--extent", type=float,
+    add(
+        "--extent",
+        type=float,
         help="from the centre to each side, in the axis's unit; for path and between: how far "
-             "beyond the ends, as a share of their distance")  # fmt: skip
+        "beyond the ends, as a share of their distance",
+    )
     add("--split", choices=("train", "val", "both"), default="both")
-    add("--batches", type=int, help="so many of each split at most; all if not given")
-    add("--batch-norm", choices=("keep", "recompute"), dest="batch_norm",
-        help="running statistics of batch norms: the checkpoint's own, or computed anew at every "
-             "point (default for between and path)")  # fmt: skip
-    add("--seed", type=int, default=0, help="of the random directions")
-    add("--device", default="cpu", help="where to evaluate, e.g. cuda")
-    add("--output", help="a folder; RUN/landscape if not given")
-    add("--tensorboard", action="store_true", help="put the pictures into the run's folder, too")
+    add("--batches", type=int, help="maximum number of batches per split (all)")
+    add(
+        "--batch-norm",
+        choices=("keep", "recompute"),
+        dest="batch_norm",
+        help="running statistics of batch norms: the checkpoint's own, or recomputed at every "
+        "point (default for between and path)",
+    )
+    add("--seed", type=int, default=0, help="seed of the random directions (0)")
+    add("--device", default="cpu", help="device, e.g. cuda (cpu)")
+    add("--output", help="a folder (RUN/landscape)")
+    add(
+        "--tensorboard",
+        action="store_true",
+        help="also log the figures to TensorBoard",
+    )
     add("--format", choices=("text", "json"), default="text")
     return parser
 
@@ -78,8 +91,8 @@ def _check(given: argparse.Namespace) -> None:
     if given.extent is not None and not 0 < given.extent < float("inf"):
         raise UserError(f"--extent is {given.extent}; write a number above 0.")
     if (given.directions == "between") != bool(given.to):
-        told = "needs another checkpoint: --to CKPT" if not given.to else "takes no --to"
-        raise UserError(f"--directions {given.directions} {told}.")
+        problem = "needs another checkpoint: --to CKPT" if not given.to else "takes no --to"
+        raise UserError(f"--directions {given.directions} {problem}.")
 
 
 def _text(surface: Surface, summary: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``gdl lr-find``: the learning rates that are worth training with, by a range test."""
+"""``gdl lr-find``: find a learning rate with a range test."""
 
 from __future__ import annotations
 
@@ -106,16 +106,22 @@ def _text(found: LrRange, config: Config, key: str, given: argparse.Namespace) -
     now = _now(config, key)
     has = f" (now {now:g})" if now is not None and key in config.given else ""
     done = f"Wrote {key}: {found.point:g} to {given.config[-1]}{has}."
-    write = f"Write {key}: {found.point:g}{has}, or let --apply do it."
-    sure = [f"Less sure: {note}" for note in found.notes] or [
-        "Nothing speaks against it. Where such tests were right and where not: docs/lr-find.md"
+    write = f"Write {key}: {found.point:g}{has}, or use --apply."
+    notes = [f"Warning: {note}" for note in found.notes] or [
+        "The curve looks fine. For the reliability of range tests, see docs/lr-find.md"
     ]
-    return "\n".join([
-        _title(config, found), "", in_text(found), "",
-        f"A good learning rate is {found.point:g}; from {found.low:g} to {found.high:g} is worth "
-        "trying.",
-        done if given.apply else write, *sure,
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            _title(config, found),
+            "",
+            in_text(found),
+            "",
+            f"Suggested learning rate: {found.point:g}. "
+            f"Values from {found.low:g} to {found.high:g} are worth trying.",
+            done if given.apply else write,
+            *notes,
+        ]
+    )
 
 
 def _json(found: LrRange, config: Config, key: str, given: argparse.Namespace) -> str:

@@ -1,4 +1,4 @@
-"""``gdl optimizers``: what exists, what each needs, and every option of one."""
+"""``gdl optimizers``: list, explain and test optimizers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["prove"]:
         return _prove(argv[1:])
     parser = argparse.ArgumentParser(
-        "gdl optimizers", description="List optimizers by name, and by what was measured of them."
+        "gdl optimizers", description="List optimizers by name, capabilities and measurements."
     )
     parser.add_argument("pattern", nargs="?", default="*", help="a shell pattern, e.g. 'ada*'")
-    parser.add_argument("--sort", default="name", help=f"by one of {', '.join(SORTS)}")
-    parser.add_argument("--can", default="", help=f"those that can do all of {', '.join(CLAUSES)}")
-    parser.add_argument("--needs", default="", help="none, or those with one of these needs")
-    parser.add_argument("--family", default="", help="those of a family, e.g. second-order")
+    parser.add_argument("--sort", default="name", help=f"sort by {', '.join(SORTS)}")
+    parser.add_argument("--can", default="", help=f"only those with all of {', '.join(CLAUSES)}")
+    parser.add_argument("--needs", default="", help="one of these needs, or none")
+    parser.add_argument("--family", default="", help="only those of a family, e.g. second-order")
     parser.add_argument("--licence", default="", help="permissive, or part of a licence's name")
     parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
     parser.add_argument("--imports", action="append", default=[], help="a module to import first")
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     if not found:
         names = [e.name for e in entries()]
         near = did_you_mean(given.pattern, names) if given.pattern != "*" else ""
-        raise UserError(f"No optimizer matches {given.pattern} and all that is asked for.{near}")
+        raise UserError(f"No optimizer matches {given.pattern} and all filters.{near}")
     if given.format == "json":
         print(json.dumps([record(e) for e in found], indent=2))
     elif given.format == "markdown":
@@ -67,10 +67,14 @@ def _show(argv: list[str]) -> int:
     known = options(entry)
     if given.format == "json":
         listed = [
-            {"name": o.name, "type": o.type_name, "default": default_of(o.default, o.required),
-             "help": o.help}
+            {
+                "name": o.name,
+                "type": o.type_name,
+                "default": default_of(o.default, o.required),
+                "help": o.help,
+            }
             for o in known.values()
-        ]  # fmt: skip
+        ]
         print(json.dumps(record(entry) | {"options": listed}, indent=2))
         return 0
     print(explain(entry))
@@ -78,13 +82,14 @@ def _show(argv: list[str]) -> int:
 
 
 def _prove(argv: list[str]) -> int:
-    """Try every clause on an optimizer; exit code 1 where one is broken without a reason.
+    """Test every clause of the contract; return 1 if one fails without a documented reason.
 
     Raises:
-        UserError: there is no such optimizer, or it can't be used here.
+        UserError: the optimizer does not exist, or is not supported.
     """
     parser = argparse.ArgumentParser(
-        "gdl optimizers prove", description="Try on an optimizer what every optimizer must do."
+        "gdl optimizers prove",
+        description="Test an optimizer against the contract.",
     )
     parser.add_argument("name")
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -97,7 +102,7 @@ def _prove(argv: list[str]) -> int:
 
     entry = find(given.name)
     if entry.refused:
-        raise UserError(f"{entry.name} can't be used here: {entry.refused}.")
+        raise UserError(f"{entry.name} is not supported: {entry.refused}.")
     quiet()
     record = examine(entry)
     two_ranks([entry.name], lambda _, seen: record.note("ddp", seen), imports=given.imports)

@@ -1,4 +1,4 @@
-"""``gdl paths``: optimizers race on a test function."""
+"""``gdl paths``: race optimizers on a test function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     """List the test functions, or race optimizers on one.
 
     Raises:
-        UserError: a name is not known, or a value can't be meant.
+        UserError: a name does not exist, or an option has an invalid value.
     """
     given = _parser().parse_args(argv)
     from gdlightning.races.race_files import describe, race_record, write_race
@@ -62,20 +62,31 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "gdl paths",
-        description="Optimizers race on a test function: paths, values, steps to the minimum.",
+        description=f"{SUMMARY}: paths, values and steps to the minimum.",
     )
     add = parser.add_argument
-    add("function", nargs="?", default="list", help="its name; all are listed without one")
-    add("--optimizers", default=DEFAULT_OPTIMIZERS, help="names, with commas between; or all")
-    add("--lr", action="append", nargs="+", default=[], metavar="[NAME=]LR",
+    add(
+        "function",
+        nargs="?",
+        default="list",
+        help="name of a function; all are listed if not given",
+    )
+    add("--optimizers", default=DEFAULT_OPTIMIZERS, help="comma-separated names, or all")
+    add(
+        "--lr",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="[NAME=]LR",
         help="a learning rate, or tuned (the best of a grid), or default (the optimizer's own); "
-             "for one of them: adam=0.01. Tuned if not given")  # fmt: skip
+        "for one of them: adam=0.01. Tuned if not given",
+    )
     add("--schedule", default="constant", help="a schedule's name: gdl schedules")
     add("--warmup", default="0", help="steps, 10%% or 2 epochs, in front of it")
     add("--steps", type=int, default=500)
-    add("--seed", type=int, default=0, help="of the noise")
-    add("--output", default="paths", help="a folder")
-    add("--tensorboard", action="store_true", help="log values and picture into it, too")
+    add("--seed", type=int, default=0, help="seed of the noise (0)")
+    add("--output", default="paths", help="a folder (paths)")
+    add("--tensorboard", action="store_true", help="also log values and figure to TensorBoard")
     add("--format", choices=("text", "json"), default="text")
     return parser
 
@@ -87,12 +98,12 @@ def _names(given: str) -> list[str]:
         return [entry.name for entry in entries()]
     names = [find(name.strip()).name for name in given.split(",") if name.strip()]
     if not names:
-        raise UserError("--optimizers names none; write, for example, --optimizers adam,sgd.")
+        raise UserError("--optimizers is empty; write, for example, --optimizers adam,sgd.")
     return list(dict.fromkeys(names))
 
 
 def _rates(given: list[list[str]]) -> dict[str, float | str]:
-    """Optimizer, or an empty name for all, → learning rate or one of ``LR_MODES``."""
+    """Return learning rate or one of ``LR_MODES`` per optimizer; the empty name is for all."""
     found: dict[str, float | str] = {"": "tuned"}
     for text in (t for group in given for part in group for t in part.split(",")):
         name, _, value = text.rpartition("=")
@@ -119,7 +130,9 @@ def _check(given: argparse.Namespace, rates: dict[str, float | str], names: list
     for name in [n for n in rates if n]:
         own = find(name).name
         if own not in names:
-            raise UserError(f"--lr names {own}, which does not race.{did_you_mean(name, names)}")
+            raise UserError(
+                f"--lr names {own}, which is not in --optimizers.{did_you_mean(name, names)}"
+            )
         rates[own] = rates.pop(name)
     Schedule(given.schedule, warmup=given.warmup).warmup_steps(given.steps)
 
@@ -133,10 +146,12 @@ def _text(
     rows = [HEADER, *([str(cell) for cell in row(function, track)] for track in tracks)]
     widths = [max(len(line[k]) for line in rows) for k in range(len(HEADER))]
     lines = [
-        "  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths,
-                  strict=True))).rstrip()
+        "  ".join(
+            c.ljust(w) if k == 0 else c.rjust(w)
+            for k, (c, w) in enumerate(zip(r, widths, strict=True))
+        ).rstrip()
         for r in rows
-    ]  # fmt: skip
+    ]
     notes = [f"left out: {why}" for why in left_out.values()]
     rule = f"steps: until within {function.near:g} of a minimum for good; gradients until then."
     head = [f"{race_title(function, tracks)}: {function.formula}", ""]

@@ -1,4 +1,4 @@
-"""``gdl test``: metrics of a trained run on its test split."""
+"""``gdl test``: metrics of a run on its test split."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ USAGE = "gdl test RUN"
 
 
 def main(argv: list[str]) -> int:
-    """Evaluate a run again.
+    """Evaluate a run and print its metrics.
 
     Raises:
-        UserError: there is no checkpoint, or its data has no test split.
+        UserError: the run has no checkpoint, or its data has no test split.
     """
     parser = argparse.ArgumentParser("gdl test", description=f"{SUMMARY}.")
     parser.add_argument("run", help="a run folder, or a checkpoint")

@@ -1,1 +1,1 @@
-"""Text and figures that several lines of a verb's output consist of."""
+"""Text and figures that verbs print or draw."""

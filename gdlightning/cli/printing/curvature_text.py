@@ -9,7 +9,7 @@ from gdlightning.runs.run_curvature import CAVEAT
 
 
 def as_text(record: dict[str, Any]) -> str:
-    """The figures as a table, with what they mean."""
+    """Return the figures as a table with their interpretation."""
     split = {"train": "training", "val": "validation"}[record["split"]]
     count, of = record["batches"], "" if record["of"] is None else f" of {record['of']:,}"
     return "\n".join(
@@ -56,14 +56,17 @@ def _stability(record: dict[str, Any]) -> Iterator[str]:
     if record["split"] != "train":
         return
     if stands is None:
-        yield f"λ·lr is not known: there is no learning rate, or no state of {name} in the file."
+        yield f"λ·lr is not known: {name} has no learning rate, or no state in the checkpoint."
         return
     now = f"λ·lr is {stands['product']['value']:.4g} at lr {stands['lr']:.3g}"
     peak = f"{stands['at_peak']['value']:.4g} at the peak of the schedule, {stands['peak']:.3g}"
     yield now if stands["lr"] == stands["peak"] else f"{now}, and would be {peak}"
     if stands["limit"] is None:
-        yield f"What {name} bears is not known: its steps are not linear in gradients, or differ."
+        yield (
+            f"The stability limit of {name} is not known: "
+            "its steps differ from one another, or are not linear in gradients."
+        )
         return
     how = {"measured": " as measured", "2": ""}.get(stands["formula"], f" = {stands['formula']}")
-    of = ", for λ of P^-½ H P^-½, where P is what it divides by" if stands["divided"] else ""
+    of = ", for λ of P^-½ H P^-½, where P is its preconditioner" if stands["divided"] else ""
     yield f"{name} is stable up to {stands['limit']:.4g}{how}{of}."

@@ -36,7 +36,7 @@ def show(argv: list[str]) -> int:
     """Print the help that the flags ask for.
 
     Raises:
-        UserError: the section or name is not known.
+        UserError: the section or name does not exist.
     """
     for position, token in enumerate(argv):
         if token.startswith("--") and token.partition("=")[0].endswith(".help"):
