@@ -5,13 +5,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import importlib
 import os
 import re
 import sys
 
-from gdlightning.cli import verb_modules, verbs
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.cli import run_verb
+from gdlightning.errors import UserError
 from gdlightning.signals import Stopped, stop_signals
 from gdlightning.streams import drop_failed_output, open_missing
 
@@ -92,25 +91,6 @@ def _run(arguments: list[str]) -> int:
     if first in ("-h", "--help"):
         first = "help"
     return run_verb(first, [a for a in rest if a != "--debug"])
-
-
-def run_verb(verb: str, arguments: list[str]) -> int:
-    """Import a verb and run it.
-
-    Raises:
-        UserError: there is no such verb, or the verb raises an error.
-    """
-    known = verb_modules()
-    if verb not in known:
-        if verb.startswith("-"):
-            hint = did_you_mean(verb, ("--version", "--help"))
-            raise UserError(f"gdl has no option {verb}.{hint}\ngdl --help lists all verbs.")
-        names = ", ".join(v.name for v in verbs())
-        raise UserError(f"There is no verb {verb}.{did_you_mean(verb, known)}\nVerbs: {names}")
-    if os.getcwd() not in sys.path:  # a config may name modules of the current folder
-        sys.path.insert(0, os.getcwd())
-    code: int = importlib.import_module(known[verb]).main(arguments)
-    return code
 
 
 def _out_of_memory(error: BaseException) -> str:

@@ -8,10 +8,15 @@ slow to import.
 from __future__ import annotations
 
 import ast
+import importlib
+import os
 import pkgutil
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from gdlightning.errors import UserError, did_you_mean
 
 GROUPS = ("train", "use", "understand", "choose", "explore", "look up", "extend")
 """The order of groups in help and documentation; other groups follow."""
@@ -50,6 +55,25 @@ def verbs() -> list[Verb]:
     found = [_read(name, module) for name, module in verb_modules().items()]
     order = {group: position for position, group in enumerate(GROUPS)}
     return sorted(found, key=lambda v: (order.get(v.group, len(order)), v.group, v.name))
+
+
+def run_verb(verb: str, arguments: list[str]) -> int:
+    """Import a verb and run it.
+
+    Raises:
+        UserError: there is no such verb, or the verb raises an error.
+    """
+    known = verb_modules()
+    if verb not in known:
+        if verb.startswith("-"):
+            hint = did_you_mean(verb, ("--version", "--help"))
+            raise UserError(f"gdl has no option {verb}.{hint}\ngdl --help lists all verbs.")
+        names = ", ".join(v.name for v in verbs())
+        raise UserError(f"There is no verb {verb}.{did_you_mean(verb, known)}\nVerbs: {names}")
+    if os.getcwd() not in sys.path:  # a config may name modules of the current folder
+        sys.path.insert(0, os.getcwd())
+    code: int = importlib.import_module(known[verb]).main(arguments)
+    return code
 
 
 def table() -> str:

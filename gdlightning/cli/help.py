@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gdlightning.cli import run_verb, verbs
+
 GROUP = "look up"
 SUMMARY = "Explain a verb, as gdl VERB --help does"
 USAGE = "gdl help VERB"
@@ -13,8 +15,6 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: there is no such verb.
     """
-    from gdlightning.__main__ import run_verb
-
     if not argv or argv[0].startswith("-"):
         print(overview())
         return 0
@@ -23,8 +23,6 @@ def main(argv: list[str]) -> int:
 
 def overview() -> str:
     """Return the table of verbs for the terminal, in its groups."""
-    from gdlightning.cli import verbs
-
     found = verbs()
     width = max(len(verb.name) for verb in found)
     lines = ["gdl: train any PyTorch model with any optimizer."]
