@@ -126,7 +126,7 @@ def test_modules_and_data_from_elsewhere(gdl: Run, monkeypatch: pytest.MonkeyPat
     ("flags", "words"),
     [
         (("--config", "nowhere.yaml"), "There is no config file nowhere.yaml"),
-        (("--png", "curve.gif"), "--png curve.gif: a picture ends in"),
+        (("--png", "curve.gif"), "--png curve.gif: write a file that ends in"),
         (("--png", "nowhere/curve.png"), "the folder does not exist"),
         (("--steps", "3"), "steps must be at least 40"),
         (("--steps", "many"), "invalid int value"),
