@@ -101,7 +101,7 @@ def _at_least(flag: str, value: int, least: int) -> int:
         UserError: the value is below it.
     """
     if value < least:
-        raise UserError(f"{flag} must be at least {least} (got {value}).")
+        raise UserError(f"{flag} is {value}; write {least} or more.")
     return value
 
 
