@@ -63,7 +63,7 @@ def main() -> int:
         "--page", action="store_true", help="write only the page, from the stored benchmark table"
     )
     given = parser.parse_args()
-    from gdlightning.cli.optimizer_tables import page
+    from gdlightning.cli.printing.optimizer_tables import page
     from gdlightning.conformance.ranks import two_ranks
     from gdlightning.optimizers import benchmark_table as atlas
     from gdlightning.optimizers.registry import entries, find, installed

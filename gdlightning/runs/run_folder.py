@@ -177,3 +177,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return value
+
+
+def find_run(where: str) -> Path:
+    """Return the folder of a run, given a path to it, to a file in it, or to the versions' parent.
+
+    Raises:
+        UserError: the run does not exist.
+    """
+    from gdlightning.config.expand_paths import expand
+
+    path = run_of(Path(expand(where, "The run")))
+    if not path.is_dir():
+        near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
+    return next(iter(versions(path)), path)

@@ -13,8 +13,7 @@ import pytest
 import yaml
 from helpers import CONFIGS, QUIET, Run, contents, metrics
 
-from gdlightning.cli.diagnose import run_folder
-from gdlightning.runs.run_folder import run_of
+from gdlightning.runs.run_folder import find_run, run_of
 
 TABULAR = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET)
 SHORT = (*TABULAR, "--trainer.max_steps", "2")
@@ -70,11 +69,11 @@ def test_other_verbs_take_the_same_paths(
     Path("link").symlink_to(folder)
     for path in ("~/runs/tabular/good", "$HOME/link", "runs/tabular/good/", "link"):
         assert gdl("test", path).code == 0
-        assert run_folder(path).samefile(folder)  # of gdl diagnose
+        assert find_run(path).samefile(folder)  # of gdl diagnose
     monkeypatch.chdir(folder / "checkpoints")
     for path in ("..", "last.ckpt", "../checkpoints/last.ckpt"):
         assert gdl("test", path).code == 0
-        assert run_folder(path).samefile(folder)  # of gdl diagnose
+        assert find_run(path).samefile(folder)  # of gdl diagnose
     monkeypatch.chdir(folder)
     for verb in (("test",), ("export", "--output", "../w.safetensors"),
                  ("curvature", "--batches", "1", "--top", "1", "--bottom", "0", "--steps", "2"),
