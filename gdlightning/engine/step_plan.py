@@ -88,6 +88,7 @@ class StepPlan:
         if not isinstance(optimization, Optimization) or not module.automatic_optimization:
             return None
         precision, profiler = trainer.precision_plugin, trainer.profiler  # type: ignore[attr-defined]
+        epoch_loop: Any = trainer.fit_loop.epoch_loop
         served = (
             type(strategy) is SingleDeviceStrategy
             and (type(precision) in PRECISIONS or _unscaled(precision))
@@ -98,11 +99,11 @@ class StepPlan:
             and not any(_has(module, name) for name in OWN_LOOP)
             and not any(c.reduce_on_plateau for c in trainer.lr_scheduler_configs)
             and len(trainer.optimizers) == 1
+            and not epoch_loop.automatic_optimization._skip_backward  # SWA updates batch norms so
         )
         if not served:
             return None
         loader = getattr(trainer, "train_dataloader", None)
-        epoch_loop: Any = trainer.fit_loop.epoch_loop
         return cls(
             callbacks=list(trainer.callbacks),  # type: ignore[attr-defined]
             module=module,
