@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdlightning.config.schema import Config
+from gdlightning.config.settings import read_yaml
+from gdlightning.errors import UserError
 from gdlightning.runs.find_checkpoint import (
     check_resumable,
     newest_whole,
     read_checkpoint,
     record_of,
 )
-from gdlightning.config.schema import Config
 from gdlightning.runs.run_folder import (
     CONFIG,
     FINISHED,
@@ -30,8 +32,7 @@ from gdlightning.runs.run_folder import (
     versions,
 )
 from gdlightning.runs.run_lock import held
-from gdlightning.config.settings import read_yaml
-from gdlightning.errors import UserError
+from gdlightning.storage.checkpoint import LAST
 
 HARMLESS = (
     "resume", "resume_changed", "overwrite", "recompute", "name", "run_root", "loggers",
@@ -91,12 +92,12 @@ def _named_run(config: Config, where: Path, first_rank: bool, stack: ExitStack) 
     content = read_checkpoint(where)
     record_of(content, where)
     check_resumable(content, where)
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / "checkpoints" / LAST
     if first_rank and last.exists() and last.stat().st_mtime > where.stat().st_mtime:
         kept = config.values["checkpoint"]["keep"] > 1
         print(
             f"{last} is newer than {where.name}: its later steps are left out, and it "
-            f"{'becomes previous-1.ckpt' if kept else 'is replaced'} when the run is next saved."
+            f"{'becomes previous-1.ckpt' if kept else 'is replaced'} before the first step."
         )
     return Run(folder, where, resumed=True)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from gdlightning.runs.run_lock import held
 from gdlightning.errors import UserError, did_you_mean
-from gdlightning.storage.atomic_write import write_text
+from gdlightning.runs.run_lock import held
+from gdlightning.storage.atomic_write import free_name, write_text
 
 CONFIG = "config.yaml"
 """The resolved config: a folder without it is not a run folder."""
@@ -135,8 +135,7 @@ def replace(former: Path, new: Path) -> Path:
     Returns:
         Where the former one is now.
     """
-    names = (f"{former.name}.replaced{k or ''}" for k in itertools.count())
-    aside = next(p for p in map(former.with_name, names) if not os.path.lexists(p))
+    aside = free_name(former.with_name(f"{former.name}.replaced"))
     former.rename(aside)
     new.rename(former)
     return aside

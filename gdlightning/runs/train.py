@@ -11,20 +11,20 @@ import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gdlightning.callbacks.checkpoints import EXACT
-from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
-from gdlightning.runs import trainer as trainers
-from gdlightning.runs.build_run import Training, assemble
-from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
-from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
-from gdlightning.runs.resume import Run, check_data
-from gdlightning.runs.resume_changes import changed_options, check_parts
-from gdlightning.runs.run_start import RunStart
 from gdlightning.data.data_module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
+from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.errors import UserError
+from gdlightning.runs import trainer as trainers
+from gdlightning.runs.build_run import Training, assemble
+from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
+from gdlightning.runs.resume import Run, check_data
+from gdlightning.runs.resume_changes import changed_options, check_parts
+from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
+from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
 
 
@@ -54,7 +54,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
-            start = replace(start, log_ends=_log_ends(checkpoint))
+            start = replace(start, checkpoint=checkpoint, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
             own = isinstance(error, UserError)
@@ -113,7 +113,14 @@ def _prepare(
         print(f"Resuming {run.folder} from step {step:,}.")
     elif trainers.first_rank():
         write_text(run.folder / "config.yaml", config)
-    start = RunStart(run, config, trainers.hyper_parameters(training), _log_ends(checkpoint))
+    start = RunStart(
+        run,
+        config,
+        trainers.hyper_parameters(training),
+        checkpoint,
+        training.config.values["checkpoint"]["keep"],
+        _log_ends(checkpoint),
+    )
     return (replace(start, changes=changes) if changes else start), logged
 
 
