@@ -100,17 +100,6 @@ def check_numbers(key: str, value: Any) -> None:
         raise UserError(f"{key} has {digits} digits; write a smaller number.")
 
 
-def check_path(options: Mapping[str, Any]) -> None:
-    """Refuse an empty path, which would stand for the working directory.
-
-    Raises:
-        UserError: with the key.
-    """
-    path = options.get("path")
-    if isinstance(path, str) and not path.strip():
-        raise UserError(f"data.path is {path!r}; write a file or folder.")
-
-
 def check_net(options: Mapping[str, Any]) -> None:
     """Refuse counts below 1 and dropout outside 0 to 1 among the options of a net of ours.
 

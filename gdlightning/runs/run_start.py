@@ -28,7 +28,7 @@ class RunStart:
         run: The folder.
         config: The resolved config, as YAML.
         hyper_parameters: Values for the loggers, by name.
-        checkpoint: To resume from; None to begin at step 0.
+        goes_back: Checkpoint that the user named to resume from, newer ones or not; None if none.
         keep: How many of the last checkpoints are kept.
         log_ends: Where the logs ended at the checkpoint; empty to begin them.
         changes: What is to be changed of the restored optimizer and schedule.
@@ -40,7 +40,7 @@ class RunStart:
     run: Run
     config: str
     hyper_parameters: dict[str, Any]
-    checkpoint: Path | None
+    goes_back: Path | None
     keep: int
     log_ends: dict[str, int]
     changes: Callable[[L.Trainer], None] = lambda trainer: None
@@ -62,9 +62,9 @@ class RunStart:
         remove_leftovers(folder / "checkpoints")
         (folder / FINISHED).unlink(missing_ok=True)
         last = folder / "checkpoints" / LAST
-        if self.checkpoint is not None and self.checkpoint.name != LAST:
-            # Before the logs are cut: a process that is killed here resumes from where they end.
-            make_last(self.checkpoint, last, self.keep)
+        if self.goes_back is not None and self.goes_back.name != LAST:
+            # Before the logs are cut: after a kill, the run resumes from where they end.
+            make_last(self.goes_back, last, self.keep)
         trim(folder, self.log_ends, among=self._before)
         for logger in trainer.loggers:
             if isinstance(logger, KeptCSVLogger):

@@ -54,7 +54,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
-            start = replace(start, checkpoint=checkpoint, log_ends=_log_ends(checkpoint))
+            start = replace(start, goes_back=None, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
             own = isinstance(error, UserError)
@@ -117,7 +117,7 @@ def _prepare(
         run,
         config,
         trainers.hyper_parameters(training),
-        checkpoint,
+        checkpoint if run.named else None,
         training.config.values["checkpoint"]["keep"],
         _log_ends(checkpoint),
     )

@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.errors import UserError
 from gdlightning.storage.atomic_write import whole
-from gdlightning.storage.checkpoint import DamagedCheckpointError, read, verify, write
+from gdlightning.storage.checkpoint import read, write
 from gdlightning.storage.plain_values import NotPlain, describe, encode, kind
 
 
@@ -82,16 +82,11 @@ def keep_former(target: Path, keep: int) -> None:
 def make_last(chosen: Path, last: Path, keep: int) -> None:
     """Copy a checkpoint to ``last``; former ones are kept as when a run is saved.
 
-    A damaged ``last`` is replaced: kept, it would take the place of a good one. The copy has a new
-    time, so that it counts as newer than what was saved after the original.
+    The copy has a new time, so that it counts as newer than what was saved after the original.
 
     Raises:
         StorageError: It cannot be written.
     """
-    try:
-        keep = keep if last.exists() and verify(last) else 1
-    except DamagedCheckpointError:
-        keep = 1
     with (
         chosen.open("rb") as source,
         whole(last, before=lambda temporary: keep_former(last, keep)) as target,

@@ -215,17 +215,6 @@ def test_a_kill_while_a_run_goes_back_leaves_no_gap_in_its_logs(
     assert logged(unfinished_run) == logged(finished_run)
 
 
-def test_a_damaged_last_checkpoint_does_not_take_the_place_of_a_good_one(
-    unfinished_run: Path, gdl: Run
-) -> None:
-    folder = unfinished_run / "checkpoints"
-    for path in folder.glob("best*"):
-        path.unlink()
-    cut(folder / "last.ckpt")
-    assert gdl("fit", *AUTO, "--max_time", "0.001s").code == 75
-    assert [read(p)["global_step"] for p in folder.glob("*.ckpt")] == [35, 35, 35]
-
-
 SPOILING = """
 import pathlib
 import lightning.pytorch as L
