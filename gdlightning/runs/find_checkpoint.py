@@ -59,13 +59,13 @@ def newest_whole(folder: Path, to_resume: bool = True) -> Path | None:
     found = candidates(folder)
     for position, path in enumerate(found):
         older = found[position + 1 :]
-        content = _whole(path, to_resume, older[0] if older else None)
-        if content is None:
+        step = _whole_step(path, to_resume, older[0] if older else None)
+        if step is None:
             continue
         for later in older:
-            if _may_be_later(later, path, content):
-                best = _whole(later, to_resume, path)
-                if best is not None and _is_later(best, content):
+            if _may_be_later(later, path, step):
+                best = _whole_step(later, to_resume, path, exact=True)
+                if best is not None and best > step:
                     return later
         return path
     if not found:
@@ -76,16 +76,18 @@ def newest_whole(folder: Path, to_resume: bool = True) -> Path | None:
     )
 
 
-def _whole(path: Path, to_resume: bool, older: Path | None) -> dict[str, Any] | None:
-    """Read a checkpoint; a damaged one is named.
+def _whole_step(path: Path, to_resume: bool, older: Path | None, exact: bool = False) -> int | None:
+    """Return the step of a checkpoint; a damaged one is named.
 
     Args:
         path: the file.
         to_resume: whether it must hold the state of the run, not its weights alone.
         older: the one to use instead, for the message.
+        exact: return None, too, for one that was saved within an accumulation window: optimizers
+            that evaluate the loss several times per step do not resume there exactly.
 
     Returns:
-        Its content; None if it is damaged.
+        The number of optimizer steps, -1 if it is not known; None if the checkpoint is damaged.
 
     Raises:
         UserError: it may be good, but cannot be read now.
@@ -95,7 +97,6 @@ def _whole(path: Path, to_resume: bool, older: Path | None) -> dict[str, Any] | 
         record_of(content, path)
         if to_resume:
             check_resumable(content, path)
-        return content
     except DamagedCheckpointError as error:
         print(f"Passing over {path}: {error}", file=sys.stderr)
         return None
@@ -106,27 +107,28 @@ def _whole(path: Path, to_resume: bool, older: Path | None) -> dict[str, Any] | 
         raise type(error)(
             f"{error}\nTo use the checkpoint before it all the same, name it: {flag}{older}"
         ) from error
+    if exact and _within_window(content):
+        return None
+    step = content.get("global_step")
+    return step if isinstance(step, int) else -1
 
 
-def _may_be_later(path: Path, than: Path, content: dict[str, Any]) -> bool:
+def _within_window(content: dict[str, Any]) -> bool:
+    """Return whether gradients were accumulated when a checkpoint was saved."""
+    try:
+        return any(rank["gradients"] for rank in content[EXACT]["ranks"])
+    except (LookupError, TypeError):  # another program's
+        return False
+
+
+def _may_be_later(path: Path, than: Path, step: int) -> bool:
     """Return whether a checkpoint was saved after another, at a later step, by time and name.
 
     The time tells it from one of steps that were left out when the run resumed from before them.
     """
-    step = re.search(r"step=(\d+)", path.name)
-    if step is None or int(step[1]) <= content.get("global_step", 0):
-        return False
-    return path.lstat().st_mtime > than.lstat().st_mtime
-
-
-def _is_later(content: dict[str, Any], than: dict[str, Any]) -> bool:
-    """Return whether a checkpoint is of a later step, and not within an accumulation window.
-
-    Optimizers that evaluate the loss several times per step do not resume there exactly.
-    """
-    ranks = content.get(EXACT, {}).get("ranks", [])
-    within = any(rank.get("gradients") for rank in ranks)
-    return not within and content.get("global_step", 0) > than.get("global_step", 0)
+    named = re.search(r"step=(\d+)", path.name)
+    later = named is not None and int(named[1]) > step
+    return later and path.lstat().st_mtime > than.lstat().st_mtime
 
 
 def check_resumable(content: dict[str, Any], path: Path) -> None:

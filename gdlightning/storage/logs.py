@@ -164,6 +164,9 @@ def _trim_table(table: Path, rows: int) -> None:
         print(f"Note: {table} is damaged and was renamed to {aside.name}; a new one is begun.",
               file=sys.stderr)  # fmt: skip
         return
+    if missing := rows - len(kept):
+        print(f"Note: {table} lacks the last {missing} of {rows} rows up to the checkpoint.",
+              file=sys.stderr)  # fmt: skip
     _write_rows(table, names, kept)
 
 
