@@ -19,6 +19,7 @@ from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.errors import UserError
+from gdlightning.storage.checkpoint import LAST
 from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import flush, log_ends
 
@@ -59,7 +60,6 @@ class Checkpoints(Checkpoint):
 
     Attributes:
         start: Called when the first step or validation of this process is about to be made.
-        at_once: Save before the first step too, since training did not continue from ``last.ckpt``.
 
     Raises:
         UserError: a number can't be meant.
@@ -93,7 +93,6 @@ class Checkpoints(Checkpoint):
             folder, stops, monitor, mode, keep)  # fmt: skip
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps
         self.start: Callable[[L.Trainer], None] = lambda trainer: None
-        self.at_once = False
         self.best_score: float | None = None
         self.best_path = ""
         self._due = ""
@@ -158,8 +157,7 @@ class Checkpoints(Checkpoint):
         self._is_between = True
         if self._due:
             self._save_best(trainer)
-        if reason is not None or self.at_once or self._is_due(trainer):
-            self.at_once = False
+        if reason is not None or self._is_due(trainer):
             self.save(trainer)
         self._is_between = False
         if reason is not None:
@@ -279,7 +277,7 @@ class Checkpoints(Checkpoint):
         """Write ``last.ckpt``, with all logs up to here on the disk before it."""
         began = time.monotonic()
         flush(trainer.loggers)
-        path = self.folder / "last.ckpt"
+        path = self.folder / LAST
         trainer.save_checkpoint(path, storage_options={"keep": self.keep})
         now = time.monotonic()
         self._saved = (now, now - began, trainer.global_step)
@@ -330,6 +328,9 @@ class Checkpoints(Checkpoint):
     def _own_state(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
         loader = trainer.fit_loop._combined_loader
         accumulating = trainer.fit_loop.epoch_loop._should_accumulate()
+        logs = resume_state.logs(trainer, module)
+        if self._loaded is not None:  # saved before the first batch: they are added after it
+            logs = self._loaded["ranks"][trainer.global_rank]["logs"]
         return {
             "random": resume_state.random_states(trainer),
             "loader": loader.state() if isinstance(loader, ResumableLoader) else None,
@@ -337,7 +338,7 @@ class Checkpoints(Checkpoint):
             "modes": resume_state.modes(module),
             "gradients": resume_state.gradients(module) if accumulating else {},
             "metrics": resume_state.metric_states(module),
-            "logs": resume_state.logs(trainer, module),
+            "logs": logs,
             "log_ends": (
                 log_ends(self.folder.parent, trainer.loggers) if trainer.is_global_zero else {}
             ),

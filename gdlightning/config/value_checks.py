@@ -114,17 +114,6 @@ def check_numbers(key: str, value: Any) -> None:
         raise UserError(f"{key} has {digits} digits; the maximum is 64 bits", key=key)
 
 
-def check_path(options: Mapping[str, Any]) -> None:
-    """Check that ``data.path`` is not empty, which would mean the working directory.
-
-    Raises:
-        UserError: if it is empty.
-    """
-    path = options.get("path")
-    if isinstance(path, str) and not path.strip():
-        raise UserError("data.path must be a file or folder", key="data.path", value=path)
-
-
 def check_net(options: Mapping[str, Any]) -> None:
     """Check the options of a net of gdlightning: counts of at least 1, dropout in [0, 1).
 

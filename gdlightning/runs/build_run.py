@@ -10,8 +10,9 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from gdlightning.config.expand_paths import expand
 from gdlightning.config.schema import Config
-from gdlightning.config.value_checks import check_net, check_path
+from gdlightning.config.value_checks import check_net
 from gdlightning.data.data_module import DataModule
 from gdlightning.engine.module_optimization import ModuleOptimization
 from gdlightning.engine.optimization import Optimization
@@ -83,12 +84,17 @@ def build_optimization(config: Config) -> Optimization:
 
 
 def build_data(config: Config) -> L.LightningDataModule | None:
-    """The data module, not yet loaded; None if the config names none."""
+    """Return the data module, not yet loaded; None if the config names none.
+
+    Raises:
+        UserError: its path cannot be expanded.
+    """
     cls = config.classes.get("data")
     if cls is None:
         return None
     options = config.section("data")
-    check_path(options)
+    if isinstance(options.get("path"), str):
+        options["path"] = expand(options["path"], "data.path")
     if issubclass(cls, DataModule) and "data.seed" not in config.given:
         options["seed"] = config.values["seed"]
     # A number of few values could be a class: the task tells where the data may ask.

@@ -47,10 +47,6 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
         if config.values[key] is not None:
             with placed(merged.get(key)):
                 config.values[key] = expand(config.values[key], key)
-    data, path = config.values.get("data"), merged.get("data.path")
-    if path is not None and isinstance(data, dict) and isinstance(data.get("path"), str):
-        with placed(path):
-            data["path"] = expand(data["path"], "data.path")
     return config, found
 
 

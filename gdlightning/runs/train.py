@@ -55,7 +55,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
-            start = replace(start, log_ends=_log_ends(checkpoint))
+            start = replace(start, goes_back=None, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
             own = isinstance(error, UserError)
@@ -115,7 +115,14 @@ def _prepare(
         print(f"Resuming {run.folder} from step {step:,}.")
     elif trainers.first_rank():
         write_text(run.folder / "config.yaml", config)
-    start = RunStart(run, config, trainers.hyper_parameters(training), _log_ends(checkpoint))
+    start = RunStart(
+        run,
+        config,
+        trainers.hyper_parameters(training),
+        checkpoint if run.named else None,
+        training.config.values["checkpoint"]["keep"],
+        _log_ends(checkpoint),
+    )
     return (replace(start, changes=changes) if changes else start), logged
 
 

@@ -158,7 +158,6 @@ def build(
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
         checkpoints = Checkpoints(folder / "checkpoints", stops, **config.values["checkpoint"])
         checkpoints.start = start
-        checkpoints.at_once = run.checkpoint is not None and run.checkpoint.name != "last.ckpt"
         callbacks.insert(0, Restore(checkpoints))
         callbacks.append(checkpoints)
     else:

@@ -199,7 +199,8 @@ def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
     """Check that every readable checkpoint, or a later one of its history, still exists."""
     for folder in {p.parent.parent for p in before.files if p.suffix == ".ckpt"}:
         touched = any(folder in p.parents and p.suffix == ".ckpt" for p in changed(before, after))
-        if before.newest(folder) < 0 and touched and not done.overwrites:
+        kept = not done.overwrites and not _settled(folder, after)
+        if before.newest(folder) < 0 and touched and kept:
             return f"{_short(folder)}, whose checkpoints can't be read, was written to"
     digests = {g.digest for g in after.good}
     replaced = _replaced(before, after) if done.overwrites else None
@@ -207,6 +208,8 @@ def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
         name = f"{_short(good.path)} (step {good.step})"
         again = done.older and good.step > done.began >= 0
         if good.digest in digests or good.folder == replaced or again:
+            continue
+        if _settled(good.folder, after):
             continue
         bests = [g for g in after.good if g.folder == good.folder and g.path.name[:4] == "best"]
         if good.path.name.startswith("best") and not bests:
@@ -225,6 +228,12 @@ def _replaced(before: Snapshot, after: Snapshot) -> Path | None:
     former = {g.digest for g in before.good}
     new = {g.folder for g in after.good if g.digest not in former}
     return next(iter(new & before.folders), None)
+
+
+def _settled(folder: Path, after: Snapshot) -> bool:
+    """A run that was replaced, and went once the one in its place had ended."""
+    former, mark, _ = folder.name.partition(".replaced")
+    return bool(mark) and folder.with_name(former) / "metrics.json" in after.files
 
 
 def _logs(before: Snapshot, after: Snapshot, done: Done) -> str:

@@ -295,7 +295,7 @@ def _newer(path: Path, chance: random.Random) -> None:
 
     try:
         content = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):  # damaged before
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):  # damaged before
         return
     content[KEY]["format"] = 99
     write(content, path)

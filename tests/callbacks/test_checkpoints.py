@@ -1,62 +1,59 @@
-"""Checkpoints of modules that log what they like."""
+"""What is saved between two steps, so that a resumed run ends as one that was not interrupted."""
 
 from __future__ import annotations
 
+import csv
+import sys
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as L
 import pytest
-import torch
 from helpers import QUIET, Run
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-X = torch.linspace(0, 1, 32)[:, None]
-
+AVERAGED = """
+import lightning.pytorch as L
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 class Points(L.LightningDataModule):
-    def train_dataloader(self) -> Any:
-        return DataLoader(X, 8)  # type: ignore[arg-type]
+    def train_dataloader(self):
+        x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+        return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), 4, shuffle=True)
 
-    def val_dataloader(self) -> Any:
-        return DataLoader(X, 32)  # type: ignore[arg-type]
-
-
-class Logs(L.LightningModule):
-    """Logs a validation loss under a name, best after the second epoch."""
-
-    def __init__(self, metric: str) -> None:
+class Line(L.LightningModule):
+    def __init__(self):
         super().__init__()
-        self.net, self.metric = nn.Linear(1, 1), metric
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        loss: Tensor = self.net(batch).square().mean()
+        self.net = torch.nn.Linear(3, 1)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = (self.net(x) - y).square().mean()
+        self.log("loss", loss, on_step=True, on_epoch=True)
         return loss
-
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.log(self.metric, torch.tensor([3.0, 1.0, 2.0][self.current_epoch]))
+"""
 
 
-FIT = ("fit", *QUIET, "--model", f"{__name__}.Logs", "--data", f"{__name__}.Points",
-       "--trainer.max_epochs", "3", "--trainer.num_sanity_val_steps", "0")  # fmt: skip
+@pytest.fixture
+def averaged(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The command of a run of 20 steps whose module logs the mean loss of each epoch of ten."""
+    Path("averaged.py").write_text(AVERAGED)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "averaged", raising=False)
+    return ("fit", "--model", "averaged.Line", "--data", "averaged.Points", *QUIET,
+            "--trainer.max_epochs", "2", "--trainer.log_every_n_steps", "1",
+            "--resume", "auto")  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["val/loss", "valid_loss", "validation_loss", "Loss/val"])
-def test_usual_names_of_a_validation_loss_keep_the_best(name: str, gdl: Run) -> None:
-    done = gdl(*FIT, "--model.metric", name)
-    assert done.code == 0, done.err
-    assert f"val_loss is not logged; {name} decides which checkpoint is best" in done.err
-    (best,) = Path("runs/run/version_0/checkpoints").glob("best-*.ckpt")
-    assert best.name == "best-epoch=1-step=8.ckpt"
+def epoch_means(name: str) -> list[float]:
+    """Return the mean losses of the epochs of a run."""
+    with Path(f"runs/{name}/version_0/metrics.csv").open(newline="") as stream:
+        return [float(r["loss_epoch"]) for r in csv.DictReader(stream) if r["loss_epoch"]]
 
 
-def test_a_monitor_that_is_not_logged_is_reported_once(gdl: Run) -> None:
-    done = gdl(*FIT, "--model.metric", "score")
-    assert done.code == 0, done.err
-    assert "no best checkpoint is kept. Logged metrics: score." in done.err
-    assert done.err.count("is not logged") == 1
-    assert not list(Path("runs/run/version_0/checkpoints").glob("best-*.ckpt"))
-    done = gdl(*FIT, "--model.metric", "score", "--checkpoint.monitor", "score")
-    assert "is not logged" not in done.err
-    assert list(Path("runs/run/version_1/checkpoints").glob("best-epoch=1-*.ckpt"))
+def test_a_stop_before_the_first_batch_keeps_the_means_of_the_epoch(
+    averaged: tuple[str, ...], gdl: Run
+) -> None:
+    assert gdl(*averaged, "--name", "whole").code == 0
+    assert gdl(*averaged, "--name", "parts", "--stop_after", "13").code == 75
+    assert gdl(*averaged, "--name", "parts", "--max_time", "0.001s").code == 75
+    result = gdl(*averaged, "--name", "parts", "--max_time", "1h")
+    assert "from step 13." in result.out
+    assert epoch_means("parts") == epoch_means("whole")

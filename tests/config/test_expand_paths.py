@@ -88,3 +88,19 @@ def test_a_name_stays_in_the_run_root(name: str, gdl: Run, monkeypatch: pytest.M
     assert result.err.startswith("error: name must be a folder name")
     assert ", in c.yaml)" in result.err
     assert [p.name for p in Path().iterdir()] == ["c.yaml"]
+
+
+@pytest.mark.parametrize("path", ["~/t.csv", "$SCRATCH/t.csv"])
+def test_the_path_of_data_is_expanded(path: str, gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path("home").absolute()
+    home.mkdir()
+    (home / "t.csv").write_text("x,y\n" + "\n".join(f"{k},{k % 2}" for k in range(40)))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SCRATCH", str(home))
+    flags = ("--model", "tabular-classification", "--data", "tabular", "--data.target", "y", *QUIET)
+    result = gdl("fit", *flags, "--data.path", path, "--trainer.max_steps", "2")
+    assert result.code == 0, result.err
+    result = gdl("fit", *flags, "--data.path", "$UNSET/t.csv")
+    assert result.code == 2
+    assert "data.path is $UNSET/t.csv, but the environment variable UNSET is not" in result.err
+    assert "(in the command line)" in result.err
