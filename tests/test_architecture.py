@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gdlightning"
 LAYERS = (
     ("errors", "signature", "discovery", "random_state", "signals", "streams", "moved_modules"),
+    ("internals",),
     ("storage",),
     ("drawing",),
     ("optimizers", "schedules", "clipping", "nets", "curvature", "data", "monitor"),

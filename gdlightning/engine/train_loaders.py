@@ -7,10 +7,15 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 
+from gdlightning import internals
+
 
 def train_loaders(trainer: L.Trainer) -> list[Any]:
     """All of them, as Lightning holds them once training has begun."""
-    combined: Any = trainer.fit_loop._combined_loader
+    if not internals.private_names():
+        loaders = trainer.train_dataloader
+        return [] if loaders is None else CombinedLoader(loaders).flattened
+    combined = internals.combined_loader(trainer)
     return list(combined.flattened) if isinstance(combined, CombinedLoader) else []
 
 
