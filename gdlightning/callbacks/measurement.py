@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gdlightning import internals
 from gdlightning.engine.optimization import Optimization
+from gdlightning.engine.train_loaders import batch_info
 from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.step_delta import Movement
 from gdlightning.tasks.objective import loss_of
@@ -32,7 +33,7 @@ class Measurement:
 
     def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """One more batch of the step."""
-        weight = getattr(trainer.train_dataloader, "weight", 1.0)
+        weight = batch_info(trainer).weight
         self.window.append((batch, batch_idx, weight / trainer.accumulate_grad_batches))
 
     @property
