@@ -94,7 +94,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def test_a_file_name_has_one_meaning() -> None:
-    """Verbs, tasks and plug-ins are named after what they are about; other files are unique."""
+    """Only commands, tasks and plug-ins may share the name of another file."""
     named = {"cli", "tasks", "checks", "experiments", "shapes", "entries", "wrappers"}
     seen: dict[str, Path] = {}
     for path in sorted(PACKAGE.rglob("*.py")):

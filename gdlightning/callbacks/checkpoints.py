@@ -25,10 +25,22 @@ from gdlightning.errors import UserError
 from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import flush, log_ends
 
+VAL_LOSS = "val_loss"
+VAL_LOSS_NAMES = {
+    *("valloss", "validloss", "validationloss", "evalloss", "devloss"),
+    *("lossval", "lossvalid", "lossvalidation", "losseval", "vallossepoch"),
+}
+"""Usual names of a validation loss, as ``plain_name`` returns them."""
+
 EXACT = "exact"
 """Key of what a checkpoint holds beyond Lightning's own state, for the same bits on resume."""
 SHARE = 100
 """Training goes on for at least this many times the length of the last save."""
+
+
+def plain_name(metric: str) -> str:
+    """Return the letters and digits of a metric's name, in lower case."""
+    return "".join(c for c in metric.lower() if c.isalnum())
 
 
 class Checkpoints(Checkpoint):
@@ -41,7 +53,8 @@ class Checkpoints(Checkpoint):
     Args:
         folder: where they are written.
         stops: reasons to stop.
-        monitor: the metric that tells the best; none is kept where it is not logged.
+        monitor: metric that decides which checkpoint is best. The default also matches the usual
+            spellings of a validation loss, such as val/loss and valid_loss.
         mode: whether it is to fall (min) or to rise (max).
         keep: how many of the last checkpoints are kept.
         every_seconds: between two saves, and never more often than costs a hundredth of the time.
@@ -60,7 +73,7 @@ class Checkpoints(Checkpoint):
         folder: Path,
         stops: Stops,
         *,
-        monitor: str = "val_loss",
+        monitor: str = VAL_LOSS,
         mode: Literal["min", "max"] = "min",
         keep: int = 3,
         every_seconds: float = 60.0,
@@ -82,6 +95,7 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_path = ""
         self._due = ""
+        self._reported = False
         self._is_between = False
         self._saved = (time.monotonic(), 0.0, 0)  # when, how long it took, after which step
         self._before_validation: dict[str, Any] | None = None
@@ -230,7 +244,8 @@ class Checkpoints(Checkpoint):
         if not fitting(trainer):
             return
         self._before_validation = None
-        found = trainer.callback_metrics.get(self.monitor)
+        name = self._monitored(trainer)
+        found = trainer.callback_metrics[name] if name else None
         if found is None or not torch.isfinite(torch.as_tensor(found)):
             return
         score = float(found)
@@ -242,6 +257,27 @@ class Checkpoints(Checkpoint):
                 self._save_best(trainer)
             elif internals.accumulates(trainer):
                 self._save_best(trainer)  # the weights change before the next call of _between
+
+    def _monitored(self, trainer: L.Trainer) -> str:
+        """Return the logged metric that decides which checkpoint is best, or an empty string."""
+        logged = trainer.callback_metrics
+        if self.monitor in logged:
+            return self.monitor
+        usual = self.monitor == VAL_LOSS
+        name = next((n for n in logged if usual and plain_name(n) in VAL_LOSS_NAMES), "")
+        if not self._reported and trainer.is_global_zero:
+            self._reported = True
+            text = f"checkpoint.monitor {self.monitor} is not logged"
+            if name:
+                print(f"Note: {text}; {name} decides which checkpoint is best.", file=sys.stderr)
+            else:
+                names = ", ".join(sorted(logged)) or "none"
+                print(
+                    f"Note: {text}, so no best checkpoint is kept. Logged metrics: {names}.\n"
+                    "Set one of them: --checkpoint.monitor NAME",
+                    file=sys.stderr,
+                )
+        return name
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import lightning.pytorch as L
@@ -14,7 +15,7 @@ from gdlightning.engine.optimization import Optimization
 from gdlightning.engine.train_loaders import batch_info
 from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.step_delta import Movement
-from gdlightning.tasks.objective import loss_of
+from gdlightning.tasks.objective import SkippedBatch, loss_of
 from gdlightning.tasks.rng import restored
 from gdlightning.tasks.task import examples
 
@@ -50,13 +51,13 @@ class Measurement:
         # A compiled net would be compiled once more for a pass without gradients.
         with restored(self.random), torch.set_grad_enabled(compiled):
             for number, (batch, batch_idx, share) in enumerate(self.window):
-                with context():
+                with context(), contextlib.suppress(SkippedBatch):
                     if number or compiled:
                         loss = loss_of(module, batch, batch_idx)
                     else:
                         with activity:
                             loss = loss_of(module, batch, batch_idx)
-                total += share * loss.detach().float()
+                    total += share * loss.detach().float()
         return total, activity
 
 

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from gdlightning.callbacks.measurement import Measurement, measurable
 from gdlightning.callbacks.monitor_header import head, matrices
+from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.step_logger import log
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.engine.eval_weights import fitting
@@ -35,7 +36,7 @@ SPIKE, LEAST = 4.0, 30
 """A loss that many typical deviations above the median of so many others is a spike."""
 
 
-class Monitor(L.Callback):
+class Monitor(Observer):
     """Measures a step now and then, and writes what it saw as a line of ``instruments.jsonl``.
 
     Of a measured step: the gain ratio, which is the change of its batch's loss over what the
@@ -117,6 +118,8 @@ class Monitor(L.Callback):
     ) -> None:
         """Keep weights and gradients of a measured step; compare the gradient after one."""
         if not self.on:
+            return
+        if self._step_loss is None:  # the module skipped all batches of this step
             return
         if self._former is not None:
             step, movement = self._former

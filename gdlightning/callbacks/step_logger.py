@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning import internals
+from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.tensorboard_media import few, histograms, model_graph, show_samples
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
@@ -23,7 +24,7 @@ from gdlightning.optimizers.group_table import table
 from gdlightning.tasks.task import examples
 
 
-class Watch(L.Callback):
+class Watch(Observer):
     """Logs, every ``trainer.log_every_n_steps`` optimizer steps, what the optimizer does.
 
     ``lr/GROUP`` is the learning rate of the step that was just made; ``grad_norm`` the global norm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -135,10 +136,10 @@ def check(merged: dict[str, Setting]) -> Config:
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
     values = parse(merged, known)
-    profiles.apply(values, merged)
-    compose(values, merged)
     for section in classes:
         put(values, f"{section}.name", str(_name(merged, section)))
+    profiles.apply(values, merged)
+    compose(values, merged)
     for key, option in known.items():
         if option.required and key not in merged:
             text = (option.help or option.type_name).rstrip(".")
@@ -180,8 +181,33 @@ def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option
     known |= {f"trainer.{k}": o for k, o in choices.trainer_options().items()}
     classes: dict[str, Any] = {}
     for section in ("model", "data", "optimizer", "schedule", "clip"):
+        if section == "optimizer":
+            _keep_own_optimizers(classes.get("model"), merged)
+        if section == "clip":
+            _name_norm(merged)
         _choose(section, merged, classes, known, choices.find)
     return classes, known
+
+
+def _name_norm(merged: dict[str, Setting]) -> None:
+    """Read ``clip: 1.0`` as a maximum norm."""
+    given = merged.get("clip.name")
+    if given is None or not re.fullmatch(r"\d*\.?\d+([eE][-+]?\d+)?", str(given.value)):
+        return
+    merged["clip.name"] = Setting("clip.name", "norm", given.origin)
+    merged.setdefault("clip.max_norm", Setting("clip.max_norm", float(given.value), given.origin))
+
+
+def _keep_own_optimizers(model: Any, merged: dict[str, Setting]) -> None:
+    """Choose the model's own optimizers if it has some and no other one is named."""
+    if "optimizer.name" in merged or not isinstance(model, type):
+        return
+    from gdlightning.engine.module_optimization import has_optimizers
+    from gdlightning.optimizers.registry import MODULE
+
+    if has_optimizers(model):
+        origin = f"{model.__name__}.configure_optimizers"
+        merged["optimizer.name"] = Setting("optimizer.name", MODULE.name, origin)
 
 
 def _choose(
@@ -219,6 +245,8 @@ def _check_key(
         return
     if any(key.startswith(f"{k}.") and _holds_dict(o.type) for k, o in known.items()):
         return
+    from gdlightning.optimizers.registry import MODULE
+
     head = key.partition(".")[0]
     inside = [k for k in known if k.startswith(f"{section}.")] if section else []
     message = f"There is no option {shown(key)}.{_near(key, inside, known, classes)}"
@@ -230,6 +258,11 @@ def _check_key(
             f"{did_you_mean(SYNONYMS.get(last, last), ['name', *names])}\n"
             f"Its options: {', '.join(names) or 'none'}."
         )
+        if section == "optimizer" and classes[section] is MODULE:
+            message = (
+                f"{shown(key)} is set, but the optimizers are the model's own "
+                "(configure_optimizers).\nName the one that it is for, such as --optimizer adamw."
+            )
     elif section in NAMED and not inside:
         message = (
             f"{shown(key)} is set, but {section}.name does not say which {section} it is for."

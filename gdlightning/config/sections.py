@@ -108,8 +108,11 @@ COMPOSITION = {
 
 def _composed(name: str) -> Found:
     from gdlightning.optimizers.choice import sub_choices
+    from gdlightning.optimizers.registry import MODULE
 
     own = _single(name)
+    if own.target is MODULE:
+        return own
     return Found(own.target, own.options | COMPOSITION, sub_choices(own.target))
 
 

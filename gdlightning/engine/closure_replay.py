@@ -81,6 +81,8 @@ class Replay(L.Callback):
                 set_batch_weight(trainer, weight)
                 with trainer.precision_plugin.train_step_context():
                     output = trainer.strategy.training_step(batch, batch_idx)
+                if output is None:  # the module skips this batch
+                    continue
                 loss = loss_in(output) / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
         self.clip(optimizer)

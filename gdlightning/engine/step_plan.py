@@ -94,6 +94,7 @@ class StepPlan:
             and type(profiler) is PassThroughProfiler
             and not UNSERVED & optimization.choice.needs
             and not optimization.choice.in_backward
+            and "optimizer_step" not in optimization.own_hooks
             and not any(_has(module, name) for name in OWN_LOOP)
             and not any(c.reduce_on_plateau for c in trainer.lr_scheduler_configs)
             and len(trainer.optimizers) == 1

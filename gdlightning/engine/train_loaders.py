@@ -28,7 +28,7 @@ def batch_info(trainer: L.Trainer) -> BatchInfo:
 
     The weight is read from a single loader, the indices from the first loader that stores them.
     """
-    loader = trainer.train_dataloader
+    loader: Any = trainer.train_dataloader
     weight = getattr(loader, "weight", 1.0)
     if hasattr(loader, "index"):
         return BatchInfo(weight, loader.index)

@@ -1,4 +1,4 @@
-"""Experiments by name, and what is said of them without importing them."""
+"""Experiments by name, with descriptions that are read without importing them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from gdlightning.lab.conclusion import Conclusion
 FOLDER = Path(__file__).parent / "experiments"
 SEEDS = 5
 SHARED = ("descent", "samples", "tuning")
-"""Modules beside that may take part in measuring."""
+"""Shared modules of this folder that can affect measurements."""
 
 Found = dict[str, Any]
-"""What one seed showed, as plain values."""
+"""Measurements of one seed, as plain values."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is said of an experiment.
+    """Description of an experiment.
 
     Args:
-        name: by which it is run.
-        claim: in a line.
-        setup: how it is tried; paragraphs of plain text.
-        source: who claims it.
-        seeds: from which it is run.
-        alone: it measures time; nothing may run beside it.
+        name: name on the command line.
+        claim: claim to test, in one line.
+        setup: description of the method; paragraphs of plain text.
+        source: publication that makes the claim.
+        seeds: number of seeds.
+        alone: True if the experiment measures time, so that its seeds must not run in parallel.
     """
 
     name: str
@@ -45,18 +45,18 @@ class Card:
 
     @property
     def title(self) -> str:
-        """The name, as a heading."""
+        """The name as a heading."""
         words = self.name.replace("-", " ")
         return words[0].upper() + words[1:]
 
     @property
     def path(self) -> Path:
-        """The file that it is."""
+        """The file of the experiment."""
         return FOLDER / f"{self.name.replace('-', '_')}.py"
 
     @property
     def digest(self) -> str:
-        """Of the code that measures: what was measured by other code is measured anew."""
+        """SHA-256 of the measuring code. Measurements by other code are repeated."""
         own = self.path.read_text(encoding="utf-8")
         used = [f"{name}.py" for name in SHARED if f"lab.{name} import" in own]
         code = [own, *((FOLDER.parent / name).read_text(encoding="utf-8") for name in used)]
@@ -66,8 +66,7 @@ class Card:
 def _measuring(code: str) -> str:
     """Return the code that measures, as text.
 
-    Comments, docstrings, what comes after measuring, and the locations of gdlightning's own modules
-    do not matter.
+    Comments, docstrings, ``conclude``, ``draw`` and the paths of gdlightning imports are excluded.
     """
     tree = ast.parse(code)
     later = ("conclude", "draw")
@@ -87,10 +86,10 @@ class Experiment:
     """An experiment that can be run.
 
     Args:
-        card: what is said of it.
-        measure: what one seed shows.
-        conclude: what all of them show.
-        draw: the figure, in a theme.
+        card: description of the experiment.
+        measure: function from a seed to its measurements.
+        conclude: function from the measurements of all seeds to the conclusion.
+        draw: function from the measurements of all seeds and a theme to the figure.
     """
 
     card: Card
@@ -100,7 +99,7 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """All experiments, in the order of the account that they follow; others at its end."""
+    """Return the names of all experiments in the order of ``ORDER``, followed by any others."""
     found = modules("gdlightning.lab.experiments")
     place = {name: k for k, name in enumerate(ORDER)}
     found.sort(key=lambda name: (place.get(name, len(place)), name))
@@ -108,10 +107,10 @@ def names() -> list[str]:
 
 
 def card(name: str) -> Card:
-    """What is said of an experiment; nothing heavy is imported.
+    """Return the description of an experiment without importing it.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: No experiment has this name.
     """
     if name not in names():
         raise UserError(
@@ -126,17 +125,20 @@ def card(name: str) -> Card:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     return Card(
-        name, claim.strip(), setup.strip(), ast.literal_eval(said["SOURCE"]),
+        name,
+        claim.strip(),
+        setup.strip(),
+        ast.literal_eval(said["SOURCE"]),
         ast.literal_eval(said["SEEDS"]) if "SEEDS" in said else SEEDS,
         ast.literal_eval(said["ALONE"]) if "ALONE" in said else False,
-    )  # fmt: skip
+    )
 
 
 def load(name: str) -> Experiment:
-    """An experiment, ready to run.
+    """Import an experiment.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: No experiment has this name.
     """
     known = card(name)
     module = importlib.import_module(f"gdlightning.lab.experiments.{name.replace('-', '_')}")

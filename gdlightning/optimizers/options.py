@@ -10,7 +10,7 @@ from typing import Any
 
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.optimizers.entry import Entry
-from gdlightning.optimizers.registry import load
+from gdlightning.optimizers.registry import MODULE, load
 from gdlightning.signature import Option, options_of
 
 NOT_OPTIONS = (
@@ -57,6 +57,8 @@ def options(entry: Entry) -> dict[str, Option]:
     Raises:
         UserError: if the class cannot be imported.
     """
+    if entry is MODULE:
+        return {}
     skip = {*NOT_OPTIONS, *entry.hidden, *entry.data_options}
     found = {}
     for name, option in options_of(load(entry), skip).items():

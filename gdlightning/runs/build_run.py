@@ -14,9 +14,11 @@ from gdlightning.config.schema import Config
 from gdlightning.config.settings import shown
 from gdlightning.config.value_checks import check_net, check_path
 from gdlightning.data.data_module import DataModule
+from gdlightning.engine.module_optimization import ModuleOptimization
 from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
+from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs import consistency_checks as agreement
 
 
@@ -51,12 +53,7 @@ def assemble(config: Config) -> Training:
         data.setup()
         sizes = data.sizes()
     module = build_module(config, sizes)
-    optimization = Optimization(
-        optimizer=config.chosen("optimizer"),
-        schedule=config.chosen("schedule"),
-        clip=config.chosen("clip"),
-        grouping=build_grouping(config),
-    )
+    optimization = build_optimization(config)
     if general.get("init_from"):
         from gdlightning.runs.find_checkpoint import init_from
 
@@ -69,6 +66,18 @@ def assemble(config: Config) -> Training:
     agreement.check(config, module, data, optimization.schedule)
     optimization.attach(module)
     return Training(config, module, data, optimization)
+
+
+def build_optimization(config: Config) -> Optimization:
+    """Return the optimizer, groups, schedule and clipping that a config describes.
+
+    Raises:
+        UserError: if they cannot be combined.
+    """
+    schedule, clip = config.chosen("schedule"), config.chosen("clip")
+    if config.values["optimizer"]["name"] == MODULE.name:
+        return ModuleOptimization(schedule, clip, build_grouping(config))
+    return Optimization(config.chosen("optimizer"), schedule, clip, build_grouping(config))
 
 
 def build_data(config: Config) -> L.LightningDataModule | None:

@@ -11,20 +11,20 @@ import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gdlightning.callbacks.checkpoints import EXACT
-from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
-from gdlightning.runs import trainer as trainers
-from gdlightning.runs.build_run import Training, assemble
-from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
-from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
-from gdlightning.runs.resume import Run, check_data
-from gdlightning.runs.resume_changes import changed_options, check_parts
-from gdlightning.runs.run_start import RunStart
 from gdlightning.data.data_module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
+from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.errors import UserError
+from gdlightning.runs import trainer as trainers
+from gdlightning.runs.build_run import Training, assemble
+from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
+from gdlightning.runs.resume import Run, check_data
+from gdlightning.runs.resume_changes import changed_options, check_parts
+from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
+from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
 
 

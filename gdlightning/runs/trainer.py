@@ -15,22 +15,23 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from gdlightning import internals
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
-from gdlightning.engine.divergence_guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.run_metadata import RunMetadata
+from gdlightning.callbacks.step_logger import Watch
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
-from gdlightning.callbacks.step_logger import Watch
-from gdlightning.runs.build_run import Training
-from gdlightning.runs.config_callbacks import build_callbacks
-from gdlightning.runs.run_folder import plain
-from gdlightning.runs.resume import Run
 from gdlightning.data.data_module import DataModule
 from gdlightning.data.resumable import make_resumable
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.epoch_loop import EpochLoop
+from gdlightning.errors import UserError, did_you_mean
 from gdlightning.optimizers.choice import Choice
+from gdlightning.optimizers.registry import MODULE
+from gdlightning.runs.build_run import Training
+from gdlightning.runs.config_callbacks import build_callbacks
+from gdlightning.runs.resume import Run
+from gdlightning.runs.run_folder import plain
 from gdlightning.storage.checkpoint import FORMAT
 from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
@@ -51,7 +52,13 @@ def check(training: Training) -> None:
                 f"loggers names {name}; there are {', '.join(LOGGERS)}."
                 f"{did_you_mean(name, LOGGERS)}"
             )
-    Guard(**training.config.values["guard"])
+    guard = Guard(**training.config.values["guard"])
+    if guard.policy == "rollback" and training.optimization.choice.entry is MODULE:
+        raise UserError(
+            "guard.policy rollback is not supported with the module's own optimizers: it cannot "
+            "lower their learning rate.\n"
+            "Use stop or skip, or name an optimizer, such as --optimizer adamw."
+        )
     monitor = Monitor(**training.config.values["monitor"])
     if monitor.curvature and training.config.values["compile"]:
         raise UserError(
@@ -123,7 +130,7 @@ def build(
         training.module.shows_training = not fast
     if not fast or config.values["loggers"]:
         callbacks.append(watch)
-    if guard.policy != "off":
+    if guard.policy != "off" and training.module.automatic_optimization:
         training.optimization.guard = guard
         callbacks.append(guard)
     monitor = Monitor(**config.values["monitor"])

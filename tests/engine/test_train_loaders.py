@@ -8,7 +8,7 @@ import lightning.pytorch as L
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from gdlightning.data.loader import BatchLoader, TensorRows
 from gdlightning.engine.train_loaders import BatchInfo, batch_info
@@ -47,6 +47,6 @@ def test_weight_and_indices_of_each_batch() -> None:
     found = seen(BatchLoader(rows, 2, accumulate=3))
     assert [info.weight for info in found] == pytest.approx([6 / 5, 6 / 5, 3 / 5])
     assert [info.indices.tolist() for info in found] == [[0, 1], [2, 3], [4]]
-    several = seen({"a": DataLoader([1.0, 2.0]), "b": BatchLoader(rows, 3)})
+    several = seen({"a": DataLoader(TensorDataset(torch.ones(2))), "b": BatchLoader(rows, 3)})
     assert [info.indices.tolist() for info in several] == [[0, 1, 2], [3, 4]]
-    assert seen(DataLoader([1.0])) == [BatchInfo(1.0, None)]
+    assert seen(DataLoader(TensorDataset(torch.ones(1)))) == [BatchInfo(1.0, None)]
