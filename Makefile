@@ -18,7 +18,7 @@ FAST := $(addprefix tests/,\
 	storage/test_atomic_write.py storage/test_journal.py study/test_statistics.py \
 	tasks/test_metrics.py)
 
-.PHONY: help setup demo lint format test test-fast bench clean
+.PHONY: help setup demo lint format test test-fast test-versions bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ test: lint  ## lint, then run all tests
 test-fast: setup  ## run quick tests of every part
 	$(BIN)/pytest -n auto $(FAST)
 
+# A new environment without constraints.txt, which names one version of each package, such as
+# make test-versions REQUIREMENTS="lightning==2.6.0 torch==2.10.0"
+test-versions:  ## run the core tests with other versions of Lightning and torch
+	$(PYTHON) -m venv --clear $(VENV)-versions
+	$(VENV)-versions/bin/pip install --disable-pip-version-check -q -e '.[dev]' $(REQUIREMENTS)
+	$(VENV)-versions/bin/pytest -n 2 tests/engine tests/callbacks tests/runs tests/cli/test_fit.py
+
 # The other frameworks have a separate environment, because the tests must pass without them.
 bench: $(VENV)-bench/.installed  ## compare the speed with other frameworks
 	$(VENV)-bench/bin/python scripts/bench/speed.py
@@ -60,4 +67,4 @@ $(VENV)-bench/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:  ## remove environments, builds and caches
-	rm -rf $(VENV) $(VENV)-bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-versions build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

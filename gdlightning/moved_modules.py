@@ -81,7 +81,6 @@ MOVED = {
     "cli.folder": "runs.run_folder",
     "cli.glance": "config.early_checks",
     "cli.hessians": "runs.run_hessian",
-    "cli.light": "config.lightning_import",
     "cli.limits": "config.value_checks",
     "cli.lock": "runs.run_lock",
     "cli.parse": "config.typed_values",

@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gdlightning"
 LAYERS = (
     ("errors", "signature", "discovery", "random_state", "signals", "streams", "moved_modules"),
+    ("internals",),
     ("storage",),
     ("drawing",),
     ("optimizers", "schedules", "clipping", "nets", "curvature", "data", "monitor"),
@@ -128,32 +129,3 @@ def test_light_commands_import_nothing_heavy(command: str, heavy: tuple[str, ...
     code = f"{command}\nimport sys\nprint([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]"), done.stdout[-200:]
-
-
-LEAVES = """
-import sys
-from gdlightning.runs.load_config import load
-load({argv!r})
-from torchmetrics.utilities.imports import _MATPLOTLIB_AVAILABLE
-print([m for m in ("matplotlib", "scipy") if m in sys.modules], bool(_MATPLOTLIB_AVAILABLE))
-"""
-
-
-@pytest.mark.parametrize(
-    ("argv", "told"),
-    [
-        (["--config", "configs/vision.yaml"], "[] False"),
-        (["--config", "configs/vision.yaml", "--callbacks", "[mine.Note]"], "True"),
-        (["--config", "configs/vision.yaml", "--imports", "json"], "True"),
-    ],
-)
-def test_fit_imports_nothing_that_happens_to_be_installed(argv: list[str], told: str) -> None:
-    """Custom code sees the unmodified torchmetrics."""
-    done = subprocess.run(
-        [sys.executable, "-c", LEAVES.format(argv=argv)],
-        cwd=PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip().endswith(told), done.stdout[-200:]

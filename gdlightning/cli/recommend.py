@@ -28,7 +28,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given, rest = parser.parse_known_args(argv)
     from gdlightning.config.early_checks import check_glance
-    from gdlightning.config.lightning_import import import_lightning
     from gdlightning.config.schema import General
     from gdlightning.config.settings import merge, read_flags
     from gdlightning.runs.quiet import quiet
@@ -37,7 +36,6 @@ def main(argv: list[str]) -> int:
     settings, _ = read_flags([*files, *rest], set())
     merged = merge(settings)
     check_glance(merged, General)
-    import_lightning(merged)
     quiet()
     from gdlightning.runs.auto_optimizer import recommended, without_optimizer
 

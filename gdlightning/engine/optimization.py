@@ -25,6 +25,7 @@ from gdlightning.engine.eval_weights import Modes, fitting
 from gdlightning.engine.module_hooks import own_hooks
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
+from gdlightning.engine.train_loaders import batch_info
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Context, Part, build
 from gdlightning.optimizers.choice import Choice
@@ -250,7 +251,7 @@ class Optimization:
         """
         if self.choice.in_backward and self._is_bad(None):
             return
-        weight = getattr(self._module.trainer.train_dataloader, "weight", 1.0)
+        weight = batch_info(self._module.trainer).weight
         if weight != 1.0:
             loss = loss * weight
         if self._sees_loss:

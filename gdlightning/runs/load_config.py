@@ -8,7 +8,6 @@ from typing import Any
 
 from gdlightning.config.early_checks import check_glance, is_auto
 from gdlightning.config.expand_paths import expand
-from gdlightning.config.lightning_import import import_lightning
 from gdlightning.config.optimizer_transfer import transferred
 from gdlightning.config.schema import Config, General, check
 from gdlightning.config.settings import FIXED, NAMED, Setting, displaced, merge, placed, read_flags
@@ -36,7 +35,6 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
     if "name" not in merged and (files := _config_files(argv)):
         merged["name"] = Setting("name", Path(files[-1]).stem, files[-1])
     check_glance(merged, General)
-    import_lightning(merged)
     if is_auto(merged):
         from gdlightning.runs.auto_optimizer import settle
 

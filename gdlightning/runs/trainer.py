@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from gdlightning import internals
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
@@ -164,7 +165,7 @@ def build(
         callbacks.append(StopsUnsaved(stops))
         callbacks.insert(0, LambdaCallback(on_train_start=lambda trainer, module: start(trainer)))
     for owner in (training.module, training.data):
-        if owner is not None:
+        if owner is not None and internals.private_names():
             make_resumable(owner)
     trainer = _trainer(
         training,
@@ -213,7 +214,7 @@ def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float])
         logger.log_hyperparams(flat)
         if isinstance(logger, TensorBoardLogger):  # the values themselves are logged already
             for summary in hparams(flat, metrics):
-                logger.experiment._get_file_writer().add_summary(summary)
+                internals.file_writer(logger.experiment).add_summary(summary)
         logger.finalize("success")
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from gdlightning import internals
 from gdlightning.tasks.buffered_metrics import Gathered
 
 NESTED: Any = (Tensor, Mapping, tuple, list)
@@ -177,10 +178,13 @@ def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
     Returns:
         Whether the value was logged; False if ``self.log`` must be called first.
     """
-    logged = trainer.fit_loop.epoch_loop._results.get(key)
+    if not internals.private_names():
+        return False
+    logged = internals.results(trainer).get(key)
     if logged is None or logged.has_reset or value.dtype not in (torch.float32, torch.float64):
         return False
-    logged.value = logged._forward_cache = value.detach()
+    logged.value = value.detach()
+    internals.set_step_value(logged, logged.value)
     return True
 
 
