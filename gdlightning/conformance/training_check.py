@@ -138,7 +138,7 @@ class TrainingCheck:
             self.named(**(options or {})),
             clip=clip,
             grouping=grouping or Grouping(),
-            refusing=False,
+            check_capabilities=False,
         )
         optimization.attach(module)
         seen = Seen(optimization, lr_from, noise)

@@ -1,1 +1,1 @@
-"""What happens in an optimizer step: closures, clipping, guards, and the loop over batches."""
+"""The optimizer step: closures, clipping, the guard, and the loop over batches."""

@@ -24,9 +24,9 @@ class AccumulationWindow(L.Callback):
     of the examples, relative to the first batch, and ``factor`` corrects the sum at the end of the
     window. Both are exactly 1 for complete windows of equal batches.
 
-    A loss that is averaged over something else than examples, such as tokens, has a module with a
-    method ``loss_weight(batch)`` that returns the count. For a batch with integer ``labels`` of two
-    or more dimensions, the labels that are not -100 are counted.
+    If a module averages its loss over something other than examples, such as tokens, it should
+    define a method ``loss_weight(batch)`` that returns the count. For a batch with integer
+    ``labels`` of two or more dimensions, the labels that are not -100 are counted.
 
     Attributes:
         count: examples of the current batch.

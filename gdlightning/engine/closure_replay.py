@@ -1,4 +1,4 @@
-"""Closures that can be evaluated again, for optimizers that look at the loss more than once."""
+"""Repeatable closures, for optimizers that evaluate the loss several times per step."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from gdlightning.tasks.rng import random_state, restored
 
 
 class Replay(L.Callback):
-    """Remembers the batches of an optimizer step and evaluates their loss again.
+    """Stores the batches of an optimizer step and evaluates their loss again.
 
-    SAM and LBFGS evaluate the closure several times a step. Lightning's own closure, called again,
-    would see only the last of several accumulated batches, count its batch in metrics, logs and
-    batch-norm statistics once more, and draw other dropout masks. Here the first evaluation is
-    Lightning's; each further one repeats all batches of the step with the same random state and
-    leaves no trace but the gradients, clipped like the first.
+    SAM and LBFGS evaluate the closure several times per step. If Lightning's closure were called
+    again, it would see only the last of several accumulated batches, count it twice in metrics,
+    logs and batch-norm statistics, and draw other dropout masks. Here, the first evaluation is
+    Lightning's. Every further one repeats all batches of the step with the same random state, and
+    changes only the gradients, which are clipped like the first ones.
 
     Args:
-        module: that is trained.
-        clip: clips the gradients of an optimizer's parameters.
-        loss: what the module's ``backward`` is told.
+        module: module that is trained.
+        clip: function that clips the gradients of an optimizer's parameters.
+        loss: sum of the losses that ``backward`` has received in this step.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class Replay(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the batch, and the random state at the first of a step."""
+        """Store the batch, and the random state before the first batch of a step."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.window, self.random = [], random_state()
         self.window.append((batch, batch_idx, loss_weight(pl_module, batch)))
 
     def take_over(self, optimizer: Optimizer) -> None:
-        """Let the optimizer's ``step`` repeat the step's batches after the first evaluation.
+        """Make the optimizer's ``step`` repeat the stored batches after the first evaluation.
 
-        Lightning's closure ends with its hooks and the clipping: they are for the first alone.
+        Lightning's closure, which includes hooks and clipping, only runs for the first.
         """
         inner = optimizer.step
 
@@ -63,17 +63,17 @@ class Replay(L.Callback):
         optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]
 
     def closure(self, first: Callable[[], Any], optimizer: Optimizer) -> Callable[[], Any]:
-        """A closure that runs ``first`` once and then repeats the step's batches."""
+        """Return a closure that calls ``first`` once and then repeats the stored batches."""
         calls = 0
 
         def evaluate() -> Any:
             nonlocal calls
             calls += 1
-            return first() if calls == 1 else self._again(optimizer)
+            return first() if calls == 1 else self._repeat(optimizer)
 
         return evaluate
 
-    def _again(self, optimizer: Optimizer) -> Tensor:
+    def _repeat(self, optimizer: Optimizer) -> Tensor:
         trainer, module = self.module.trainer, self.module
         with restored(self.random), torch.enable_grad(), traceless(module):
             optimizer.zero_grad()

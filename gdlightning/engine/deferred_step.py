@@ -1,4 +1,4 @@
-"""A step that the device itself leaves out where it is bad, so that nobody waits for its loss."""
+"""Steps that the device skips if they are not finite, so that the host does not wait for them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch.optim import Optimizer
 from gdlightning import internals
 
 ASYNCHRONOUS = frozenset({"cuda"})
-"""Kinds of devices that compute behind the program, so that reading a number waits for them."""
+"""Device types that compute asynchronously, so that reading a value waits for them."""
 
 
-def can_wait(optimizer: Optimizer, loss: Tensor, norm: Tensor | None) -> bool:
-    """Whether an optimizer can leave a step out on the device, which is worth it there.
+def can_defer(optimizer: Optimizer, loss: Tensor, norm: Tensor | None) -> bool:
+    """Return whether the optimizer can skip a step on the device.
 
-    torch's fused optimizers take a tensor that says so, made for gradient scalers; a compiled
-    step can't be relied on to. Before their first step some have state that only a step sets.
+    torch's fused optimizers read a tensor that tells them to skip the step, made for gradient
+    scalers. A compiled step may ignore it. The first step always runs, since it creates the state
+    of some optimizers.
 
     Args:
-        optimizer: that would make the step.
-        loss: of the step, shape [].
-        norm: of its gradient, shape [].
+        optimizer: optimizer of the step.
+        loss: loss of the step, shape [].
+        norm: global gradient norm, shape [].
     """
     return (
         loss.device.type in ASYNCHRONOUS
@@ -36,15 +37,15 @@ def can_wait(optimizer: Optimizer, loss: Tensor, norm: Tensor | None) -> bool:
 
 
 @dataclass
-class Judged:
-    """Loss and gradient norm of a step, which may still be computed.
+class StepValues:
+    """Loss and gradient norm of a step, which the device may still be computing.
 
     Attributes:
-        step: its number.
-        loss: shape [].
-        norm: of the whole gradient before clipping, shape []; None where it was not taken.
-        batch: that it was made of.
-        index: which examples that holds, where the loader knows.
+        step: number of the step, from 0.
+        loss: loss, shape [].
+        norm: global gradient norm before clipping, shape []; None if it was not computed.
+        batch: batch of the step.
+        index: indices of its examples, int64 [B]; None if the loader does not store them.
     """
 
     step: int
@@ -54,30 +55,30 @@ class Judged:
     index: Any
     _ready: Any = field(default=None, repr=False)
 
-    def leave_out(self, optimizer: Optimizer) -> None:
-        """Let the device skip the step if its numbers are not finite; begin to fetch them."""
-        numbers = [self.loss, *([] if self.norm is None else [self.norm])]
-        both = torch.stack([n.detach().float() for n in numbers])
-        vars(optimizer)["found_inf"] = (~both.isfinite().all()).float()
-        here = torch.empty(both.shape, pin_memory=both.is_cuda)
-        here.copy_(both, non_blocking=True)
-        if both.is_cuda:
+    def skip_on_device(self, optimizer: Optimizer) -> None:
+        """Skip the step on the device if a value is not finite, and start to copy the values."""
+        values = [self.loss, *([] if self.norm is None else [self.norm])]
+        stacked = torch.stack([v.detach().float() for v in values])
+        vars(optimizer)["found_inf"] = (~stacked.isfinite().all()).float()
+        copied = torch.empty(stacked.shape, pin_memory=stacked.is_cuda)
+        copied.copy_(stacked, non_blocking=True)
+        if stacked.is_cuda:
             self._ready = torch.cuda.Event()
             self._ready.record()
-        self.loss = here[0]
-        self.norm = None if self.norm is None else here[1]
+        self.loss = copied[0]
+        self.norm = None if self.norm is None else copied[1]
 
     @property
     def is_ready(self) -> bool:
-        """Whether its numbers have come."""
+        """Whether the values have been copied to the host."""
         return self._ready is None or bool(self._ready.query())
 
     def wait(self) -> None:
-        """Until they have."""
+        """Wait until the values have been copied."""
         if self._ready is not None:
             self._ready.synchronize()
 
 
-def forget(optimizer: Optimizer) -> None:
-    """Let an optimizer make the steps of who uses it next."""
+def clear_skip_flag(optimizer: Optimizer) -> None:
+    """Remove the flag that makes an optimizer skip steps, for its next user."""
     vars(optimizer).pop("found_inf", None)

@@ -1,4 +1,4 @@
-"""Optimizers that evaluate other weights than they train, switched at the right time."""
+"""Switching between training weights and evaluation weights of an optimizer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TRAINING_WEIGHTS = "training_weights"
 
 
 class Modes(L.Callback):
-    """Calls ``train()`` and ``eval()`` of schedule-free optimizers and their like.
+    """Calls ``train()`` and ``eval()`` of optimizers that have them, such as schedule-free ones.
 
-    Validation, test, prediction, checkpoints and whatever follows training see the evaluation
-    weights. Training goes on from exactly the bits it left: ``eval()`` and ``train()`` are not
-    inverse to the last bit, so the training weights are kept and put back.
+    Validation, testing, prediction, checkpoints and the module after training have the evaluation
+    weights. Afterwards, training continues with bit-identical weights: ``train()`` does not exactly
+    invert ``eval()``, so the training weights are stored and restored.
     """
 
     def __init__(self) -> None:
@@ -26,19 +26,19 @@ class Modes(L.Callback):
         self._loaded: dict[str, Tensor] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Training mode, from the checkpoint's training weights if there is one."""
+        """Switch to the training weights, and load those of a checkpoint."""
         _switch(trainer, "train")
         if self._loaded is not None:
             _copy(self._loaded, pl_module)
             self._loaded = None
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Evaluation weights, if training is under way."""
+        """Switch to the evaluation weights, if the validation is part of training."""
         if fitting(trainer) and self.kept is None:
             self._evaluate(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Back to the training weights."""
+        """Switch back to the training weights."""
         if fitting(trainer):
             self._train(trainer, pl_module)
 
@@ -50,14 +50,14 @@ class Modes(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """The same where training ends early."""
+        """Leave the evaluation weights in the module if training ends early."""
         if trainer.optimizers and self.kept is None:
             self._evaluate(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Evaluation weights as the model's, training weights beside them."""
+        """Save the evaluation weights as the model's, and the training weights separately."""
         if not trainer.optimizers:
             return
         training = self.kept is None
@@ -73,7 +73,7 @@ class Modes(L.Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember the training weights for ``on_train_start``."""
+        """Store the training weights for ``on_train_start``."""
         self._loaded = checkpoint.get(TRAINING_WEIGHTS)
 
     def _evaluate(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -88,7 +88,7 @@ class Modes(L.Callback):
 
 
 def fitting(trainer: L.Trainer) -> bool:
-    """Whether a training is under way, its validations included, its sanity check not."""
+    """Return whether the trainer is fitting, including validation but not the sanity check."""
     return trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
 
 

@@ -1,4 +1,4 @@
-"""What can't be done where each parameter is stepped in the backward pass."""
+"""Settings that cannot be combined with steps in the backward pass."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from gdlightning.errors import UserError
 
 
 def check_clip(clip: Clip) -> None:
-    """Refuse clipping: no gradient is left when all of them are known.
+    """Check that gradients are not clipped.
 
     Raises:
-        UserError: there is clipping.
+        UserError: if clipping is configured.
     """
     if type(clip).__name__ != "NoClip":
         raise UserError(
-            "clip can't be used with optimizer.in_backward: each gradient is gone before the next "
-            "is known.\nWrite clip: none (--clip none), or leave optimizer.in_backward out.",
-            key="clip",
+            "clip is not supported with optimizer.in_backward, which frees each gradient before "
+            "the next one is computed.",
+            key=("clip", "optimizer.in_backward"),
+            hint="Set clip: none (--clip none), or remove optimizer.in_backward.",
         )
 
 
 def check_trainer(trainer: L.Trainer) -> None:
-    """Refuse a Trainer that needs whole gradients after the backward pass.
+    """Check that a Trainer does not need all gradients after the backward pass.
 
     Raises:
-        UserError: it accumulates, scales gradients for float16, or trains on several devices.
+        UserError: if it accumulates or scales gradients, or trains on several devices.
     """
     batches = trainer.accumulate_grad_batches
     reasons = {
@@ -40,7 +41,7 @@ def check_trainer(trainer: L.Trainer) -> None:
     for reason, holds in reasons.items():
         if holds:
             raise UserError(
-                f"optimizer.in_backward makes a step in each backward pass, but {reason}.\n"
-                "Leave one of the two out.",
+                f"optimizer.in_backward makes a step in each backward pass, but {reason}.",
                 key="optimizer.in_backward",
+                hint="Remove one of the two settings.",
             )

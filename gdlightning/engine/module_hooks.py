@@ -1,4 +1,4 @@
-"""Methods of a LightningModule that take part in a step and must not be displaced silently."""
+"""Methods of a LightningModule that are part of a step, and conflicts with the optimizer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def own_hooks(
     name, cls = choice.entry.name, type(module).__name__
     if "configure_gradient_clipping" in own and clips:
         raise UserError(
-            f"Clipping is configured twice: clip and {cls}.configure_gradient_clipping.\n"
-            "Remove one of them (--clip none)."
+            f"Clipping is configured twice: clip and {cls}.configure_gradient_clipping.",
+            key="clip",
+            hint="Remove one of them (--clip none).",
         )
     repeats = {"closure", "loss"} & choice.needs
     if choice.in_backward:
@@ -43,8 +44,9 @@ def own_hooks(
     for key, reason in conflicts.items():
         if key in own:
             raise UserError(
-                f"The optimizer {name} {reason}, which cannot be combined with {cls}.{key}.\n"
-                f"Remove {key}, or use another optimizer, such as adamw."
+                f"The optimizer {name} {reason}, which cannot be combined with {cls}.{key}.",
+                key="optimizer.name",
+                hint=f"Remove {key}, or use another optimizer, such as adamw.",
             )
     return own
 

@@ -54,12 +54,14 @@ class ModuleOptimization(Optimization):
             if changed:
                 raise UserError(
                     f"{key} is not supported with the module's own optimizers "
-                    "(configure_optimizers).\n"
-                    "Name an optimizer to replace them, such as --optimizer adamw, or set it there."
+                    "(configure_optimizers).",
+                    key=key,
+                    hint="Replace them with a registered optimizer, such as --optimizer adamw, or "
+                    f"set {key} in configure_optimizers.",
                 )
 
     def attach(self, module: L.LightningModule) -> None:
-        """Attach to ``module``.
+        """Replace the methods of ``module``; call this before ``Trainer.fit``.
 
         Raises:
             UserError: if clipping is configured for a module with manual optimization.
@@ -72,8 +74,9 @@ class ModuleOptimization(Optimization):
         if self.clips:
             raise UserError(
                 f"clip is not supported for {type(module).__name__}, which uses manual "
-                "optimization (automatic_optimization = False).\n"
-                "Remove clip, and call self.clip_gradients in training_step."
+                "optimization (automatic_optimization = False).",
+                key="clip",
+                hint="Remove clip, and call self.clip_gradients in training_step.",
             )
 
     def check(self, module: torch.nn.Module) -> None:
@@ -89,8 +92,9 @@ class ModuleOptimization(Optimization):
         found = self._configure()
         if found is None:
             raise UserError(
-                f"{type(self._module).__name__}.configure_optimizers returns no optimizer.\n"
-                "Return one, or name one, such as --optimizer adamw."
+                f"{type(self._module).__name__}.configure_optimizers returns no optimizer.",
+                key="optimizer.name",
+                hint="Return an optimizer, or set one, such as --optimizer adamw.",
             )
         return found
 

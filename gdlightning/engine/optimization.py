@@ -1,4 +1,4 @@
-"""How a module is optimized: optimizer, groups, schedule and clipping, attached to any module."""
+"""Optimizer, parameter groups, schedule and clipping, attached to any LightningModule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from gdlightning.clipping.none import NoClip
 from gdlightning.curvature.double_backward import differentiable, differentiable_backward
 from gdlightning.engine import in_backward_checks as in_backward
 from gdlightning.engine.accumulation import AccumulationWindow
-from gdlightning.engine.capability_checks import asked_of_optimization, asked_of_trainer, refuse
+from gdlightning.engine.capability_checks import (
+    check_supported,
+    required_by_optimization,
+    required_by_trainer,
+)
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
@@ -35,25 +39,26 @@ from gdlightning.schedules.scheduler import Scheduler
 
 
 class Dropped(Exception):
-    """A step is not made; nothing has been changed yet."""
+    """Signal that a step is dropped before anything has been changed."""
 
 
 class Optimization:
-    """Optimizer, parameter groups, schedule and clipping for one training.
+    """Optimizer, parameter groups, schedule and clipping of a run.
 
-    ``attach`` gives them to any LightningModule without editing it, by replacing the module's
+    ``attach`` adds them to any LightningModule without editing it. It replaces the methods
     ``configure_optimizers``, ``configure_gradient_clipping``, ``optimizer_step`` and ``backward``
-    on the instance, as Lightning's own command line does; Lightning's loop runs as ever.
+    of the instance, as Lightning's command line does. Lightning's loop is not changed.
 
     Args:
-        optimizer: a name, or a mapping with ``name`` and options.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        clip: a name, a mapping with ``name`` and options, a maximal global norm, or None.
+        optimizer: name, or mapping with ``name`` and options.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        clip: name, mapping with ``name`` and options, maximum global norm, or None.
         grouping: rules for the parameter groups.
-        refusing: refuse what the entry says that it can't do; its proof tries all the same.
+        check_capabilities: whether to raise an error if the optimizer's entry does not support a
+            feature of the run. The contract tests disable this to test the entry.
 
     Raises:
-        UserError: a name, option or value is not known or can't be meant.
+        UserError: if a name, option or value is not valid.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class Optimization:
         clip: str | float | Mapping[str, Any] | None = None,
         grouping: Grouping | None = None,
         *,
-        refusing: bool = True,
+        check_capabilities: bool = True,
     ) -> None:
         self.choice = Choice.of(optimizer)
         self._sees_loss = bool({"loss", "closure"} & self.choice.needs)
@@ -77,22 +82,28 @@ class Optimization:
         self.window = AccumulationWindow()
         self.step_loss = StepLoss(self.window)
         self.guard: Guard | None = None
-        self.refusing = refusing
+        self.check_capabilities = check_capabilities
         self.own_hooks: dict[str, Callable[..., Any]] = {}
-        if refusing:
-            asked = asked_of_optimization(self.schedule, self.clip, self.grouping)
-            refuse(self.choice, asked)
+        if check_capabilities:
+            required = required_by_optimization(self.schedule, self.clip, self.grouping)
+            check_supported(self.choice, required)
         if self.choice.in_backward:
             in_backward.check_clip(self.clip)
 
     def attach(self, module: L.LightningModule) -> None:
-        """Make ``module`` be optimized so; call it before ``Trainer.fit``."""
+        """Replace the methods of ``module``; call this before ``Trainer.fit``.
+
+        Raises:
+            UserError: if the module uses manual optimization, or overrides a method that cannot be
+                combined with the optimizer.
+        """
         if not module.automatic_optimization:
             raise UserError(
                 f"The optimizer {self.choice.entry.name} is not supported for "
                 f"{type(module).__name__}, which uses manual optimization "
-                "(automatic_optimization = False).\n"
-                "Remove it, and create the optimizers in configure_optimizers."
+                "(automatic_optimization = False).",
+                key="optimizer.name",
+                hint="Remove it, and create the optimizers in configure_optimizers.",
             )
         self.module = module
         self._own_callbacks = module.configure_callbacks
@@ -119,29 +130,29 @@ class Optimization:
         return {"optimizer": self.choice.entry.name, "schedule": self.schedule.name}
 
     def check(self, module: torch.nn.Module) -> None:
-        """Build the optimizer once and throw it away, to find bad options before training.
+        """Build the optimizer once and discard it, to find invalid options before training.
 
         Raises:
-            UserError: the optimizer can't take this module's parameters or these options.
+            UserError: if the optimizer does not support the module's parameters or the options.
         """
         optimizer, _ = build(self.choice, module, self.grouping, Context())
-        self._has_rate(optimizer)
+        self._has_learning_rate(optimizer)
 
     def check_trainer(self, trainer: L.Trainer) -> None:
-        """Refuse a Trainer that this optimizer can't be trained by.
+        """Check that the optimizer supports the settings of a Trainer.
 
         Raises:
-            UserError: it asks for what an entry can't do; or the steps are in the backward pass,
-                and it accumulates, scales, or is distributed.
+            UserError: if the optimizer's entry does not support a setting, or if the optimizer
+                steps in the backward pass and the Trainer needs all gradients after it.
         """
         self._take_over_clipping(trainer)
-        if self.refusing:
-            refuse(self.choice, asked_of_trainer(trainer))
+        if self.check_capabilities:
+            check_supported(self.choice, required_by_trainer(trainer))
         if self.choice.in_backward:
             in_backward.check_trainer(trainer)
 
     def _take_over_clipping(self, trainer: L.Trainer) -> None:
-        """Clip as the Trainer's ``gradient_clip_val`` says.
+        """Apply the Trainer's ``gradient_clip_val`` as ``clip``.
 
         Raises:
             UserError: if clipping is configured here, too.
@@ -151,18 +162,19 @@ class Optimization:
             return
         if self.clips:
             raise UserError(
-                f"Clipping is configured twice: clip and Trainer(gradient_clip_val={value}).\n"
-                "Remove one of them."
+                f"Clipping is configured twice: clip and Trainer(gradient_clip_val={value}).",
+                key=("clip", "trainer.gradient_clip_val"),
+                hint="Remove one of them.",
             )
         by_value = trainer.gradient_clip_algorithm == "value"
         option = "max_value" if by_value else "max_norm"
         self.clip = _clip({"name": "value" if by_value else "norm", option: float(value)})
-        trainer.gradient_clip_val = None  # it is not applied twice
+        trainer.gradient_clip_val = None  # or Lightning clips again
 
-    # The methods that stand in for the module's own
+    # Methods that replace those of the module
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """The module's own callbacks and those that this optimizer and schedule need."""
+        """Return the module's callbacks and those that the optimizer and schedule need."""
         own = self._own_callbacks()
         callbacks = list(own) if isinstance(own, Sequence) else [own]
         if "closure" in self.choice.needs:
@@ -171,11 +183,11 @@ class Optimization:
         if "modes" in self.choice.needs:
             callbacks.append(Modes())
         if self.schedule.needs_metric:
-            callbacks.append(Observe())
+            callbacks.append(PlateauMetrics())
         return [*callbacks, self.window, ClipMemory(self.clip)]
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """The optimizer, and its schedule by optimizer step, if it has a learning rate."""
+        """Return the optimizer, and a scheduler per optimizer step if it has a learning rate."""
         module, trainer = self._module, self._module.trainer
         self.check_trainer(trainer)
         context = self.context(trainer)
@@ -183,7 +195,7 @@ class Optimization:
         name_failures(optimizer, self.choice.entry.name)
         if self.replay is not None:
             self.replay.take_over(optimizer)
-        if not self._has_rate(optimizer):
+        if not self._has_learning_rate(optimizer):
             return {"optimizer": optimizer}
         scheduler = Scheduler(optimizer, self.schedule, context.steps, context.steps_per_epoch)
         return {
@@ -195,9 +207,9 @@ class Optimization:
         """Clip the unscaled gradients; called by Lightning before each step.
 
         Raises:
-            Dropped: the guard lets this step not be made.
+            Dropped: if the guard drops the step.
         """
-        if self.choice.in_backward:  # the step is made, and was judged by its loss
+        if self.choice.in_backward:  # the guard has checked the loss, and the step is made
             return
         self.window.scale(optimizer)
         if own := self.own_hooks.get("configure_gradient_clipping"):
@@ -212,9 +224,9 @@ class Optimization:
         return guard is not None and guard.is_bad(self._module.trainer, norm, optimizer)
 
     def clip_again(self, optimizer: Optimizer) -> None:
-        """Clip the gradients of a further evaluation; bad ones become 0.
+        """Clip the gradients of a further evaluation, and set non-finite gradients to 0.
 
-        Within a step that has begun the optimizer must finish, to put the weights back.
+        The step cannot be dropped at this point: the optimizer must restore the weights first.
         """
         self.clip(optimizer.param_groups)
         norm = self.clip.norm
@@ -230,7 +242,7 @@ class Optimization:
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, unless the guard drops it."""
+        """Make the optimizer step, unless it is dropped."""
 
         def closure() -> Any:
             if optimizer_closure is not None:
@@ -247,9 +259,9 @@ class Optimization:
         self.step_loss.total = None
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Gradients of a loss, weighted by its share of the examples of an accumulated batch.
+        """Compute the gradients of a loss, weighted by its share of the accumulated examples.
 
-        Where they would be steps at once, there are none of a loss that the guard finds bad.
+        With steps in the backward pass, nothing is computed if the guard drops the step.
         """
         if self.choice.in_backward and self._is_bad(None):
             return
@@ -267,18 +279,21 @@ class Optimization:
             loss.backward(*args, **kwargs)
 
     def context(self, trainer: L.Trainer) -> Context:
-        """What the optimizer may want to know of this training.
+        """Return the facts about the run that optimizers may need.
 
         Raises:
-            UserError: the schedule or optimizer needs an end and the training has none.
+            UserError: if the schedule or optimizer needs the number of steps, and it is unknown.
         """
         total = trainer.estimated_stepping_batches
         if math.isinf(total) or total < 0:
             if not self.schedule.endless or "steps" in self.choice.needs:
+                what, name = ("optimizer", self.choice.entry.name)
+                if not self.schedule.endless:
+                    what, name = ("schedule", self.schedule.name)
                 raise UserError(
-                    f"The schedule {self.schedule.name} needs to know when training ends.\n"
-                    "Set trainer.max_epochs or trainer.max_steps.",
-                    key="schedule.name",
+                    f"The {what} {name} needs the number of training steps, which is unknown.",
+                    key=f"{what}.name",
+                    hint="Set trainer.max_epochs or trainer.max_steps.",
                 )
             total = 1
         batches = trainer.num_training_batches
@@ -291,31 +306,31 @@ class Optimization:
             scaler=getattr(trainer.precision_plugin, "scaler", None) is not None,
         )
 
-    def _has_rate(self, optimizer: Optimizer) -> bool:
-        """Whether there is a learning rate to schedule.
+    def _has_learning_rate(self, optimizer: Optimizer) -> bool:
+        """Return whether the optimizer has a learning rate to schedule.
 
         Raises:
-            UserError: there is none, and a schedule is asked for.
+            UserError: if it has none, and a schedule is configured.
         """
         if all("lr" in g for g in optimizer.param_groups):
             return True
         if self.schedule.name != "constant" or self.schedule.warmup:
             raise UserError(
-                f"The optimizer {self.choice.entry.name} has no learning rate for a schedule to "
-                "change.\nWrite schedule: constant (--schedule constant), without a warm-up.",
+                f"The optimizer {self.choice.entry.name} has no learning rate to schedule.",
                 key=("schedule.name", "schedule.warmup"),
+                hint="Set schedule: constant (--schedule constant), without a warmup.",
             )
         return False
 
     @property
     def _module(self) -> L.LightningModule:
         if self.module is None:
-            raise RuntimeError("attach(module) comes first.")
+            raise RuntimeError("Call attach(module) first.")
         return self.module
 
 
-class Observe(L.Callback):
-    """Shows each validation's metrics to a schedule that waits for a plateau."""
+class PlateauMetrics(L.Callback):
+    """Passes the metrics of each validation to a schedule that reacts to plateaus."""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Pass the metrics on, except those of the sanity check."""
@@ -326,17 +341,21 @@ class Observe(L.Callback):
 
 
 class ClipMemory(L.Callback):
-    """Keeps in checkpoints what a way of clipping remembers of past steps."""
+    """Stores the state of adaptive clipping in checkpoints.
+
+    Args:
+        clip: clipping of the run.
+    """
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers."""
+        """Return the state of the clipping."""
         return self.clip.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with what it remembered."""
+        """Restore the state of the clipping."""
         self.clip.load_state_dict(state_dict)
 
 
@@ -349,24 +368,27 @@ def optimize(
     groups: Grouping | None = None,
     **options: Any,
 ) -> L.LightningModule:
-    """Let any LightningModule be trained with any registered optimizer, without editing it.
-
-    >>> model = optimize(MyModule(), "muon", lr=0.02, schedule="cosine", clip=1.0)  # doctest: +SKIP
-    >>> lightning.Trainer().fit(model, data)  # doctest: +SKIP
+    """Train a LightningModule with any registered optimizer, without editing the module.
 
     Args:
-        module: trained with Lightning's automatic optimization.
-        optimizer: a name, or a mapping with ``name`` and options.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        clip: a maximal global norm, a name, or a mapping with ``name`` and options.
+        module: module with automatic optimization.
+        optimizer: name, or mapping with ``name`` and options.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        clip: maximum global norm, name, or mapping with ``name`` and options.
         groups: rules for the parameter groups.
-        options: of the optimizer, e.g. ``lr=3e-4``.
+        options: options of the optimizer, such as ``lr=3e-4``.
 
     Returns:
         The same module.
 
     Raises:
-        UserError: a name, option or value is not known or can't be meant.
+        UserError: if a name, option or value is not valid.
+
+    Example:
+        >>> model = optimize(
+        ...     MyModule(), "muon", lr=0.02, schedule="cosine", clip=1.0
+        ... )  # doctest: +SKIP
+        >>> lightning.Trainer().fit(model, data)  # doctest: +SKIP
     """
     named = _named(optimizer) | options
     optimization = Optimization(named, schedule, clip, groups)

@@ -1,4 +1,4 @@
-"""What an optimizer of any library raises in its step, in words that name it."""
+"""Errors in an optimizer's step, reported with the optimizer's name."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ from gdlightning.errors import UserError
 
 
 def name_failures(optimizer: Optimizer, name: str) -> None:
-    """Let the optimizer's ``step`` raise a ``UserError`` that names it, for errors of its own.
+    """Make the optimizer's ``step`` raise a ``UserError`` that names the optimizer.
 
-    What the evaluation of the loss within the step raises passes as it is, and so does a lack of
-    memory.
+    Exceptions from the closure and out-of-memory errors are not changed.
+
+    Args:
+        optimizer: optimizer whose ``step`` is replaced.
+        name: name of the optimizer in the message.
     """
     inner = optimizer.step
 
     def step(own: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
-        others: list[BaseException] = []
+        closure_errors: list[BaseException] = []
 
         def evaluate() -> Any:
             try:
                 return closure() if closure is not None else None
             except BaseException as error:
-                others.append(error)
+                closure_errors.append(error)
                 raise
 
         try:
             return inner(evaluate if closure is not None else None)
         except Exception as error:
             memory = isinstance(error, MemoryError) or "allocate" in str(error)
-            if others or memory or isinstance(error, UserError):
+            if closure_errors or memory or isinstance(error, UserError):
                 raise
-            said = str(error).strip().split("\n")[0]
+            first_line = str(error).strip().split("\n")[0]
             raise UserError(
-                f"The optimizer {name} can't make this step: {type(error).__name__}: {said}\n"
-                "Other options of it, or another optimizer, may train this model; --debug shows "
-                "where.",
+                f"The step of the optimizer {name} failed: {type(error).__name__}: {first_line}",
                 key="optimizer.name",
+                hint="Change its options, or use another optimizer. --debug prints the traceback.",
             ) from error
 
     optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]

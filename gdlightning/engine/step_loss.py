@@ -1,4 +1,4 @@
-"""The loss of a whole optimizer step, for optimizers that look at it."""
+"""The loss of an optimizer step, for optimizers that use its value."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from gdlightning.engine.accumulation import AccumulationWindow
 
 
 class StepLoss:
-    """Sums the losses of a step's accumulated batches and takes their mean over the processes.
+    """Sum of the losses of the accumulated batches of a step, averaged over the processes.
 
-    Lightning's closure returns the loss of the last of several accumulated batches on one process,
-    divided by their number. A line search by that number would look at another function than the
-    one whose gradient it has, and processes would take different steps.
+    Lightning's closure returns the loss of the last accumulated batch on one process, divided by
+    the number of batches. With this value, a line search would evaluate a different function than
+    the one that was differentiated, and the processes would make different steps.
+
+    Args:
+        window: weights of the batches.
     """
 
     def __init__(self, window: AccumulationWindow) -> None:
@@ -22,13 +25,13 @@ class StepLoss:
         self.total: Tensor | None = None
 
     def add(self, loss: Tensor, trainer: L.Trainer) -> None:
-        """Count what is differentiated: the loss of a batch by its share of the step."""
+        """Add the loss of a batch, weighted by its share of the step."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         own = loss.detach() / (scaler.get_scale() if scaler is not None else 1.0)
         self.total = own if self.total is None else self.total + own
 
     def take(self, trainer: L.Trainer) -> Tensor:
-        """The loss of the step so far, and begin again."""
+        """Return the loss of the step, shape [], and reset the sum."""
         total = torch.zeros(()) if self.total is None else self.total
         self.total = None
         total = total * self.window.factor

@@ -1,4 +1,4 @@
-"""What a step of a training consists of: only what its callbacks, module and precision ask for."""
+"""The parts of a training step that the callbacks, the module and the precision need."""
 
 from __future__ import annotations
 
@@ -25,39 +25,46 @@ from gdlightning.data.loader import BatchLoader
 from gdlightning.engine.optimization import Optimization
 
 Hook = Callable[..., Any]
-HOOKS = (
-    "on_train_batch_start", "on_before_backward", "on_after_backward", "on_before_zero_grad",
-    "on_before_optimizer_step", "on_train_batch_end",
-)  # fmt: skip
-"""Lightning's hooks of a step, of callbacks and module."""
-OWN_LOOP = (
-    "optimizer_zero_grad", "lr_scheduler_step", "on_train_batch_start", "configure_sharded_model",
-)  # fmt: skip
-"""Methods of a module that, where it has its own, leave the step to Lightning's loop."""
-PRECISIONS = (Precision, HalfPrecision, DoublePrecision)
-TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-UNSERVED = {"closure", "loss", "second-order"}
-"""Needs of optimizers that Lightning's own closure serves."""
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_zero_grad",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+"""Lightning's hooks of a step, which callbacks and modules can implement."""
+UNSUPPORTED_METHODS = (
+    "optimizer_zero_grad",
+    "lr_scheduler_step",
+    "on_train_batch_start",
+    "configure_sharded_model",
+)
+"""Methods of a module that require Lightning's loop if they are overridden."""
+UNSCALED_PRECISIONS = (Precision, HalfPrecision, DoublePrecision)
+TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+UNSUPPORTED_NEEDS = {"closure", "loss", "second-order"}
+"""Needs of optimizers that require Lightning's closure."""
 
 
 @dataclass
 class StepPlan:
-    """What a step does, found once an epoch.
+    """Parts of a training step, computed once per epoch.
 
     Attributes:
-        callbacks: the trainer's, when this was found.
-        module: that is trained.
-        hooks: name of a hook → those who have it, callbacks first.
-        optimization: of the module.
-        optimizer: that steps.
-        zero_grad: throws the gradients away.
-        accumulate: batches a step.
-        context: precision's, around the forward pass.
-        batches: where the next comes from, where that is one loader of gdlightning's.
-        takes_index: ``training_step`` takes the batch's number.
-        moves: batches must be moved or changed before they are used.
-        schedulers: those that go on after each optimizer step.
-        validates_last: no validation before the last batch of the epoch.
+        callbacks: callbacks of the trainer when the plan was computed.
+        module: module that is trained.
+        hooks: name of a hook → its implementations, callbacks first.
+        optimization: optimization of the module.
+        optimizer: optimizer of the step.
+        zero_grad: function that clears the gradients.
+        accumulate: number of batches per optimizer step.
+        context: context manager of the precision for the forward pass.
+        batches: iterator over the batches; None unless they come from a single ``BatchLoader``.
+        takes_index: whether ``training_step`` takes the batch index.
+        moves: whether batches are converted or moved to the device before they are used.
+        schedulers: configurations of the schedulers that are stepped per optimizer step.
+        validates_last: whether there is no validation before the last batch of the epoch.
     """
 
     callbacks: list[L.Callback]
@@ -76,11 +83,11 @@ class StepPlan:
 
     @classmethod
     def of(cls, trainer: L.Trainer) -> StepPlan | None:
-        """The plan of a training, or None where Lightning's own loop is needed.
+        """Return the plan of a run, or None if it needs Lightning's loop.
 
-        It is where a training has several processes or a scaler, optimizes by hand or by an
-        optimizer that evaluates the loss itself, is profiled, or has a module with methods of its
-        own for what is left out here.
+        Lightning's loop is needed with several processes, a gradient scaler, manual optimization,
+        an optimizer that evaluates the loss, a profiler, or a module that overrides methods that
+        the plan does not call.
         """
         module, strategy = trainer.lightning_module, trainer.strategy
         step = vars(module).get("optimizer_step")
@@ -89,31 +96,33 @@ class StepPlan:
             return None
         precision, profiler = trainer.precision_plugin, trainer.profiler  # type: ignore[attr-defined]
         epoch_loop: Any = trainer.fit_loop.epoch_loop
-        served = (
+        supported = (
             type(strategy) is SingleDeviceStrategy
-            and (type(precision) in PRECISIONS or _unscaled(precision))
+            and (type(precision) in UNSCALED_PRECISIONS or _is_unscaled_mixed(precision))
             and type(profiler) is PassThroughProfiler
-            and not UNSERVED & optimization.choice.needs
+            and not UNSUPPORTED_NEEDS & optimization.choice.needs
             and not optimization.choice.in_backward
             and "optimizer_step" not in optimization.own_hooks
-            and not any(_has(module, name) for name in OWN_LOOP)
+            and not any(_has(module, name) for name in UNSUPPORTED_METHODS)
             and not any(c.reduce_on_plateau for c in trainer.lr_scheduler_configs)
             and len(trainer.optimizers) == 1
-            and not epoch_loop.automatic_optimization._skip_backward  # SWA updates batch norms so
+            # set while SWA updates batch-norm statistics
+            and not epoch_loop.automatic_optimization._skip_backward
         )
-        if not served:
+        if not supported:
             return None
         loader = getattr(trainer, "train_dataloader", None)
         return cls(
             callbacks=list(trainer.callbacks),  # type: ignore[attr-defined]
             module=module,
-            hooks={name: _hooks(trainer, name) for name in HOOKS},
+            hooks={name: _hooks(trainer, name) for name in STEP_HOOKS},
             optimization=optimization,
             optimizer=trainer.optimizers[0],
             zero_grad=_zero_grad(trainer.optimizers[0]),
             accumulate=trainer.accumulate_grad_batches,
             context=(
-                contextlib.nullcontext if type(precision) is Precision
+                contextlib.nullcontext
+                if type(precision) is Precision
                 else precision.train_step_context
             ),
             batches=_batches(trainer),
@@ -121,7 +130,7 @@ class StepPlan:
             moves=not isinstance(loader, BatchLoader)
             or strategy.root_device.type != "cpu"
             or type(precision) in (HalfPrecision, DoublePrecision)
-            or any(_has(module, name) or _data_has(trainer, name) for name in TRANSFER),
+            or any(_has(module, name) or _data_has(trainer, name) for name in TRANSFER_HOOKS),
             schedulers=[c for c in trainer.lr_scheduler_configs if c.interval == "step"],
             validates_last=not internals.validates_this_epoch(trainer)
             or (
@@ -129,28 +138,28 @@ class StepPlan:
                 and trainer.check_val_every_n_epoch is not None
                 and trainer.val_check_batch == trainer.num_training_batches
             ),
-        )  # fmt: skip
+        )
 
 
 def _zero_grad(optimizer: Optimizer) -> Callable[[], None]:
-    """What ``zero_grad`` does, without its profiling; an optimizer's own way where it has one."""
+    """Return a ``zero_grad`` without profiling, or the optimizer's method if it overrides it."""
     if type(optimizer).zero_grad is not Optimizer.zero_grad:
         return optimizer.zero_grad
 
-    def forget() -> None:
+    def clear() -> None:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
 
-    return forget
+    return clear
 
 
-def _unscaled(precision: Any) -> bool:
+def _is_unscaled_mixed(precision: Any) -> bool:
     return type(precision) is MixedPrecision and precision.scaler is None
 
 
 def _batches(trainer: Any) -> Iterator[Any] | None:
-    """The loader's own iterator, within those that can cycle through several loaders."""
+    """Return the iterator of a single ``BatchLoader``, without Lightning's wrappers."""
     own = isinstance(trainer.train_dataloader, BatchLoader)
     return internals.single_iterator(trainer) if own else None
 
@@ -159,7 +168,7 @@ def _hooks(trainer: L.Trainer, name: str) -> list[Hook]:
     found = [
         getattr(c, name)
         for c in trainer.callbacks  # type: ignore[attr-defined]
-        if _differs(c, name, L.Callback)
+        if _is_overridden(c, name, L.Callback)
     ]
     if _has(trainer.lightning_module, name):
         own = getattr(trainer.lightning_module, name)
@@ -168,16 +177,16 @@ def _hooks(trainer: L.Trainer, name: str) -> list[Hook]:
 
 
 def _has(module: L.LightningModule, name: str) -> bool:
-    return _differs(module, name, L.LightningModule)
+    return _is_overridden(module, name, L.LightningModule)
 
 
 def _data_has(trainer: Any, name: str) -> bool:
     data = trainer.datamodule
-    return data is not None and _differs(data, name, LightningDataModule)
+    return data is not None and _is_overridden(data, name, LightningDataModule)
 
 
-def _differs(owner: Any, name: str, base: type) -> bool:
-    """Whether an object has a method of its own, by its class or by itself."""
+def _is_overridden(owner: Any, name: str, base: type) -> bool:
+    """Return whether an object's method differs from that of the base class."""
     method = getattr(owner, name, None)
     return method is not None and getattr(method, "__func__", method) is not getattr(
         base, name, None

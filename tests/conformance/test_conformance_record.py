@@ -10,7 +10,7 @@ from gdlightning.cli.printing.optimizer_tables import page
 from gdlightning.conformance.conformance_record import examine
 from gdlightning.conformance.ranks import two_ranks
 from gdlightning.conformance.training_check import quiet
-from gdlightning.engine.capability_checks import WITHOUT, refuse
+from gdlightning.engine.capability_checks import REMEDIES, check_supported
 from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
 from gdlightning.optimizers.benchmark_table import measured
@@ -36,7 +36,7 @@ SAMPLE = (
 """Covers each need and each form of state."""
 USABLE = [e for e in entries() if not e.refused and installed(e) and e.family != "own"]
 NEW = [e.name for e in USABLE if measured(e) is None]
-REFUSED = [(e, clause) for e in entries() for clause in e.cannot if clause in WITHOUT]
+REFUSED = [(e, clause) for e in entries() for clause in e.cannot if clause in REMEDIES]
 
 
 @pytest.mark.parametrize("name", [*SAMPLE, *NEW])
@@ -82,6 +82,6 @@ def test_violated_clauses_are_an_error_with_the_reason(entry: Entry, clause: str
     }
     with pytest.raises(UserError) as caught:  # noqa: PT012
         Optimization(entry.name, **asked.get(clause, {}))  # type: ignore[arg-type]
-        refuse(Optimization(entry.name).choice, {clause})
+        check_supported(Optimization(entry.name).choice, {clause})
     assert entry.cannot[clause] in str(caught.value)
-    assert WITHOUT[clause] in str(caught.value)
+    assert REMEDIES[clause] in str(caught.value)

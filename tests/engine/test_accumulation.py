@@ -1,4 +1,4 @@
-"""Accumulated batches make the step of one large batch, with any loader."""
+"""Accumulated batches make the same step as one large batch, with any loader."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def loader(size: int, tagged: bool = False) -> Any:
 def train(
     module: Any, loaders: Any, optimizer: str = "sgd", ours: bool = True, **options: Any
 ) -> Tensor:
-    """Return the weights after training with the lean loop or with Lightning's."""
+    """Return the weights after training with our loop or with Lightning's."""
     settings = {"momentum": 0.0} if optimizer == "sgd" else {"base": "sgd"}
     gdl.optimize(module, {"name": optimizer, **settings}, lr=0.05)
     trainer = L.Trainer(
@@ -124,7 +124,7 @@ def test_losses_averaged_over_scored_labels() -> None:
 
 
 class Summed(Line):
-    """Divides by a weight of its own."""
+    """Divides the loss by a custom weight."""
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         weight = batch[0][:, :1].abs()
@@ -135,7 +135,7 @@ class Summed(Line):
         return float(batch[0][:, 0].abs().sum())
 
 
-def test_a_module_says_what_its_loss_is_averaged_over() -> None:
+def test_a_module_defines_the_weight_of_its_loss() -> None:
     found = train(Summed(), loader(5), accumulate_grad_batches=3)
     expected = large(Summed(), spans(15, 23) * 2)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
@@ -149,7 +149,7 @@ def test_an_optimizer_that_repeats_the_window(ours: bool) -> None:
 
 
 def test_complete_windows_are_not_scaled() -> None:
-    """The bits are those of Lightning where Lightning is right."""
+    """The weights are bit-identical to Lightning's where Lightning is correct."""
 
     class Plain(Line):
         def configure_optimizers(self) -> Any:

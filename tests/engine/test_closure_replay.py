@@ -1,4 +1,4 @@
-"""Optimizers that look at the loss several times a step, under Lightning."""
+"""Optimizers that evaluate the loss several times per step, with Lightning."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_sam_equals_a_loop_by_hand_with_clipping_accumulation_dropout_and_batch_
     norm = theirs[1]
     assert isinstance(norm, nn.BatchNorm1d)
     torch.manual_seed(7)
-    torch.empty((), dtype=torch.int64).random_()  # the loader's own seed
+    torch.empty((), dtype=torch.int64).random_()  # the loader draws its seed
     for window in ((0, 4), (8, 12)):
         state = torch.get_rng_state()
         for first in window:
@@ -98,7 +98,7 @@ def test_sam_equals_a_loop_by_hand_with_clipping_accumulation_dropout_and_batch_
 
 
 class Counts(gdl.Task):
-    """A task that keeps the losses of its evaluations."""
+    """Task that stores the loss of each evaluation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Counts(gdl.Task):
 
 
 class Logged(L.Callback):
-    """What was logged of each batch, and how many examples the epoch's metric has seen."""
+    """Stores the logged loss per batch and the number of examples in the epoch's metric."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []

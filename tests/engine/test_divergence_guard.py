@@ -1,4 +1,4 @@
-"""A loss or gradient that is not finite never reaches the weights."""
+"""Steps with a non-finite loss or gradient do not change the weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 import torch
 from helpers import CONFIGS, QUIET, Run, metrics
 
-from gdlightning.engine import deferred_step as judged
+from gdlightning.engine import deferred_step
 
 BAD = """
 import torch
 from gdlightning.tasks.tabular import TabularClassification
 
 class Poisoned(TabularClassification):
-    '''Some steps, counted from 0, have a loss of another size.'''
+    '''The loss of the steps ``bad``, counted from 0, is multiplied by ``size``.'''
     def __init__(self, net, classes=None, outputs=None, bad: list[int] = (), size: str = "1"):
         super().__init__(net, classes, outputs)
         self.bad, self.size = set(bad), float(size)
@@ -29,7 +29,7 @@ class Poisoned(TabularClassification):
         return loss * self.size if self.trainer.global_step in self.bad else loss
 
 class Undone(TabularClassification):
-    '''The same training with those steps left out by hand.'''
+    '''The same module without gradients at these steps.'''
     def __init__(self, net, classes=None, outputs=None, bad: list[int] = ()):
         super().__init__(net, classes, outputs)
         self.bad = set(bad)
@@ -42,10 +42,10 @@ class Undone(TabularClassification):
 
 @pytest.fixture
 def train(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``train(name, class, *flags)`` of a module that goes wrong."""
+    """Return ``train(name, class, *flags)``, which trains a module with bad steps."""
     Path("poison.py").write_text(BAD)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    monkeypatch.delitem(sys.modules, "poison", raising=False)  # another test's
+    monkeypatch.delitem(sys.modules, "poison", raising=False)  # from another test
 
     def run(name: str, cls: str, *flags: str) -> Any:
         return gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--name", name,
@@ -56,19 +56,19 @@ def train(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def weights(name: str) -> dict[str, Any]:
-    """The state_dict of a run's end."""
+    """Return the state_dict of the last checkpoint of a run."""
     path = f"runs/{name}/version_0/checkpoints/last.ckpt"
     found: dict[str, Any] = torch.load(path, weights_only=True)["state_dict"]
     return found
 
 
-@pytest.fixture(params=["waited for", "at once", "late"])
-def judging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a CPU, and as on a device that is not waited for, whose numbers come soon or late."""
-    if request.param != "waited for":
-        monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+@pytest.fixture(params=["synchronous", "early", "late"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as on a CPU, and as on an asynchronous device whose values arrive early or late."""
+    if request.param != "synchronous":
+        monkeypatch.setattr(deferred_step, "ASYNCHRONOUS", frozenset({"cpu"}))
     if request.param == "late":
-        monkeypatch.setattr(judged.Judged, "is_ready", False)
+        monkeypatch.setattr(deferred_step.StepValues, "is_ready", False)
 
 
 @pytest.mark.parametrize("size", ["nan", "inf"])
@@ -86,7 +86,7 @@ def test_a_bad_step_is_dropped_counted_and_its_batch_saved(train: Any, size: str
     assert "loss" in saved["reason"]
 
 
-@pytest.mark.usefixtures("judging")
+@pytest.mark.usefixtures("device")
 def test_several_in_a_row_stop_with_a_message(train: Any) -> None:
     every = "[" + ",".join(map(str, range(8, 39))) + "]"
     result = train("poisoned", "Poisoned", "--model.bad", every, "--model.size", "nan",
@@ -98,7 +98,7 @@ def test_several_in_a_row_stop_with_a_message(train: Any) -> None:
     assert len(list(Path("runs/poisoned/version_0/bad_batches").iterdir())) == 4
 
 
-def test_a_spike_is_dropped_where_asked_for(train: Any) -> None:
+def test_a_spike_is_dropped_if_configured(train: Any) -> None:
     flags = ("--model.bad", "[30]", "--model.size", "1000")
     assert train("plain", "Poisoned", *flags).code == 0
     assert train("guarded", "Poisoned", *flags, "--guard.spike", "20").code == 0
@@ -106,12 +106,12 @@ def test_a_spike_is_dropped_where_asked_for(train: Any) -> None:
     assert Path("runs/guarded/version_0/bad_batches/step-30.pt").is_file()
 
 
-def test_rollback_goes_back_with_a_smaller_rate_and_another_order(train: Any) -> None:
+def test_rollback_reduces_the_rate_and_changes_the_order(train: Any) -> None:
     result = train("poisoned", "Poisoned", "--model.bad", "[20,21,22]", "--model.size", "nan",
                    "--guard.policy", "rollback", "--guard.patience", "3",
                    "--guard.max_rollbacks", "1", "--checkpoint.every_n_steps", "6",
                    "--schedule", "constant")  # fmt: skip
-    # The module is bad at these steps whatever the rate: it goes back once, then stops.
+    # These steps are bad at any learning rate: the run rolls back once, then stops.
     assert result.code == 3, result.err
     assert "Rollback 1: going back to runs/poisoned/version_0/checkpoints/last.ckpt" in result.err
     with Path("runs/poisoned/version_0/metrics.csv").open(newline="") as stream:
@@ -120,7 +120,7 @@ def test_rollback_goes_back_with_a_smaller_rate_and_another_order(train: Any) ->
     assert rates == {1e-3, 5e-4}
 
 
-def test_rollback_comes_through_where_the_smaller_rate_helps(train: Any) -> None:
+def test_run_finishes_if_the_smaller_rate_after_a_rollback_helps(train: Any) -> None:
     Path("poison.py").write_text(
         BAD.replace(
             "if self.trainer.global_step in self.bad",
@@ -137,7 +137,7 @@ def test_rollback_comes_through_where_the_smaller_rate_helps(train: Any) -> None
     ends = torch.load("runs/poisoned/version_0/checkpoints/last.ckpt", weights_only=True)
     with Path("runs/poisoned/version_0/metrics.csv").open(newline="") as stream:
         steps = [int(r["step"]) for r in csv.DictReader(stream) if r.get("grad_norm")]
-    assert steps == list(range(39))  # none is missing, none stands twice
+    assert steps == list(range(39))  # none is missing or logged twice
     assert ends["callbacks"]["Guard"]["rollbacks"] == 1
     assert ends["exact"]["ranks"][0]["loader"]["held"]["loaders"][0]["reorder"] == 1
 
@@ -150,48 +150,48 @@ def test_a_closure_whose_second_loss_is_bad_leaves_finite_weights(train: Any) ->
     assert metrics("poisoned")["train_loss"] < 0.7
 
 
-# A device that computes behind the program, which a CPU stands in for.
+# An asynchronous device, simulated by a CPU.
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own
-def test_only_a_fused_optimizer_that_has_stepped_leaves_steps_out(
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from torch.compile
+def test_only_a_fused_optimizer_that_has_stepped_skips_steps_on_the_device(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+    monkeypatch.setattr(deferred_step, "ASYNCHRONOUS", frozenset({"cpu"}))
 
-    def can_wait(optimizer: torch.optim.Optimizer) -> bool:
-        return judged.can_wait(optimizer, torch.tensor(1.0), None)
+    def can_defer(optimizer: torch.optim.Optimizer) -> bool:
+        return deferred_step.can_defer(optimizer, torch.tensor(1.0), None)
 
     weight = torch.ones(2, requires_grad=True)
     weight.grad = torch.ones(2)
     fused = torch.optim.AdamW([weight], fused=True)
-    assert not can_wait(fused)
+    assert not can_defer(fused)
     fused.step()
-    assert can_wait(fused)
+    assert can_defer(fused)
     setattr(fused, "step", torch.compile(fused.step))  # noqa: B010
-    assert not can_wait(fused)
+    assert not can_defer(fused)
     plain = torch.optim.AdamW([weight], foreach=True)
     plain.step()
-    assert not can_wait(plain)
+    assert not can_defer(plain)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "adagrad"])
-def test_the_device_leaves_out_the_same_steps(
+def test_the_device_skips_the_same_steps(
     train: Any, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = ("--model.bad", "[0,3,9,10]", "--model.size", "nan", "--optimizer", optimizer)
     assert train("waited", "Poisoned", *flags).code == 0
-    monkeypatch.setattr(judged, "ASYNCHRONOUS", frozenset({"cpu"}))
+    monkeypatch.setattr(deferred_step, "ASYNCHRONOUS", frozenset({"cpu"}))
     left: list[int] = []
-    leave_out = judged.Judged.leave_out
+    skip_on_device = deferred_step.StepValues.skip_on_device
 
-    def spied(step: judged.Judged, own: torch.optim.Optimizer) -> None:
+    def spied(step: deferred_step.StepValues, own: torch.optim.Optimizer) -> None:
         left.append(step.step)
-        leave_out(step, own)
+        skip_on_device(step, own)
 
-    monkeypatch.setattr(judged.Judged, "leave_out", spied)
+    monkeypatch.setattr(deferred_step.StepValues, "skip_on_device", spied)
     assert train("behind", "Poisoned", *flags).code == 0
-    # Step 0 is bad; but for Adagrad, which has its state at once, step 1 makes that.
+    # The first step creates the state, except for Adagrad's; step 0 is dropped, so it is step 1.
     assert left == list(range(0 if optimizer == "adagrad" else 2, 39))
     ours, theirs = weights("behind"), weights("waited")
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
@@ -203,8 +203,8 @@ def test_the_device_leaves_out_the_same_steps(
         assert len(found["step-9.pt"]["index"]) == len(found["step-9.pt"]["batch"][1])
 
 
-@pytest.mark.usefixtures("judging")
-def test_bad_steps_at_the_very_end_are_read_as_well(train: Any) -> None:
+@pytest.mark.usefixtures("device")
+def test_bad_steps_at_the_end_are_counted(train: Any) -> None:
     flags = ("--model.bad", "[37,38]", "--model.size", "inf", "--guard.patience", "2")
     result = train("poisoned", "Poisoned", *flags)
     assert result.code == 3, result.err
@@ -215,11 +215,11 @@ RANKS = """
 import os
 import sys
 from gdlightning.__main__ import main
-from gdlightning.engine import deferred_step as judged
+from gdlightning.engine import deferred_step
 
-judged.ASYNCHRONOUS = frozenset({"cpu"})
-# The numbers of the second rank come at once, those of the first late.
-judged.Judged.is_ready = property(lambda step: os.environ.get("LOCAL_RANK") == "1")
+deferred_step.ASYNCHRONOUS = frozenset({"cpu"})
+# The values of the second rank arrive early, those of the first late.
+deferred_step.StepValues.is_ready = property(lambda step: os.environ.get("LOCAL_RANK") == "1")
 sys.exit(main())
 """
 
@@ -236,8 +236,8 @@ def test_two_ranks_give_up_at_the_same_step(
          "--model", "poison.Poisoned", "--model.bad", bad, "--model.size", "nan",
          "--guard.patience", "4", "--trainer.devices", "2", "--trainer.strategy", "ddp",
          "--trainer.accelerator", "cpu", "--threads", "1"],
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())}, capture_output=True, text=True,
-        timeout=120, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])},
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "diverged at step 11" in done.stderr
@@ -251,4 +251,6 @@ def test_options_are_checked(flag: str, value: str, train: Any) -> None:
     result = train("poisoned", "Poisoned", f"--guard.{flag}", value)
     assert result.code == 2
     assert f"guard.{flag}" in result.err
+    if flag != "policy":
+        assert f"(got {float(value):g}" in result.err.replace(".0,", ",")
     assert not Path("runs").exists()

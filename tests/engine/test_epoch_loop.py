@@ -1,4 +1,4 @@
-"""The lean loop does what Lightning's does: the same calls, counters, logs, checkpoints, bits."""
+"""Our loop makes the same calls, counters, logs, checkpoints and weights as Lightning's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def points() -> tuple[Tensor, Tensor]:
 
 
 class Points(gdl.DataModule):
-    """Fifty points, thirty of them for training."""
+    """Data of 50 points, of which 30 are for training."""
 
     def load(self) -> dict[str, Any]:
         x, y = points()
@@ -37,7 +37,7 @@ class Points(gdl.DataModule):
 
 
 class Classes(gdl.Task):
-    """A task of ours, with dropout and metrics."""
+    """Task of gdlightning, with dropout and metrics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class Classes(gdl.Task):
         return nn.functional.cross_entropy(logits, batch[1])
 
 
-class Foreign(L.LightningModule):
-    """A module from elsewhere: its own logs, hooks and outputs."""
+class ThirdParty(L.LightningModule):
+    """Third-party module with custom logs, hooks and outputs."""
 
     def __init__(self, output: str = "loss", stops_at: int | None = None) -> None:
         super().__init__()
@@ -85,15 +85,15 @@ class Foreign(L.LightningModule):
         self.log("from_a_hook", float(len(self.seen)))
 
 
-class StopsAnEpoch(Foreign):
-    """Ends each epoch at its third batch, as Lightning lets a module do."""
+class StopsAnEpoch(ThirdParty):
+    """Ends each epoch at the third batch, which Lightning allows."""
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         return -1 if batch_idx == 2 else None
 
 
 class Trace(L.Callback):
-    """What is called, with which counters and outputs, and what callbacks can read then."""
+    """Records all calls with their counters, outputs and readable values."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -146,10 +146,10 @@ def loaders() -> tuple[Any, Any]:
 
 MODULES = {
     "task": (Classes, True),
-    "foreign": (Foreign, False),
-    "foreign, our data": (Foreign, True),
-    "dict": (lambda: Foreign("dict"), False),
-    "none": (lambda: Foreign("none"), False),
+    "foreign": (ThirdParty, False),
+    "foreign, our data": (ThirdParty, True),
+    "dict": (lambda: ThirdParty("dict"), False),
+    "none": (lambda: ThirdParty("none"), False),
     "stops an epoch": (StopsAnEpoch, False),
 }
 TRAINERS: dict[str, dict[str, Any]] = {
@@ -168,7 +168,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
 
 
 def train(module: Any, ours: bool, folder: Path, lean: bool, **options: Any) -> tuple[Any, ...]:
-    """A training's calls, weights, table of logs, loop counters; last whether it was lean."""
+    """Return the calls, weights, logs and counters of a run, and whether it used our loop."""
     torch.manual_seed(1)
     trace, optimizer = Trace(), options.pop("optimizer", "adamw")
     made = module()
@@ -209,7 +209,7 @@ def compare(one: tuple[Any, ...], other: tuple[Any, ...], lean: bool = True) -> 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("options", TRAINERS)
 @pytest.mark.parametrize("module", MODULES)
-def test_the_same_as_lightnings_own(module: str, options: str, tmp_path: Path) -> None:
+def test_results_equal_those_of_lightnings_loop(module: str, options: str, tmp_path: Path) -> None:
     made, ours = MODULES[module]
     lean, own = (
         train(made, ours, tmp_path / str(way), way, **TRAINERS[options]) for way in (True, False)
@@ -220,7 +220,7 @@ def test_the_same_as_lightnings_own(module: str, options: str, tmp_path: Path) -
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("optimizer", ["lbfgs", "sam", "adahessian", "schedule-free-adamw", "muon"])
-def test_optimizers_with_needs_are_trained_alike(optimizer: str, tmp_path: Path) -> None:
+def test_optimizers_with_needs_give_equal_results(optimizer: str, tmp_path: Path) -> None:
     lean, own = (
         train(Classes, True, tmp_path / str(way), way, max_epochs=2, optimizer=optimizer)
         for way in (True, False)
@@ -242,7 +242,7 @@ def test_early_stopping_within_an_epoch(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_hook_that_comes_later_is_called(tmp_path: Path) -> None:
+def test_a_hook_that_is_added_later_is_called(tmp_path: Path) -> None:
     late = Trace()
 
     class Adds(L.Callback):

@@ -1,4 +1,4 @@
-"""Schedule-free optimizers: other weights are evaluated than are trained."""
+"""Schedule-free optimizers evaluate other weights than they train."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def last(name: str) -> dict[str, Any]:
     return found
 
 
-def test_validation_does_not_change_the_training(fit: Run) -> None:
+def test_validation_does_not_change_the_run(fit: Run) -> None:
     fit("tabular", *SHORT, "--name", "often")
     fit("tabular", *SHORT, "--name", "never", "--trainer.limit_val_batches", "0")
     often, never = last("often"), last("never")
@@ -26,7 +26,7 @@ def test_validation_does_not_change_the_training(fit: Run) -> None:
             assert torch.equal(often[key][name], weight), (key, name)
 
 
-def test_a_checkpoint_holds_the_weights_that_are_evaluated(fit: Run, gdl: Run) -> None:
+def test_a_checkpoint_contains_the_evaluation_weights(fit: Run, gdl: Run) -> None:
     fit("tabular", *SHORT)
     from helpers import metrics
 

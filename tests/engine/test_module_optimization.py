@@ -1,4 +1,4 @@
-"""Modules that bring their own optimizers, schedulers and hooks of a step."""
+"""Modules with their own optimizers, schedulers and step hooks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Plateau(Plain):
 
 
 class Adversaries(L.LightningModule):
-    """Two optimizers, stepped by hand."""
+    """Module with two optimizers and manual optimization."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ def weights(folder: str = "runs/run/version_0") -> dict[str, Tensor]:
 
 
 def by_lightning(module: L.LightningModule) -> dict[str, Tensor]:
-    """Weights after training with Lightning alone."""
+    """Return the weights after training with plain Lightning."""
     trainer().fit(module, Points())
     return module.state_dict()
 
@@ -136,7 +136,7 @@ def test_a_run_with_own_optimizers_resumes_exactly(model: type[Plain], gdl: Run)
     assert all(torch.equal(v, expected[k]) for k, v in weights().items())
 
 
-def test_replacing_own_optimizers_is_said(gdl: Run) -> None:
+def test_replacing_own_optimizers_is_reported(gdl: Run) -> None:
     done = gdl("fit", *SHORT, "--model", f"{__name__}.OneCycle", "--optimizer", "adamw")
     assert done.code == 0
     assert "OneCycle.configure_optimizers is replaced by the optimizer adamw." in done.err
@@ -146,7 +146,7 @@ def test_replacing_own_optimizers_is_said(gdl: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "flags", "said"),
+    ("model", "flags", "words"),
     [
         ("OneCycle", ("--optimizer.lr", "0.1"), "the optimizers are the model's own"),
         ("OneCycle", ("--schedule", "cosine"), "schedule is not supported"),
@@ -156,12 +156,12 @@ def test_replacing_own_optimizers_is_said(gdl: Run) -> None:
         ("Adversaries", ("--clip", "norm"), "call self.clip_gradients"),
     ],
 )
-def test_what_does_not_apply_to_own_optimizers(
-    model: str, flags: tuple[str, ...], said: str, gdl: Run
+def test_settings_that_do_not_apply_to_own_optimizers(
+    model: str, flags: tuple[str, ...], words: str, gdl: Run
 ) -> None:
     done = gdl("fit", *SHORT, "--model", f"{__name__}.{model}", *flags)
     assert done.code == 2
-    assert said in done.err
+    assert words in done.err
     assert not Path("runs").exists()
 
 
@@ -173,13 +173,11 @@ def test_clipping_applies_to_own_optimizers(gdl: Run) -> None:
     assert config["clip"]["max_norm"] == 0.001
     moved = {k: v - Plain().state_dict()[k] for k, v in weights().items()}
     step = torch.cat([v.flatten() for v in moved.values()]).norm()
-    assert step == pytest.approx(
-        0.001 * 0.1 / 25, rel=1e-3
-    )  # OneCycle begins at a 25th of its peak
+    assert step == pytest.approx(0.001 * 0.1 / 25, rel=1e-3)  # OneCycle starts at 1/25 of its peak
 
 
 class Hooks(OneCycle):
-    """Overrides what takes part in a step."""
+    """Overrides the methods that are part of a step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,15 +219,15 @@ def test_own_hooks_are_called_with_a_registered_optimizer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "options", "said"),
+    ("optimizer", "options", "words"),
     [
         ("sam", {}, "sam evaluates the loss in its step"),
         ("adamw", {"clip": 1.0}, "Clipping is configured twice"),
         ({"name": "sgd", "in_backward": True}, {}, "steps in the backward pass"),
     ],
 )
-def test_hooks_that_cannot_be_combined(optimizer: Any, options: Any, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_hooks_that_cannot_be_combined(optimizer: Any, options: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
         gdl.optimize(Hooks(), optimizer, **options)
 
 
@@ -263,10 +261,10 @@ def test_batches_that_a_module_skips(optimizer: str, gdl: Run) -> None:
     own = ("fit", *SHORT, "--model", f"{__name__}.Skips", "--optimizer", optimizer)
     done = gdl(*own, "--monitor.every", "1")
     assert done.code == 0, done.err
-    assert "is off from step" not in done.err
+    assert "is disabled from step" not in done.err
     done = gdl(*own, "--monitor.every", "1", "--trainer.accumulate_grad_batches", "2")
     assert done.code == 0, done.err
-    assert "is off from step" not in done.err
+    assert "is disabled from step" not in done.err
 
 
 def test_skipped_batches_make_the_steps_of_lightning(gdl: Run) -> None:

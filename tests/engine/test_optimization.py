@@ -1,7 +1,7 @@
-"""The seed's own lines, step for step the bits of a hand-written torch loop.
+"""Every step is bit-identical to that of a hand-written torch loop.
 
-Here a step is fused where torch has such kernels, on a CPU too; ``fused: false`` makes torch's own
-default there, whose bits differ in the last place.
+gdlightning uses torch's fused kernels where they exist, including on a CPU. ``fused: false``
+selects torch's default there, whose results differ in the last bit.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LINES: dict[str, tuple[dict[str, Any], Callable[..., torch.optim.Optimizer]]] = 
 
 
 def make() -> tuple[SklearnTabular, TabularClassification]:
-    """The same data and the same weights each time."""
+    """Return the same data and weights on each call."""
     data = SklearnTabular(dataset="breast_cancer", batch_size=32)
     data.setup()
     torch.manual_seed(0)
@@ -55,7 +55,7 @@ def make() -> tuple[SklearnTabular, TabularClassification]:
 @pytest.mark.parametrize("line", LINES)
 def test_bitwise_equal_to_a_hand_written_loop(line: str, clip: float | None, fused: bool) -> None:
     options, by_hand = LINES[line]
-    given: dict[str, Any] = {"fused": True} if fused else {}  # as written, the loop's is not fused
+    given: dict[str, Any] = {"fused": True} if fused else {}  # torch's default is not fused
     options = options if fused else {**options, "fused": False}
 
     data, ours = make()
@@ -87,5 +87,5 @@ def test_bitwise_equal_to_a_hand_written_loop(line: str, clip: float | None, fus
 
 
 def flat(module: nn.Module) -> Tensor:
-    """All weights in one vector."""
+    """Return all weights in one vector."""
     return torch.cat([p.detach().flatten() for p in module.parameters()])

@@ -1,4 +1,4 @@
-"""An optimizer that can't make its step is named; a loss that can't be had is not its fault."""
+"""Errors in an optimizer's step name the optimizer; errors in the loss are not changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gdlightning.optimizers.groups import Grouping
 
 
 class Halves(L.LightningModule):
-    """Embeds whole numbers, by torch's function; after some batches its loss fails."""
+    """Embeds integers; the loss fails at batch ``fails_at``."""
 
     def __init__(self, fails_at: int | None = None, mode: str = "sum") -> None:
         super().__init__()
@@ -46,12 +46,12 @@ def train(module: Halves, optimizer: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_net_without_second_derivatives() -> None:
-    with pytest.raises(UserError, match=r"adahessian can't make this step.*embedding_bag") as told:
+    with pytest.raises(UserError, match=r"optimizer adahessian failed.*embedding_bag") as caught:
         train(Halves(mode="max"), "adahessian")
-    assert isinstance(told.value.__cause__, RuntimeError)
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_a_module_without_second_derivatives_is_known_before_the_first_step() -> None:
+def test_a_module_without_second_derivatives_is_an_error_before_the_first_step() -> None:
     module = nn.Sequential(nn.EmbeddingBag(8, 1, mode="max"))
     with pytest.raises(UserError, match=r"adahessian needs second derivatives.* for 0 "):
         build(Choice.of("adahessian"), module, Grouping(), Context())
@@ -68,7 +68,7 @@ def test_embedding_bags_have_second_derivatives(mode: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("optimizer", ["adamw", "alig", "lbfgs", "sam"])
-def test_what_the_loss_raises_stays_as_it_is(optimizer: str) -> None:
+def test_errors_of_the_loss_are_not_changed(optimizer: str) -> None:
     with pytest.raises(ZeroDivisionError, match="of the loss"):
         train(Halves(fails_at=2), optimizer)
 
@@ -80,7 +80,7 @@ from gdlightning import register
 
 @register("breaks", summary="breaks")
 class Breaks(torch.optim.SGD):
-    '''Divides by zero in its third step.'''
+    '''Divides by zero in the third step.'''
     def step(self, closure=None):
         self.made = getattr(self, "made", 0) + 1
         1 / (3 - self.made)
@@ -90,5 +90,5 @@ class Breaks(torch.optim.SGD):
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--imports", "breaks",
                  "--optimizer", "breaks", "--optimizer.lr", "0.01")  # fmt: skip
     assert result.code == 2
-    assert "breaks can't make this step: ZeroDivisionError" in result.err
+    assert "step of the optimizer breaks failed: ZeroDivisionError" in result.err
     assert "Traceback" not in result.err

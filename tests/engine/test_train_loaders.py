@@ -1,4 +1,4 @@
-"""What callbacks learn of the current batch."""
+"""Callbacks can read the indices of the current batch."""
 
 from __future__ import annotations
 

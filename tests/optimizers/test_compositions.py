@@ -424,5 +424,5 @@ def test_trainer_that_needs_all_gradients_is_an_error(trainer: dict[str, Any], w
 
 
 def test_clipping_in_backward_is_an_error() -> None:
-    with pytest.raises(gdl.UserError, match=r"clip can't be used with optimizer\.in_backward"):
+    with pytest.raises(gdl.UserError, match=r"clip is not supported with optimizer\.in_backward"):
         gdl.optimize(Tiny(), {"name": "sgd", "in_backward": True}, clip=1.0)
