@@ -1,1 +1,1 @@
-"""Callbacks."""
+"""Lightning callbacks of a run: logging, measurements, checkpoints, stops."""

@@ -1,4 +1,4 @@
-"""Averages of the weights over a training, evaluated and saved in place of the weights."""
+"""Averages of the weights during a run, evaluated and saved instead of the weights."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["EMAWeightAveraging", "StochasticWeightAveraging"]
 
 
 class Averaging(WeightAveraging):
-    """Lightning's averaging, where nothing averaged yet means the weights themselves.
+    """Lightning's weight averaging, with the current weights until the first average.
 
-    Lightning evaluates and saves the initial weights until the first update; and what it saves at
-    the end of training holds the average alone, so that training could not go on from there.
+    Lightning evaluates and saves the initial weights until the first update. At the end of
+    training, it saves only the average, so that the run could not be continued from there.
     """
 
     _swapped = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Begin with the weights in the module."""
+        """Start with the current weights in the module."""
         super().setup(trainer, pl_module, stage)
         self._swapped = False
 
@@ -33,85 +33,90 @@ class Averaging(WeightAveraging):
         self._swap_models(pl_module)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same where nothing was left to train: a run resumed after its last step."""
+        """Leave the average in the module of a run that was resumed after its last step."""
         if self._average_model is not None and not self._swapped:
             self._swap_models(pl_module)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Leave the average in the module where training ends early."""
+        """Leave the average in the module if training ends early."""
         if self._average_model is not None and not self._swapped:
             self._swap_models(pl_module)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """The average as the model's weights, those that are trained beside them."""
+        """Save the average as the model's weights, and the trained weights separately."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         average, current = checkpoint["state_dict"], checkpoint.get("current_model_state")
         if self._swapped and current is not None:
             checkpoint["state_dict"], checkpoint["current_model_state"] = current, average
-        elif current is not None and not self._begun:
+        elif current is not None and not self._has_average:
             checkpoint["state_dict"] = current
 
     @property
-    def _begun(self) -> bool:
+    def _has_average(self) -> bool:
         return self._average_model is not None and bool(self._average_model.n_averaged)
 
     def _swap_models(self, pl_module: L.LightningModule) -> None:
-        if self._begun:
+        if self._has_average:
             super()._swap_models(pl_module)
             self._swapped = not self._swapped
 
 
 class EMAWeightAveraging(Averaging, LightningEMA):
-    """Exponential moving average of the weights, evaluated and saved in their place."""
+    """Exponential moving average of the weights, evaluated and saved instead of them."""
 
 
 class StochasticWeightAveraging(Averaging):
-    """Equal average of the weights at the ends of the last epochs, evaluated and saved as such.
+    """Mean of the weights at the ends of the last epochs, evaluated and saved instead of them.
 
-    Izmailov et al. 2018 (arXiv:1803.05407), whose learning rate in that part is set by the
-    schedule. Running statistics of batch norm are averaged, too, not computed anew.
+    The method is that of Izmailov et al. 2018 (arXiv:1803.05407). The learning rate is set by the
+    schedule of the run. Running statistics of batch norm are averaged, not recomputed.
 
     Args:
-        start: the part of the training's steps before the first average.
-        every_n_steps: optimizer steps between two averages; an epoch's if not given.
+        start: fraction of the run's steps before the first average, in [0, 1).
+        every_n_steps: optimizer steps between two averages. None averages once per epoch.
 
     Raises:
-        UserError: a number can't be meant.
+        UserError: if a value is out of range.
     """
 
     def __init__(self, start: float = 0.75, every_n_steps: int | None = None) -> None:
         if not 0 <= start < 1:
-            raise UserError(f"start is {start}; write a number from 0 to below 1.")
+            raise UserError("start must be in [0, 1)", key="start", value=start)
         if every_n_steps is not None and every_n_steps < 1:
-            raise UserError(f"every_n_steps is {every_n_steps}; write 1 or more.")
+            raise UserError(
+                "every_n_steps must be at least 1", key="every_n_steps", value=every_n_steps
+            )
         super().__init__()
         self.start, self.every_n_steps = start, every_n_steps
-        self._total, self._every = 0.0, 1
+        self._total, self._interval = 0.0, 1
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the steps at which there is something to average.
+        """Compute the steps after which the weights are averaged.
 
         Raises:
-            UserError: the training, or its epoch, has no known end.
+            UserError: if the number of steps of the run or of an epoch is unknown.
         """
         self._total = trainer.estimated_stepping_batches
         epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
         if not 0 < self._total < math.inf or (self.every_n_steps is None and math.isinf(epoch)):
             raise UserError(
-                "callbacks: stochastic-weight-averaging needs to know when training ends.\n"
-                "Set trainer.max_epochs or trainer.max_steps, and every_n_steps if an epoch has "
-                "no end.",
+                "callbacks: stochastic-weight-averaging needs the number of training steps, which "
+                "is unknown.",
                 key="callbacks",
+                hint="Set trainer.max_epochs or trainer.max_steps, and every_n_steps if an epoch "
+                "has no end.",
             )
-        self._every = self.every_n_steps or math.ceil(epoch)
+        self._interval = self.every_n_steps or math.ceil(epoch)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """At the last step of an interval, before its validation, and at the last of all."""
+        """Return whether a step ends an interval or the run; called before the validation."""
         if step_idx is None:
             return False
         made = step_idx + 1
-        return made > self.start * self._total and (made % self._every == 0 or made == self._total)
+        return made > self.start * self._total and (
+            made % self._interval == 0 or made == self._total
+        )

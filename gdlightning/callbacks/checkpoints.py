@@ -1,4 +1,4 @@
-"""When a run is saved, and how it continues from there with the same bits."""
+"""Checkpoints of a run, from which it resumes with bit-identical weights."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ VAL_LOSS_NAMES = {
 """Usual names of a validation loss, as ``plain_name`` returns them."""
 
 EXACT = "exact"
-"""Key of what a checkpoint holds beyond Lightning's own state, for the same bits on resume."""
-SHARE = 100
-"""Training goes on for at least this many times the length of the last save."""
+"""Key of the state that exact resume needs in addition to Lightning's."""
+MIN_SAVE_RATIO = 100
+"""Minimum ratio of the time between two saves to the duration of a save."""
 
 
 def plain_name(metric: str) -> str:
@@ -45,27 +45,28 @@ def plain_name(metric: str) -> str:
 
 
 class Checkpoints(Checkpoint):
-    """Saves between two optimizer steps, where a training can go on with the same bits.
+    """Saves checkpoints between two optimizer steps, from which a run resumes bit-identically.
 
-    ``last.ckpt`` is written every ``every_seconds`` or ``every_n_steps``, at the end, and where
-    something asks for a stop; the former ones become ``previous-1.ckpt`` and so on.
-    ``best-epoch=E-step=S.ckpt`` is that of the best validation so far.
+    ``last.ckpt`` is written every ``every_seconds`` or ``every_n_steps``, at the end of the run and
+    on a stop. Older checkpoints are renamed to ``previous-1.ckpt`` and so on.
+    ``best-epoch=E-step=S.ckpt`` is the checkpoint with the best validation metric so far.
 
     Args:
-        folder: where they are written.
+        folder: folder of the checkpoints.
         stops: reasons to stop.
         monitor: metric that decides which checkpoint is best. The default also matches the usual
             spellings of a validation loss, such as val/loss and valid_loss.
-        mode: whether it is to fall (min) or to rise (max).
-        keep: how many of the last checkpoints are kept.
-        every_seconds: between two saves, and never more often than costs a hundredth of the time.
-        every_n_steps: optimizer steps between two saves, instead.
+        mode: whether a lower (min) or a higher (max) metric is better.
+        keep: number of recent checkpoints to keep.
+        every_seconds: minimum seconds between two saves. The interval is longer if saves would take
+            more than 1% of the time.
+        every_n_steps: optimizer steps between two saves; overrides every_seconds.
 
     Attributes:
-        start: Called when the first step or validation of this process is about to be made.
+        start: function that is called before the first step or validation of this process.
 
     Raises:
-        UserError: a number can't be meant.
+        UserError: if a value is out of range.
     """
 
     def __init__(
@@ -85,15 +86,16 @@ class Checkpoints(Checkpoint):
         }.items():
             if number < 1:
                 raise UserError(
-                    f"checkpoint.{key} is {number}; write 1 or more.", key=f"checkpoint.{key}"
+                    f"checkpoint.{key} must be at least 1", key=f"checkpoint.{key}", value=number
                 )
         if not every_seconds >= 0:
             raise UserError(
-                f"checkpoint.every_seconds is {every_seconds}; write 0 or more.",
+                "checkpoint.every_seconds must be at least 0",
                 key="checkpoint.every_seconds",
+                value=every_seconds,
             )
-        self.folder, self.stops, self.monitor, self.mode, self.keep = (
-            folder, stops, monitor, mode, keep)  # fmt: skip
+        self.folder, self.stops = folder, stops
+        self.monitor, self.mode, self.keep = monitor, mode, keep
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps
         self.start: Callable[[L.Trainer], None] = lambda trainer: None
         self.best_score: float | None = None
@@ -109,7 +111,7 @@ class Checkpoints(Checkpoint):
     # Between two steps
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take part between two batches, and before a validation."""
+        """Register the calls between two batches and before a validation."""
         self._saved = (time.monotonic(), 0.0, trainer.global_step)
         if not internals.private_names():
             return
@@ -121,7 +123,7 @@ class Checkpoints(Checkpoint):
         """Restore what Lightning does not, and check that all state can be saved.
 
         Raises:
-            UserError: Some state that a resume needs cannot be stored.
+            UserError: if some state that a resume needs cannot be saved.
         """
         if not internals.private_names():
             if self._loaded is not None:
@@ -159,10 +161,10 @@ class Checkpoints(Checkpoint):
         self._apply_random(trainer, keep=True)
 
     def _between(self, trainer: L.Trainer) -> None:
-        """Save, and stop, if it is time; a step is done and nothing of the next has begun.
+        """Save and stop if due; the last step is complete and the next has not started.
 
         Raises:
-            Stopped: A stop was asked for.
+            Stopped: if a stop was requested.
         """
         self._apply_random(trainer)
         self.start(trainer)
@@ -179,7 +181,7 @@ class Checkpoints(Checkpoint):
             raise Stopped(reason)
 
     def _before(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Keep what a stop in the middle of a validation saves: the state before it."""
+        """Store the state before a validation, which is saved by a stop during it."""
         self._apply_random(trainer)
         self.start(trainer)
         if self._loaded is not None:  # stopped in this validation: no batch was trained since
@@ -209,7 +211,7 @@ class Checkpoints(Checkpoint):
         """Add the running means of the epoch's part before a resume.
 
         Raises:
-            Stopped: a stop was asked for, and nothing is called between batches.
+            Stopped: if a stop was requested, and nothing is called between batches.
         """
         if not internals.private_names():
             self._after_batch(trainer, batch_idx)
@@ -228,10 +230,10 @@ class Checkpoints(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Save and stop, if that was asked for; validation will be run again from its start.
+        """Save and stop if requested; the resumed run starts the validation again.
 
         Raises:
-            Stopped: a stop was asked for.
+            Stopped: if a stop was requested.
         """
         if not fitting(trainer) or not internals.private_names() or self._replays_window(trainer):
             return
@@ -243,7 +245,7 @@ class Checkpoints(Checkpoint):
             raise Stopped(reason)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note whether this was the best so far; it is saved before the next step."""
+        """Check whether this validation is the best so far; it is saved before the next step."""
         if not fitting(trainer):
             return
         self._before_validation = None
@@ -283,13 +285,13 @@ class Checkpoints(Checkpoint):
         return name
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the end."""
+        """Save the last step."""
         if self._due:
             self._save_best(trainer)
         self.save(trainer)
 
     def _after_batch(self, trainer: L.Trainer, batch_idx: int) -> None:
-        """Save and stop at the end of a batch, with public names of Lightning alone."""
+        """Save and stop at the end of a batch, using only public names of Lightning."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches and not trainer.is_last_batch:
             return
         reason = self.stops.reason(trainer)
@@ -310,13 +312,13 @@ class Checkpoints(Checkpoint):
             return False
         if self.every_n_steps is not None:
             return trainer.global_step - step >= self.every_n_steps
-        due = time.monotonic() - when > max(self.every_seconds, SHARE * took)
+        due = time.monotonic() - when > max(self.every_seconds, MIN_SAVE_RATIO * took)
         return bool(trainer.strategy.reduce_boolean_decision(due, all=False))
 
     # Saving and loading
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write ``last.ckpt``, with all logs up to here on the disk before it."""
+        """Flush the logs, then write ``last.ckpt``."""
         began = time.monotonic()
         flush(trainer.loggers)
         path = self.folder / LAST
@@ -331,11 +333,11 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.best_path, storage_options={"replaces": former})
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
+        """Return the best score and checkpoint so far."""
         return {"best_score": self.best_score, "best_path": self.best_path, "due": self._due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the best so far."""
+        """Restore the best score and checkpoint."""
         path = state_dict["best_path"]  # the folder may have another name by now
         self.best_path = str(self.folder / Path(path).name) if path else ""
         self.best_score = state_dict["best_score"]
@@ -344,7 +346,7 @@ class Checkpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add what Lightning leaves out, and set its counters so that it goes on from here."""
+        """Add the state that Lightning omits, and adjust its counters to resume from here."""
         own = self._before_validation or self._own_state(trainer, pl_module)
         logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
         checkpoint[EXACT] = {
@@ -359,8 +361,10 @@ class Checkpoints(Checkpoint):
             # As if validation had begun its first batch: Lightning starts it again from there.
             begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
             states["epoch_loop.val_loop.batch_progress"] = {
-                "total": dict(begun), "current": dict(begun), "is_last_batch": False,
-            }  # fmt: skip
+                "total": dict(begun),
+                "current": dict(begun),
+                "is_last_batch": False,
+            }
         elif self._is_between and internals.validates_now(trainer):
             # Lightning counts this step for its loggers again when it skips the validation
             # that was made before the save.
@@ -369,11 +373,11 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember what ``restore`` restores.
+        """Store the state for ``restore``.
 
         Raises:
-            UserError: The checkpoint was written with private names and none are used now, or the
-                reverse; the position in the data is stored in different ways.
+            UserError: if the checkpoint was written with private names of Lightning and they are
+                disabled now, or vice versa: both store the position in the data differently.
         """
         self._loaded = checkpoint.get(EXACT)
         if self._loaded is None:
@@ -383,8 +387,9 @@ class Checkpoints(Checkpoint):
             where = "between two batches" if saved else "at the end of a batch"
             raise UserError(
                 f"The checkpoint was saved {where}, which is not supported with this version of "
-                f"Lightning or with {internals.PUBLIC}.\n"
-                "Resume with the version that wrote it, or start a new run with --init_from."
+                f"Lightning or with {internals.PUBLIC}.",
+                key="resume",
+                hint="Resume with the version that wrote it, or start a new run with --init_from.",
             )
 
     def _own_state(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
@@ -422,7 +427,8 @@ class Checkpoints(Checkpoint):
 
         Args:
             trainer: of the run.
-            keep: Set them once more before the next batch, after what else happens until then.
+            keep: whether to set them again before the next batch, since calls until then may draw
+                random numbers.
         """
         if self._random is None:
             return
@@ -438,14 +444,17 @@ class Checkpoints(Checkpoint):
 
 
 class Restore(L.Callback):
-    """Lets checkpoints restore their part of the state before other callbacks begin.
+    """Restores the state of ``Checkpoints`` before the other callbacks start.
 
-    Lightning calls ``Checkpoints`` itself, as every checkpoint callback, after all others.
+    Lightning calls checkpoint callbacks after all others.
+
+    Args:
+        checkpoints: checkpoint callback of the run.
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Restore."""
+        """Restore the state of the run."""
         self.checkpoints.restore(trainer, pl_module)

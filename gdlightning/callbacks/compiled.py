@@ -1,4 +1,4 @@
-"""``torch.compile`` for a training, and after how many steps it has paid for itself."""
+"""``torch.compile`` during a run, and the number of steps after which it saves time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from torch import Tensor
 from gdlightning.errors import UserError
 from gdlightning.tasks.objective import traceless
 
-TRIES = 5
-"""Passes that are timed before and after."""
+TIMED_PASSES = 5
+"""Forward and backward passes that are timed before and after compilation."""
 
 
 class Compiled(L.Callback):
-    """Compiles the parts of a module, and the optimizer's step on a GPU, before the first step.
+    """Compiles the submodules, and on a GPU the optimizer step, before the first step.
 
-    Forward and backward pass of the first batch are timed before and after, without a trace in
-    weights, statistics or random numbers. How long compiling took over what a pass has gained is
-    told: the break-even.
+    The forward and backward pass of the first batch are timed before and after, without changing
+    weights, statistics or random numbers. The break-even point is printed: the number of steps
+    after which the time saved exceeds the time of the compilation.
 
     Attributes:
-        seconds: that compiling took; NaN before.
-        before, after: seconds of a forward and backward pass.
+        seconds: duration of the compilation; NaN before it.
+        before: seconds per forward and backward pass without compilation.
+        after: seconds per forward and backward pass with compilation.
     """
 
     def __init__(self) -> None:
@@ -38,16 +39,16 @@ class Compiled(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Compile, once.
+        """Compile before the first batch.
 
         Raises:
-            UserError: torch can't compile this here.
+            UserError: if the compilation fails.
         """
         if not math.isnan(self.seconds):
             return
 
         def run() -> None:
-            _pass(trainer, pl_module, batch, batch_idx)
+            _run_pass(trainer, pl_module, batch, batch_idx)
 
         with torch.random.fork_rng(), traceless(pl_module):
             run()
@@ -58,11 +59,12 @@ class Compiled(L.Callback):
             began = time.perf_counter()
             try:
                 run()
-            except Exception as error:  # of the compiler, or of what it can't take
+            except Exception as error:  # any error of the compiler or of the compiled code
                 first = str(error).strip().split("\n")[0]
                 raise UserError(
-                    f"compile: torch.compile fails on this model: {first}\nLeave compile out.",
+                    f"torch.compile failed on this model: {first}",
                     key="compile",
+                    hint="Set compile: false.",
                 ) from error
             self.seconds = time.perf_counter() - began - self.before
             self.after = _time(run)
@@ -70,25 +72,27 @@ class Compiled(L.Callback):
             if all(p.is_cuda for g in optimizer.param_groups for p in g["params"]):
                 optimizer.step = torch.compile(optimizer.step)  # type: ignore[assignment, method-assign]
         if trainer.is_global_zero:
-            print(f"\n{self.told(trainer.estimated_stepping_batches)}", file=sys.stderr)
+            print(f"\n{self.summary(trainer.estimated_stepping_batches)}", file=sys.stderr)
 
-    def told(self, steps: float) -> str:
-        """What came of it, for people.
+    def summary(self, steps: float) -> str:
+        """Return the times and the break-even point as a sentence.
 
         Args:
-            steps: of the whole training.
+            steps: number of steps of the run; infinite if unknown.
         """
-        ms = f"{1e3 * self.before:.2f} → {1e3 * self.after:.2f} ms a forward and backward pass"
+        ms = f"{1e3 * self.before:.2f} → {1e3 * self.after:.2f} ms per pass"
         gain = self.before - self.after
         if gain <= 0:
-            return f"Compiled in {self.seconds:.1f} s: {ms}. It does not pay here; leave it out."
+            return (
+                f"Compiled in {self.seconds:.1f} s: {ms}. This is not faster; set compile: false."
+            )
         even = math.ceil(self.seconds / gain)
-        pays = "it pays" if even < steps else "it does not pay"
         of = "" if math.isinf(steps) else f" of {steps:,.0f}"
-        return f"Compiled in {self.seconds:.1f} s: {ms}. Even after {even:,}{of} steps: {pays}."
+        text = f"Compiled in {self.seconds:.1f} s: {ms}. Break-even after {even:,}{of} steps"
+        return f"{text}." if even < steps else f"{text}: the run is too short; set compile: false."
 
 
-def _pass(trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+def _run_pass(trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
     with trainer.precision_plugin.train_step_context():
         output: Any = trainer.strategy.training_step(batch, batch_idx)
     loss: Tensor = output["loss"] if isinstance(output, dict) else output
@@ -100,7 +104,7 @@ def _pass(trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: 
 
 def _time(run: Callable[[], None]) -> float:
     taken = []
-    for _ in range(TRIES):
+    for _ in range(TIMED_PASSES):
         began = time.perf_counter()
         run()
         taken.append(time.perf_counter() - began)

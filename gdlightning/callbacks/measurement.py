@@ -1,4 +1,4 @@
-"""One step of a training, measured: its batches, evaluated once more."""
+"""A measured optimizer step, whose batches are evaluated again."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gdlightning.tasks.task import examples
 
 
 class Measurement:
-    """The batches of one step, to evaluate their loss again.
+    """Batches of an optimizer step, to evaluate their loss again.
 
     Args:
-        random: the state before the first of them.
+        random: random state before the first batch.
     """
 
     def __init__(self, random: list[Tensor]) -> None:
@@ -33,21 +33,21 @@ class Measurement:
         self.movement: Movement | None = None
 
     def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
-        """One more batch of the step."""
+        """Add a batch of the step."""
         self.window.append((batch, batch_idx))
 
     @property
     def examples(self) -> int:
-        """Of all batches."""
+        """Number of examples in all batches."""
         return sum(examples(batch) for batch, _ in self.window)
 
-    def again(self, trainer: L.Trainer, module: L.LightningModule) -> tuple[Tensor, Activity]:
-        """The loss of the same batches now, with the same dropout; what the units did."""
+    def evaluate(self, trainer: L.Trainer, module: L.LightningModule) -> tuple[Tensor, Activity]:
+        """Return the current loss of the batches, with the same dropout masks, and the activity."""
         activity = Activity(module)
         losses: list[tuple[float, Tensor]] = []
         context = trainer.precision_plugin.train_step_context
         compiled = internals.is_compiled(module)
-        # A compiled net would be compiled once more for a pass without gradients.
+        # Without gradients, a compiled net would be compiled a second time.
         with restored(self.random), torch.set_grad_enabled(compiled):
             for number, (batch, batch_idx) in enumerate(self.window):
                 with context(), contextlib.suppress(SkippedBatch):
@@ -62,10 +62,14 @@ class Measurement:
         return sum((w / total * loss for w, loss in losses), zero), activity
 
 
-def measurable(
+def can_measure(
     trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
 ) -> bool:
-    """Whether steps are of one optimizer, whole on each device, and not within backward."""
+    """Return whether the steps of a run can be measured.
+
+    They can with a single optimizer whose step follows the backward pass, without a gradient
+    scaler, and with the whole model on each device.
+    """
     return (
         module.automatic_optimization
         and len(trainer.optimizers) == 1

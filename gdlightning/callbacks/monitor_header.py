@@ -1,4 +1,4 @@
-"""What the instruments of a training are to be read with: its layers, settings and data."""
+"""The header of ``instruments.jsonl``: layers, settings and data of a run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gdlightning.monitor.data_stats import data_facts
 from gdlightning.tasks.rng import random_state, restored
 
 
-def head(
+def header(
     trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
 ) -> dict[str, Any]:
-    """The first line of ``instruments.jsonl``."""
+    """Return the first row of ``instruments.jsonl``."""
     total = trainer.estimated_stepping_batches
     steps = None if math.isinf(total) or total < 0 else int(total)
     lightning: Any = trainer
     rows = getattr(lightning.datamodule, "rows", None)
-    with restored(random_state()):  # examples may be drawn
+    with restored(random_state()):  # reading examples may draw random numbers
         data = data_facts(rows) if isinstance(rows, dict) else {}
     start: dict[str, Any] = {
         "layers": matrices(module),
@@ -43,12 +43,12 @@ def head(
 
 
 def _decayed_vectors(optimizer: Optimizer, module: nn.Module) -> list[str]:
-    """Biases and scales of norms that weight decay pulls to 0."""
+    """Return the names of biases and norm scales with weight decay."""
     names = {id(p): n for n, p in module.named_parameters()}
     groups = (g for g in optimizer.param_groups if float(g.get("weight_decay") or 0) > 0)
     return [names[id(p)] for g in groups for p in g["params"] if p.ndim < 2 and id(p) in names]
 
 
 def matrices(module: nn.Module) -> list[str]:
-    """Names of the trained weights with two or more dimensions, from the input on."""
+    """Return the names of the trained weights with two or more dimensions, input first."""
     return [n for n, p in module.named_parameters() if p.requires_grad and p.ndim >= 2]

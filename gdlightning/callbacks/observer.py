@@ -1,4 +1,4 @@
-"""Callbacks that only watch a run, and therefore must not end it."""
+"""Callbacks that only observe a run, so that their errors do not end it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import lightning.pytorch as L
 from gdlightning.errors import UserError
 
 PASSED = (UserError, OSError, MemoryError)
-"""Errors that are not the observer's own: of the disk, of the configuration, lack of memory."""
+"""Errors that the observer does not cause: configuration, disk, out of memory."""
 
 
 class Observer(L.Callback):
-    """Callback whose hooks are switched off when one of them fails.
+    """Callback that is disabled when one of its hooks fails.
 
     The hooks of subclasses are wrapped: the first exception is reported in one line on standard
     error, and no hook of this object runs after it. With several processes the exception is raised,
@@ -52,8 +52,8 @@ def _guarded(hook: Callable[..., None]) -> Callable[..., None]:
             self.failed = True
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             print(
-                f"\nNote: {type(self).__name__} is off from step {trainer.global_step} on: "
-                f"{type(error).__name__}: {first}",
+                f"\nNote: {type(self).__name__} failed and is disabled from step "
+                f"{trainer.global_step}: {type(error).__name__}: {first}",
                 file=sys.stderr,
             )
 

@@ -1,4 +1,4 @@
-"""One bar for the whole training: loss, learning rate, steps per second, time left."""
+"""Progress bar of a run: loss, learning rate, steps per second, remaining time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 
 class Progress(ProgressBar):
-    """A line that counts optimizer steps and shows what the last validation gave."""
+    """Progress bar that counts optimizer steps and shows the last validation metrics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,15 +20,15 @@ class Progress(ProgressBar):
         self._enabled = True
 
     def disable(self) -> None:
-        """Draw nothing (Lightning calls this on all ranks but the first)."""
+        """Hide the bar; Lightning calls this on all ranks except the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Draw again."""
+        """Show the bar again."""
         self._enabled = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar at the step that training starts from."""
+        """Open the bar at the first step of this process."""
         total = trainer.estimated_stepping_batches
         self._bar = tqdm(
             total=None if math.isinf(total) or total < 0 else int(total),
@@ -49,29 +49,29 @@ class Progress(ProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Advance; the figures are read only when the bar is drawn."""
+        """Advance the bar; metrics are only read when it is drawn."""
         bar = self._bar
         made = trainer.global_step - bar.n
         if made > 0 and bar.update(made):
-            bar.set_postfix(self._figures(trainer, pl_module), refresh=False)
+            bar.set_postfix(self._metrics(trainer, pl_module), refresh=False)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the last figures and close the bar."""
+        """Show the final metrics and close the bar."""
         self._close(trainer, pl_module)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Close the bar, so that the message stands on a line of its own."""
+        """Close the bar, so that the error message starts on a new line."""
         self._close(trainer, pl_module)
 
     def _close(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self._bar is not None:
-            self._bar.set_postfix(self._figures(trainer, module))
+            self._bar.set_postfix(self._metrics(trainer, module))
             self._bar.close()
             self._bar = None
 
-    def _figures(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, str]:
+    def _metrics(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, str]:
         figures = {
             k.replace("train_loss", "loss"): f"{v:.4g}" if isinstance(v, float) else str(v)
             for k, v in self.get_metrics(trainer, module).items()

@@ -1,4 +1,4 @@
-"""State that Lightning leaves out of a checkpoint, and that the next step depends on."""
+"""State that the next step depends on and that Lightning does not save."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gdlightning.tasks.task import Task
 
 
 def trained_parts(trainer: L.Trainer) -> dict[str, Any]:
-    """Return what may hold random generators beside the process itself, by name."""
+    """Return the objects that may contain random generators, by name."""
     found: dict[str, Any] = {"model": trainer.lightning_module, "data": trainer.datamodule}  # type: ignore[attr-defined]
     found["train_dataloader"] = train_loaders(trainer)
     found["val_dataloaders"] = trainer.val_dataloaders
@@ -33,7 +33,7 @@ def trained_parts(trainer: L.Trainer) -> dict[str, Any]:
 
 
 def random_states(trainer: L.Trainer) -> dict[str, Any]:
-    """Return the random states of the process and of all that takes part in training."""
+    """Return the random states of the process and of all parts of the run."""
     return {
         "process": random_state(),
         "generators": generator_states(find_generators(trained_parts(trainer))),
@@ -57,7 +57,7 @@ def modes(module: nn.Module) -> dict[str, list[str]]:
 
 
 def set_modes(module: nn.Module, saved: dict[str, list[str]]) -> None:
-    """Freeze, and switch submodules, as ``modes`` found them."""
+    """Restore the result of ``modes``."""
     frozen, evaluated, untracked = (set(saved[k]) for k in ("frozen", "eval", "untracked"))
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in frozen)
@@ -68,19 +68,19 @@ def set_modes(module: nn.Module, saved: dict[str, list[str]]) -> None:
 
 
 def gradients(module: nn.Module) -> dict[str, Tensor]:
-    """Return the gradients that were accumulated so far, by parameter."""
+    """Return the gradients accumulated so far, by parameter name."""
     return {n: p.grad.detach().clone() for n, p in module.named_parameters() if p.grad is not None}
 
 
 def set_gradients(module: nn.Module, saved: dict[str, Tensor]) -> None:
-    """Continue to accumulate gradients."""
+    """Restore the accumulated gradients."""
     for name, parameter in module.named_parameters():
         if name in saved:
             parameter.grad = saved[name].to(parameter.device)
 
 
 def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
-    """Module path of each torchmetrics metric → what it has gathered so far."""
+    """Return the state of each torchmetrics metric, by module path."""
     states: dict[str, dict[str, Any]] = {
         path: {
             "updates": internals.update_count(metric),
@@ -94,11 +94,11 @@ def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
 
 
 GATHERED = ":gathered"
-"""Key of what a task's metrics have yet to be updated with; no path has a colon."""
+"""Key of the outputs with which a task's metrics are not updated yet; no path has a colon."""
 
 
 def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> None:
-    """Let each metric go on from what it had gathered."""
+    """Restore the state of each metric."""
     if isinstance(module, Task):
         module.prepare_metrics()
     known = _metrics(module)
@@ -114,7 +114,7 @@ def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> N
 
 
 def logs(trainer: L.Trainer, module: nn.Module) -> dict[str, dict[str, Any]]:
-    """What ``self.log(..., on_epoch=True)`` has gathered in this epoch, and how it was called."""
+    """Return the values and arguments of ``self.log(..., on_epoch=True)`` in this epoch."""
     results = internals.results(trainer)
     paths = {id(metric): path for path, metric in _metrics(module).items()}
     found: dict[str, dict[str, Any]] = {}
@@ -140,7 +140,7 @@ CALL = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "metric_attri
 
 
 def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, Any]]) -> None:
-    """Let later steps and the epoch's end find what was logged before the resume, and not since."""
+    """Log the values from before the resume again, unless they have been logged since."""
     results = internals.results(trainer)
     metrics = _metrics(module)
     for key, entry in saved.items():
@@ -148,8 +148,8 @@ def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, 
         if key in results or value is None:
             continue
         reduce = getattr(torch, entry["call"]["reduce_fx"])
-        results.log(value=value, batch_size=1, sync_dist_fn=trainer.strategy.reduce,
-                    **(entry["call"] | {"reduce_fx": reduce}))  # fmt: skip
+        arguments = entry["call"] | {"reduce_fx": reduce}
+        results.log(value=value, batch_size=1, sync_dist_fn=trainer.strategy.reduce, **arguments)
         if "value" in entry:
             results[key].value = value.to(results[key].value)
         if "step" in entry:  # Lightning logs it again at each step until there is a new one
@@ -159,7 +159,7 @@ def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, 
 
 
 def add_means(trainer: L.Trainer, saved: dict[str, dict[str, Any]]) -> None:
-    """Add what was gathered before the resume to what the first batch after it has logged."""
+    """Add the values from before the resume to those that the first batch has logged."""
     results = internals.results(trainer)
     for key in [k for k in saved if k in results and "value" in saved[k]]:
         before, now = saved.pop(key), results[key]
@@ -175,7 +175,7 @@ def add_means(trainer: L.Trainer, saved: dict[str, dict[str, Any]]) -> None:
 
 
 def each_rank(own: Any) -> list[Any]:
-    """The value of every process, by rank."""
+    """Return the value of each process, by rank."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [own]
     gathered: list[Any] = [None] * torch.distributed.get_world_size()

@@ -1,4 +1,4 @@
-"""What a checkpoint must know to be used without its run folder."""
+"""Metadata in checkpoints, so that they can be used without the run folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from gdlightning.storage.checkpoint import KEY
 
 
 class RunMetadata(L.Callback):
-    """Puts what is known of a run in each of its checkpoints.
+    """Stores the metadata of a run in each of its checkpoints.
 
     Args:
-        content: plain values and tensors: the resolved ``config``, the data's ``sizes``, its
-            ``fitted`` preprocessing, the number of ``examples`` of each split, the ``environment``.
+        content: plain values and tensors: the resolved ``config``, the ``sizes`` of the data, its
+            ``fitted`` preprocessing, the number of ``examples`` per split, and the
+            ``environment``.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -23,5 +24,5 @@ class RunMetadata(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the record."""
+        """Add the metadata."""
         checkpoint[KEY] = self.content

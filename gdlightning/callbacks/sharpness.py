@@ -1,4 +1,4 @@
-"""The curvature of the loss while a model trains, on request."""
+"""Curvature of the loss during a run."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.rng import random_state, restored
 from gdlightning.tasks.task import examples
 
-PRODUCTS = 30
-"""With the Hessian, at most, for each of two spectra."""
+MAX_HESSIAN_PRODUCTS = 30
+"""Maximum number of Hessian-vector products for each of the two spectra."""
 
 
 class Sharpness(Observer):
-    """Measures the ends of the Hessian every so many steps, and λ·lr beside what is stable.
+    """Measures the extreme eigenvalues of the Hessian, and λ·lr with the stability limit.
 
-    It is the loss of one step's batches, in training mode, after the step; a measurement costs some
-    fifty gradients, the first is made of the first step. Training is not changed by a bit. What it
-    finds goes where the monitor's findings go: its file, its record, the loggers.
+    The Hessian is that of the loss on the batches of one step, in training mode, after the step. A
+    measurement takes the time of about 50 gradients. The first step is always measured. The weights
+    of the run are bit-identical to those without the measurements, which are written to the
+    monitor's file, its record and the loggers.
 
     Args:
-        monitor: of the same training; ``monitor.curvature`` is the number of steps between two.
+        monitor: monitor of the run; ``monitor.curvature`` is the number of steps between two
+            measurements.
     """
 
     def __init__(self, monitor: Monitor) -> None:
         self.monitor = monitor
-        self._next, self._begun = 0, 0
+        self._next, self._start_step = 0, 0
         self._measured: Measurement | None = None
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the batches of a step that is to be measured."""
+        """Store the batches of a step to measure."""
         if not self.monitor.on or not trainer.is_global_zero:
             return
         if trainer.global_step >= self._next and self._measured is None:
-            self._measured, self._begun = Measurement(random_state()), trainer.global_step
+            self._measured, self._start_step = Measurement(random_state()), trainer.global_step
         if self._measured is not None:
             self._measured.add(trainer, batch, batch_idx)
 
@@ -58,40 +60,44 @@ class Sharpness(Observer):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Measure, if the step was made.
+        """Measure the step, if it is complete.
 
         Raises:
-            UserError: the loss has no second derivative.
+            UserError: if the loss is not twice differentiable.
         """
         step = trainer.global_step
-        if self._measured is None or step == self._begun:
+        if self._measured is None or step == self._start_step:
             return
-        kept, self._measured = self._measured, None
+        measurement, self._measured = self._measured, None
         self._next = step - 1 + self.monitor.curvature
         with restored(random_state()):
-            found = _ends(trainer, pl_module, [batch for batch, *_ in kept.window])
-        self.monitor.note(trainer, {"step": step - 1, "curvature": found})
-        shown = {f"curvature/{k}": v for k, v in found.items() if isinstance(v, float)}
-        self.monitor.show(trainer, shown, step - 1)
+            found = _extreme_eigenvalues(
+                trainer, pl_module, [batch for batch, *_ in measurement.window]
+            )
+        self.monitor.write_row(trainer, {"step": step - 1, "curvature": found})
+        logged = {f"curvature/{k}": v for k, v in found.items() if isinstance(v, float)}
+        self.monitor.log_values(trainer, logged, step - 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """When it measures next."""
+        """Return the step of the next measurement."""
         return {"next": self._next}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the step of the next measurement."""
         self._next = state_dict["next"]
 
 
-def _ends(trainer: L.Trainer, module: L.LightningModule, batches: list[Any]) -> dict[str, Any]:
-    """Largest and smallest eigenvalue, λ·lr at the peak rate and its limit; None if unknown."""
+def _extreme_eigenvalues(
+    trainer: L.Trainer, module: L.LightningModule, batches: list[Any]
+) -> dict[str, Any]:
+    """Return the extreme eigenvalues, λ·lr and its limit; the latter two are None if unknown."""
     loss = functools.partial(loss_of, module)
     sizes = [examples(batch) for batch in batches]
     hessian = Hessian(loss, dict(module.named_parameters()), batches, sizes)
-    found = extremes(hessian, top=1, bottom=1, steps=PRODUCTS)
+    found = extremes(hessian, top=1, bottom=1, steps=MAX_HESSIAN_PRODUCTS)
     top = measured(hessian, found.top[0], seen=1.0)
     optimizers = parts_of(trainer.optimizers[0])
-    stands = standing(hessian, optimizers, top=top, steps=PRODUCTS, seen=1.0)
+    stands = standing(hessian, optimizers, top=top, steps=MAX_HESSIAN_PRODUCTS, seen=1.0)
     return {
         "largest": found.top[0].value,
         "smallest": found.bottom[0].value,

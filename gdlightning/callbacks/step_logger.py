@@ -1,4 +1,4 @@
-"""What TensorBoard and the CSV file show of a training."""
+"""Logging of optimizer steps to TensorBoard and the CSV file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from torch.optim import Optimizer
 
 from gdlightning import internals
 from gdlightning.callbacks.observer import Observer
-from gdlightning.callbacks.tensorboard_media import few, histograms, model_graph, show_samples
+from gdlightning.callbacks.tensorboard_media import (
+    add_graph,
+    add_histograms,
+    add_samples,
+    graph_inputs,
+)
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
 from gdlightning.monitor.step_delta import Movement
@@ -25,22 +30,25 @@ from gdlightning.tasks.task import examples
 
 
 class Watch(Observer):
-    """Logs, every ``trainer.log_every_n_steps`` optimizer steps, what the optimizer does.
+    """Logs the optimizer steps every ``trainer.log_every_n_steps`` steps.
 
-    ``lr/GROUP`` is the learning rate of the step that was just made; ``grad_norm`` the global norm
-    before clipping, ``clipped`` the share of steps on which clipping bit since the last line;
-    ``update_ratio`` the norm of the step over the norm of the weights; ``steps_per_second`` and
-    ``examples_per_second`` since the last line; ``effective_batch_size`` the examples a step over
-    all devices and accumulated batches.
+    The logged values are:
+
+    - ``lr`` or ``lr/GROUP``: learning rate of the step.
+    - ``grad_norm``: global gradient norm before clipping.
+    - ``clipped``: share of the steps since the last line whose gradients were clipped.
+    - ``update_ratio``: norm of the update divided by the norm of the weights.
+    - ``steps_per_second`` and ``examples_per_second``: speed since the last line.
+    - ``effective_batch_size``: examples per step, over all devices and accumulated batches.
 
     Args:
-        samples: show sample predictions of the first validation batch after each validation.
-        graph: show the model's structure.
-        histograms: show a histogram of each parameter and its gradient after each epoch.
+        samples: log sample predictions of the first validation batch of each validation.
+        graph: log the graph of the model to TensorBoard.
+        histograms: log a histogram of each parameter and its gradient after each epoch.
 
     Attributes:
-        optimization: how the model is optimized, for what only it knows.
-        each_epoch: log at least once an epoch, where an epoch has fewer steps than the interval.
+        optimization: optimization of the model.
+        each_epoch: whether to log at least once per epoch.
     """
 
     def __init__(self, samples: bool = True, graph: bool = True, histograms: bool = False) -> None:
@@ -53,18 +61,18 @@ class Watch(Observer):
         self._examples = 0
         self._last_step = -1
         self._steps_before = 0
-        self._traced: Any = None
-        self._shown = False
+        self._graph_inputs: Any = None
+        self._graph_logged = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the table of parameter groups and the model's structure."""
         if self.each_epoch:
-            lightning: Any = trainer  # which does not declare the interval
+            lightning: Any = trainer  # does not declare log_every_n_steps
             shorter = min(lightning.log_every_n_steps, _steps_of_epoch(trainer))
             lightning.log_every_n_steps = math.ceil(shorter)
         self._clock = (time.perf_counter(), trainer.global_step - self._steps_before)
         self._last_step, self._steps_before = trainer.global_step, 0
-        if trainer.global_step:  # resumed: these stand in the logs already
+        if trainer.global_step:  # resumed: the logs already contain these
             return
         parts = self.optimization.parts if self.optimization is not None else []
         if parts and trainer.is_global_zero:
@@ -77,21 +85,21 @@ class Watch(Observer):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Keep the weights of the steps that are logged, to measure the update."""
+        """Store the weights before a logged step, to measure the update."""
         if not self._steps_in_backward():
-            self._keep(trainer, optimizer)
+            self._store_weights(trainer, optimizer)
 
     def on_before_backward(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
     ) -> None:
-        """The same, where the backward pass makes the step."""
+        """Store the weights, if the backward pass makes the step."""
         if self._steps_in_backward():
-            self._keep(trainer, trainer.optimizers[0])
+            self._store_weights(trainer, trainer.optimizers[0])
 
     def _steps_in_backward(self) -> bool:
         return self.optimization is not None and self.optimization.choice.in_backward
 
-    def _keep(self, trainer: L.Trainer, optimizer: Optimizer) -> None:
+    def _store_weights(self, trainer: L.Trainer, optimizer: Optimizer) -> None:
         self._before = None
         if self._due(trainer, trainer.global_step + 1):
             self._before = Movement(_weights(optimizer), gradients=False)
@@ -105,11 +113,11 @@ class Watch(Observer):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Log, if a step was made and it is time."""
+        """Log the step, if it is complete and due."""
         self._examples += examples(batch)
         step = trainer.global_step
-        if self._traced is None and self.graph:
-            self._traced = few(batch)
+        if self._graph_inputs is None and self.graph:
+            self._graph_inputs = graph_inputs(batch)
         if step == self._last_step:
             return
         made, self._last_step = step - self._last_step, step
@@ -142,46 +150,46 @@ class Watch(Observer):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Show sample predictions of the first batch."""
+        """Log sample predictions of the first batch."""
         if self.samples and batch_idx == 0 and fitting(trainer):
             for board in boards(trainer):
-                show_samples(board, pl_module, batch, max(0, trainer.global_step - 1))
+                add_samples(board, pl_module, batch, max(0, trainer.global_step - 1))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the structure, which takes longer than a first step should have to wait."""
+        """Log the graph; doing so before the first step would delay it."""
         if fitting(trainer):
-            self._show_graph(trainer, pl_module)
+            self._log_graph(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same where there was no validation."""
-        self._show_graph(trainer, pl_module)
+        """Log the graph, if there was no validation."""
+        self._log_graph(trainer, pl_module)
 
-    def _show_graph(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.graph and not self._shown and self._traced is not None:
-            self._shown = True
+    def _log_graph(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.graph and not self._graph_logged and self._graph_inputs is not None:
+            self._graph_logged = True
             for board in boards(trainer):
-                model_graph(board, pl_module, self._traced)
+                add_graph(board, pl_module, self._graph_inputs)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show histograms, if asked for."""
+        """Log histograms, if they are enabled."""
         if self.histograms:
             for board in boards(trainer):
-                histograms(board, pl_module, max(0, trainer.global_step - 1))
+                add_histograms(board, pl_module, max(0, trainer.global_step - 1))
 
     def state_dict(self) -> dict[str, Any]:
-        """What was gathered since the last line of the log."""
+        """Return the counts since the last logged line."""
         return {
             "clipped": [float(c) for c in self._clipped],
             "examples": self._examples,
             "steps": self._last_step - self._clock[1],
-            "graph": self._shown,
+            "graph": self._graph_logged,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with it; ``on_train_start`` starts the clock."""
+        """Restore the counts; ``on_train_start`` restarts the clock."""
         self._clipped = [torch.tensor(c) for c in state_dict["clipped"]]
         self._examples, self._steps_before = state_dict["examples"], state_dict["steps"]
-        self._shown = state_dict.get("graph", True)
+        self._graph_logged = state_dict.get("graph", True)
 
     @staticmethod
     def _due(trainer: L.Trainer, step: int) -> bool:
@@ -190,7 +198,7 @@ class Watch(Observer):
 
 
 def log(logger: Logger, values: dict[str, float], step: int) -> None:
-    """Log numbers of a step; TensorBoard gets all of them at once, which takes a fifth."""
+    """Log the values of a step; one TensorBoard summary for all takes a fifth of the time."""
     if not isinstance(logger, TensorBoardLogger):
         logger.log_metrics(values, step=step)
     elif getattr(rank_zero_only, "rank", 0) == 0:
@@ -202,12 +210,12 @@ def log(logger: Logger, values: dict[str, float], step: int) -> None:
 
 
 def boards(trainer: L.Trainer) -> Iterator[TensorBoardLogger]:
-    """The TensorBoard loggers of a trainer."""
+    """Return the TensorBoard loggers of a trainer."""
     return (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger))
 
 
 def _steps_of_epoch(trainer: L.Trainer) -> float:
-    """The optimizer steps of an epoch, or of the training if that is shorter."""
+    """Return the number of optimizer steps per epoch, or of the run if it is shorter."""
     steps = trainer.num_training_batches / trainer.accumulate_grad_batches
     return max(1.0, min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps)
 

@@ -1,4 +1,4 @@
-"""Reasons to stop before the end: signals, a time limit, a number of steps."""
+"""Reasons to stop a run early: signals, a time limit, a number of steps."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gdlightning.signals import SIGNALS, Phase, Stopped, stop_signals
 __all__ = ["Stopped", "Stops", "StopsUnsaved", "seconds_of"]
 
 REASONS = ["", "stop_after", "max_time", *SIGNALS]
-"""Of several, those that different processes have, the last counts."""
+"""Reasons by priority; if processes have different ones, the last of them is used."""
 
 
 class Stops(L.Callback):
-    """Knows why to stop; who can save asks for the reason at each place where a run can resume.
+    """Reasons to stop a run, which are checked wherever it can be saved and resumed.
 
-    The handlers of the signals are those of ``gdlightning.signals``: a signal that arrives before
-    the first question raises ``Stopped`` at once, because there is nothing to save yet. With
-    several processes it is noted instead, and all of them stop at the first question.
+    Signals are handled by ``gdlightning.signals``. A signal that arrives before the first check
+    raises ``Stopped`` immediately, because there is nothing to save yet. With several processes, it
+    is recorded instead, and all of them stop at the first check.
 
     Args:
-        seconds: time after which it stops; no limit if None.
-        steps: optimizer steps of this process after which it stops; no limit if None.
+        seconds: time limit in seconds; None for no limit.
+        steps: maximum number of optimizer steps of this process; None for no limit.
 
     Attributes:
         begun: whether a step may have been made.
@@ -42,40 +42,40 @@ class Stops(L.Callback):
         self.seconds, self.steps, self.begun = seconds, steps, False
         self._start_time = time.monotonic()
         self._start_step: int | None = None
-        self._made = 0
-        self._several = False
+        self._steps_made = 0
+        self._is_distributed = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Have the other processes, which have all been started now, take part in a stop."""
-        self._several = trainer.world_size > 1
-        if self._several and stop_signals.phase is Phase.ABORTABLE:
+        """Defer signals if there are other processes, so that all of them stop together."""
+        self._is_distributed = trainer.world_size > 1
+        if self._is_distributed and stop_signals.phase is Phase.ABORTABLE:
             stop_signals.enter(Phase.DEFERRED)
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take back the signals that Lightning has just taken."""
-        self._take_back(trainer)
+        """Reinstall the signal handlers, which Lightning has replaced."""
+        self._reinstall_handlers(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same where there is no sanity check; count steps from here."""
-        self._take_back(trainer)
-        self._start_step = trainer.global_step - self._made  # some were made before a rollback
+        """Reinstall the signal handlers, and start to count steps."""
+        self._reinstall_handlers(trainer)
+        self._start_step = trainer.global_step - self._steps_made  # also those before a rollback
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same for a test."""
-        self._take_back(trainer)
+        """Reinstall the signal handlers."""
+        self._reinstall_handlers(trainer)
 
-    def _take_back(self, trainer: L.Trainer) -> None:
-        """Lightning would end training on SIGTERM without a save, with exit code 0."""
+    def _reinstall_handlers(self, trainer: L.Trainer) -> None:
+        """Replace Lightning's handlers, which end a run on SIGTERM without a checkpoint."""
         stop_signals.install()
         internals.clear_sigterm(trainer)
 
     @contextlib.contextmanager
     def training(self, trainer: L.Trainer) -> Iterator[None]:
-        """Around ``Trainer.fit``: afterwards all is saved, and a signal stops at once again.
+        """Return a context for ``Trainer.fit``, after which signals stop immediately again.
 
         Raises:
-            Stopped: a signal arrived after the last step, or has also ended a process that takes
-                part, such as a worker of a loader; then the last checkpoint is the newest state.
+            Stopped: if a signal arrived after the last step, or also ended another process of the
+                run, such as a loader worker. The run can be resumed from the last checkpoint.
         """
         launcher = trainer.strategy.launcher
         if launcher is not None:
@@ -88,18 +88,18 @@ class Stops(L.Callback):
             raise
         finally:
             stop_signals.enter(Phase.DEFERRED)
-        if not self._several:
+        if not self._is_distributed:
             stop_signals.enter(Phase.ABORTABLE)
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[None]:
-        """Around the file that marks a run as finished: afterwards signals are ignored."""
+        """Return a context for marking a run as finished, after which signals are ignored."""
         stop_signals.enter(Phase.DEFERRED)
         yield
         stop_signals.enter(Phase.FINISHED)
 
     def reason(self, trainer: L.Trainer) -> str | None:
-        """Return why to stop now, the same on all ranks; None to continue."""
+        """Return the reason to stop now, the same on all ranks; None to continue."""
         if fitting(trainer) and stop_signals.phase is not Phase.TRAINING:
             stop_signals.enter(Phase.TRAINING)
             self.begun = True
@@ -111,12 +111,12 @@ class Stops(L.Callback):
         return own or None
 
     def _limit(self, trainer: L.Trainer) -> str | None:
-        """Return which limit is reached, if any."""
+        """Return the limit that has been reached, or None."""
         if self.seconds is not None and time.monotonic() - self._start_time > self.seconds:
             return "max_time"
         if self.steps is not None and self._start_step is not None and fitting(trainer):
-            self._made = trainer.global_step - self._start_step
-            return "stop_after" if self._made >= self.steps else None
+            self._steps_made = trainer.global_step - self._start_step
+            return "stop_after" if self._steps_made >= self.steps else None
         return None
 
     def on_validation_batch_start(
@@ -127,10 +127,10 @@ class Stops(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Cut the sanity check short, so that training begins, and is saved and stopped.
+        """End the sanity check on a stop, so that the run is saved when training starts.
 
         Raises:
-            StopIteration: a stop was asked for; Lightning then ends the validation.
+            StopIteration: if a stop was requested. Lightning then ends the validation.
         """
         if trainer.sanity_checking and self.reason(trainer) is not None:
             raise StopIteration
@@ -143,10 +143,10 @@ class Stops(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """The training before a test is saved already.
+        """Stop without saving, since the checkpoint of the run is complete.
 
         Raises:
-            Stopped: a stop was asked for.
+            Stopped: if a stop was requested.
         """
         reason = self.reason(trainer)
         if reason is not None:
@@ -155,12 +155,12 @@ class Stops(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Let several processes end together: launchers kill the others when one has ended."""
+        """Make all processes exit together: launchers kill the others once one has exited."""
         if trainer.world_size == 1:
             return
         if stop_signals.ending:
             stop_signals.end()
-        if isinstance(exception, Stopped):  # all have the same reason
+        if isinstance(exception, Stopped):  # raised by all processes
             try:
                 trainer.strategy.checkpoint_io.teardown()  # waits for the checkpoint
             finally:
@@ -168,7 +168,7 @@ class Stops(L.Callback):
 
 
 class StopsUnsaved(L.Callback):
-    """Stops between two batches where nothing is saved, because checkpoints are switched off.
+    """Stops between two batches without saving, for runs without checkpoints.
 
     Args:
         stops: reasons to stop.
@@ -180,10 +180,10 @@ class StopsUnsaved(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Stop, if that was asked for.
+        """Stop before the batch, if a stop was requested.
 
         Raises:
-            Stopped: a stop was asked for.
+            Stopped: if a stop was requested.
         """
         reason = self.stops.reason(trainer)
         if reason is not None:
@@ -197,23 +197,27 @@ class StopsUnsaved(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """The same within a validation.
+        """Stop during a validation, if a stop was requested.
 
         Raises:
-            Stopped: a stop was asked for.
+            Stopped: if a stop was requested.
         """
         if fitting(trainer):
             self.on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(given: str | float | None) -> float | None:
-    """Seconds of a limit such as ``90s``, ``30m``, ``2h``, ``1d``, ``1h30m`` or ``00:30:00``.
+    """Return a time limit in seconds.
+
+    Args:
+        given: limit such as ``90s``, ``30m``, ``2h``, ``1d``, ``1h30m`` or ``00:30:00``, or a
+            number of seconds.
 
     Raises:
-        UserError: it can't be read.
+        UserError: if it has another form.
     """
     if given is None:
         return None
@@ -226,5 +230,9 @@ def seconds_of(given: str | float | None) -> float | None:
         return float(text)
     if re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
-        return sum(float(amount) * UNITS[unit] for amount, unit in parts)
-    raise UserError(f"max_time is {given}; write 90s, 30m, 2h, 1h30m, or 01:30:00.", key="max_time")
+        return sum(float(amount) * SECONDS_PER_UNIT[unit] for amount, unit in parts)
+    raise UserError(
+        "max_time must be a duration, such as 90s, 30m, 2h, 1h30m or 01:30:00",
+        key="max_time",
+        value=given,
+    )

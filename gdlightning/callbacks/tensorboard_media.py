@@ -1,4 +1,4 @@
-"""Pictures, texts and graphs for TensorBoard."""
+"""Images, texts, graphs and histograms for TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 
-def show_samples(
-    board: TensorBoardLogger, module: L.LightningModule, batch: Any, step: int
-) -> None:
-    """What the task's ``samples`` gives: text, an image [3, H, W], or a matplotlib figure."""
+def add_samples(board: TensorBoardLogger, module: L.LightningModule, batch: Any, step: int) -> None:
+    """Add the output of the task's ``samples``: texts, images [3, H, W] or matplotlib figures."""
     samples = getattr(module, "samples", None)
     if samples is None:
         return
-    random = torch.get_rng_state()  # sampling text must not change the training
+    random = torch.get_rng_state()  # sampling must not change the run
     was_training = module.training
     module.eval()
     with torch.no_grad():
@@ -36,18 +34,20 @@ def show_samples(
             board.experiment.add_figure(name, sample, step)
 
 
-def model_graph(board: TensorBoardLogger, module: L.LightningModule, inputs: Any) -> None:
-    """The traced graph of the module's forward; modules that can't be traced have none."""
+def add_graph(board: TensorBoardLogger, module: L.LightningModule, inputs: Any) -> None:
+    """Add the traced graph of the module, or a note if it cannot be traced."""
     random, training = torch.get_rng_state(), module.training
     buffers = {k: v.clone() for k, v in module.named_buffers()}
     module.eval()
     try:
-        # torch prints its failures
+        # torch prints a failure before it raises it
         with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             board.experiment.add_graph(module, inputs)
     except Exception:
-        board.experiment.add_text("graph", "This module can't be traced; see the tab Text.", 0)
+        board.experiment.add_text(
+            "graph", "This module cannot be traced. Its layers are listed in the Text tab.", 0
+        )
     finally:
         module.train(training)
         torch.set_rng_state(random)
@@ -55,9 +55,12 @@ def model_graph(board: TensorBoardLogger, module: L.LightningModule, inputs: Any
             buffer.copy_(buffers[name])
 
 
-def few(batch: Any) -> Any:
-    """What a module's forward takes of a batch, copied: of two examples, where all tensors count
-    examples alike, since tracing a whole batch takes memory."""
+def graph_inputs(batch: Any) -> Any:
+    """Return the inputs of a batch for tracing.
+
+    If all of them are tensors with the same first dimension, the first two examples are copied, to
+    save memory.
+    """
     inputs = batch[0] if isinstance(batch, tuple | list) else batch
     parts = inputs if isinstance(inputs, tuple | list) else [inputs]
     if not all(isinstance(t, Tensor) and t.ndim for t in parts) or len({len(t) for t in parts}) > 1:
@@ -67,11 +70,12 @@ def few(batch: Any) -> Any:
     return type(inputs)(t[:2].clone() for t in inputs)
 
 
-def histograms(board: TensorBoardLogger, module: L.LightningModule, step: int) -> None:
-    """A histogram of each parameter, and of its gradient where there is one."""
+def add_histograms(board: TensorBoardLogger, module: L.LightningModule, step: int) -> None:
+    """Add a histogram of each parameter, and of its gradient if it has one."""
     for name, parameter in module.named_parameters():
         board.experiment.add_histogram(f"weights/{name}", parameter.detach(), step)
         if parameter.grad is not None:
-            gradient = parameter.grad.coalesce().values() if parameter.grad.is_sparse \
-                else parameter.grad  # fmt: skip
+            gradient = parameter.grad
+            if gradient.is_sparse:
+                gradient = gradient.coalesce().values()
             board.experiment.add_histogram(f"gradients/{name}", gradient, step)

@@ -1,4 +1,4 @@
-"""Verdicts while a training runs and at its end: in the terminal, in a file, in TensorBoard."""
+"""Verdicts during a run and at its end: in the terminal, in a file, in TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 from gdlightning.signals import stop_signals
 
-FIRST, GROWTH = 100, 1.5
-"""Steps before the first look, and by what factor the steps grow from look to look."""
-LIVE = ("fault",)
-"""What is told while a training runs; the rest waits for its end."""
+FIRST_DIAGNOSIS_STEP = 100
+"""Step of the first diagnosis."""
+DIAGNOSIS_GROWTH = 1.5
+"""Factor between the steps of two diagnoses."""
+LIVE_SEVERITIES = ("fault",)
+"""Severities that are reported during the run; the others are reported at the end."""
 
 
 class Verdicts(Observer):
-    """Says what the monitor's measurements mean.
+    """Reports verdicts about the run, based on the monitor's measurements.
 
-    While training runs, each fault is told once; at the end all verdicts are told, written to
-    ``verdicts.json``, and shown in TensorBoard with a picture where there is something to mend.
+    During training, each fault is printed once. At the end, all verdicts are printed, written to
+    ``verdicts.json`` and added to TensorBoard, with a figure if there is a fault or a warning.
 
     Args:
-        monitor: that measures.
+        monitor: monitor of the run.
     """
 
     def __init__(self, monitor: Monitor) -> None:
         self.monitor = monitor
-        self.told: set[str] = set()
-        self._next = FIRST
+        self.reported: set[str] = set()
+        self._next = FIRST_DIAGNOSIS_STEP
         self._unread: Path | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Let a resumed run continue with what was measured before."""
+        """Read the measurements from before a resume."""
         if trainer.global_step and self.monitor.folder is not None:
             self._unread = self.monitor.folder
-            self._next = int(GROWTH * trainer.global_step)
+            self._next = int(DIAGNOSIS_GROWTH * trainer.global_step)
 
     def on_train_batch_end(
         self,
@@ -55,42 +57,44 @@ class Verdicts(Observer):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Look from time to time, and tell new faults."""
+        """Diagnose the run at increasing intervals, and print new faults."""
         step = trainer.global_step
-        if step < self._next or stop_signals.name is not None:  # which must not wait
+        if step < self._next or stop_signals.name is not None:  # a stop must not wait
             return
-        self._next = int(GROWTH * step) + 1
+        self._next = int(DIAGNOSIS_GROWTH * step) + 1
         if trainer.is_global_zero and self.monitor.on:
-            found = self._found()
-            new = [v for v in found if v.severity in LIVE and v.name not in self.told]
-            self.told |= {v.name for v in new}
+            found = self._diagnose()
+            new = [
+                v for v in found if v.severity in LIVE_SEVERITIES and v.name not in self.reported
+            ]
+            self.reported |= {v.name for v in new}
             if new:
                 tqdm.write(f"At step {step:,}:\n{as_text(new)}", file=sys.stderr)
 
-    def _found(self) -> list[Verdict]:
-        """The verdicts; a training must not end because one can't be had."""
+    def _diagnose(self) -> list[Verdict]:
+        """Return the verdicts, or none with a warning: a failure must not end the run."""
         try:
-            if self._unread is not None:  # not earlier: the file is cut before the first step
+            if self._unread is not None:  # only now, since a resume truncates the file
                 self.monitor.record = RunRecord.read(self._unread)
                 self._unread = None
             return diagnose(self.monitor.record)
         except Exception as error:
-            warnings.warn(f"No verdicts: {type(error).__name__}: {error}", stacklevel=2)
+            warnings.warn(f"The diagnosis failed: {type(error).__name__}: {error}", stacklevel=2)
             return []
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """A training that failed has verdicts too."""
+        """Print the verdicts of a run that failed."""
         if isinstance(exception, Exception) and (found := self.finish(trainer)):
             tqdm.write(as_text(found), file=sys.stderr)
 
     def finish(self, trainer: L.Trainer) -> list[Verdict]:
-        """Write and show the verdicts of the whole training; called once it has ended."""
+        """Write the verdicts of a run that has ended, and return them."""
         folder = self.monitor.folder
         if folder is None or not trainer.is_global_zero or not self.monitor.on:
             return []
-        found = self._found()
+        found = self._diagnose()
         if not found:
             return []
         write(found, folder)

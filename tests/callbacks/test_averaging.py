@@ -1,4 +1,4 @@
-"""Averages of the weights: what is evaluated and saved, and that training goes on exactly."""
+"""Weight averages are evaluated and saved, and runs with them resume exactly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_average_is_evaluated_saved_and_predicted_with(name: str, fit: Run, 
     fit("tabular", *SHORT, "--name", "plain")
     fit("tabular", *SHORT, "--name", name, "--callbacks", AVERAGES[name])
     plain, mean = saved("plain"), saved(name)
-    assert equal(mean["current_model_state"], plain["state_dict"])  # it changes no training
+    assert equal(mean["current_model_state"], plain["state_dict"])  # training is not changed
     assert not equal(mean["state_dict"], plain["state_dict"])
     again = gdl("test", f"runs/{name}", "--format", "json").json()
     assert again["test_loss"] == metrics(name)["test_loss"]
@@ -54,7 +54,7 @@ class Stop(L.Callback):
 
 
 @pytest.mark.parametrize("name", AVERAGES)
-def test_a_stopped_training_goes_on_to_the_same_bits(
+def test_a_stopped_run_resumes_exactly(
     name: str, gdl: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("stopping.py").write_text(STOP)
@@ -79,12 +79,12 @@ def test_a_run_that_was_killed_after_its_last_step_is_tested_with_the_average(
 ) -> None:
     fit("tabular", *SHORT, "--name", "ema", "--callbacks", AVERAGES["ema"])
     whole = metrics("ema")
-    Path("runs/ema/version_0/metrics.json").unlink()  # the kill came before this was written
+    Path("runs/ema/version_0/metrics.json").unlink()  # as if the run was killed before writing it
     assert gdl("fit", "--resume", "runs/ema/version_0", *QUIET).code == 0
     assert metrics("ema") == whole
 
 
-def test_before_the_first_average_the_weights_themselves_are_evaluated(fit: Run) -> None:
+def test_before_the_first_average_the_current_weights_are_evaluated(fit: Run) -> None:
     late = "[{name: ema-weight-averaging, decay: 0.9, update_starting_at_step: 1000}]"
     fit("tabular", *SHORT, "--name", "plain")
     fit("tabular", *SHORT, "--name", "late", "--callbacks", late)
@@ -106,10 +106,13 @@ def test_swa_is_the_mean_of_the_last_epochs(fit: Run) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [("start: 1.5", "start is 1.5"), ("every_n_steps: 0", "every_n_steps is 0"),
-     ("strat: 0.5", "Did you mean start")],
-)  # fmt: skip
-def test_what_can_not_be_meant_is_refused(options: str, words: str, gdl: Run) -> None:
+    [
+        ("start: 1.5", "start must be in [0, 1) (got 1.5"),
+        ("every_n_steps: 0", "every_n_steps must be at least 1 (got 0"),
+        ("strat: 0.5", "Did you mean start"),
+    ],
+)
+def test_invalid_options_are_an_error(options: str, words: str, gdl: Run) -> None:
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET,
                  "--callbacks", f"[{{name: stochastic-weight-averaging, {options}}}]")  # fmt: skip
     assert result.code == 2

@@ -1,4 +1,4 @@
-"""Checkpoints of modules that log what they like."""
+"""Best checkpoints of modules with any metric names."""
 
 from __future__ import annotations
 

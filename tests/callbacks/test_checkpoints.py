@@ -1,4 +1,4 @@
-"""What is saved between two steps, so that a resumed run ends as one that was not interrupted."""
+"""A run that is resumed from a checkpoint ends like an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line(L.LightningModule):
 
 @pytest.fixture
 def averaged(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """The command of a run of 20 steps whose module logs the mean loss of each epoch of ten."""
+    """Return the command of a run of 20 steps that logs the mean loss of its two epochs."""
     Path("averaged.py").write_text(AVERAGED)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.delitem(sys.modules, "averaged", raising=False)

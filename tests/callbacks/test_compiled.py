@@ -1,4 +1,4 @@
-"""Compiling changes nothing but speed, and says what it cost."""
+"""Compilation changes only the speed, and its break-even point is printed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from gdlightning.callbacks.compiled import Compiled
 
 
 @pytest.mark.parametrize(
-    ("seconds", "before", "after", "steps", "told"),
+    ("seconds", "before", "after", "steps", "words"),
     [
-        (10.0, 3e-3, 2e-3, 20_000, "Even after 10,000 of 20,000 steps: it pays."),
-        (10.0, 3e-3, 2e-3, 500, "Even after 10,000 of 500 steps: it does not pay."),
-        (10.0, 3e-3, 2e-3, math.inf, "Even after 10,000 steps: it pays."),
-        (10.0, 2e-3, 3e-3, 500, "It does not pay here; leave it out."),
+        (10.0, 3e-3, 2e-3, 20_000, "Break-even after 10,000 of 20,000 steps."),
+        (10.0, 3e-3, 2e-3, 500, "10,000 of 500 steps: the run is too short; set compile: false."),
+        (10.0, 3e-3, 2e-3, math.inf, "Break-even after 10,000 steps."),
+        (10.0, 2e-3, 3e-3, 500, "This is not faster; set compile: false."),
     ],
 )
 def test_the_break_even(
-    seconds: float, before: float, after: float, steps: float, told: str
+    seconds: float, before: float, after: float, steps: float, words: str
 ) -> None:
     compiled = Compiled()
     compiled.seconds, compiled.before, compiled.after = seconds, before, after
-    assert compiled.told(steps).endswith(told)
+    assert compiled.summary(steps).endswith(words)
 
 
-def test_a_compiled_training(fit: Run, recwarn: Any) -> None:
+def test_a_compiled_run_has_the_same_metrics(fit: Run, recwarn: Any) -> None:
     short = ("--trainer.max_epochs", "2", "--model.net.dropout", "0.0")
     fit("tabular", "--name", "plain", *short)
     result = fit("tabular", "--name", "compiled", "--compile", "true", *short)

@@ -1,4 +1,4 @@
-"""What the monitor writes is what a plain loop in float64 computes, and it changes nothing."""
+"""The monitor's values agree with a plain loop in float64, and the run is not changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 
 class Plain(L.LightningModule):
-    """A module that knows nothing of gdlightning; with dropout."""
+    """Module with dropout that does not use gdlightning."""
 
     def __init__(self, lr: float = 0.1) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def test_training_is_the_same_with_and_without(tmp_path: Path, options: dict[str
     assert sum(len(r.get("losses", ())) for r in rows(tmp_path / JOURNAL)) == 30
 
 
-def test_a_spike_is_told_with_its_examples(tmp_path: Path) -> None:
+def test_a_spike_is_recorded_with_its_examples(tmp_path: Path) -> None:
     from gdlightning.data.loader import BatchLoader, TensorRows
 
     torch.manual_seed(0)
@@ -109,19 +109,19 @@ def test_a_spike_is_told_with_its_examples(tmp_path: Path) -> None:
     )  # fmt: skip
     trainer.fit(Plain(0.01), loader)
     spikes = [s for r in rows(tmp_path / JOURNAL) for s in r.get("spikes", ())]
-    told = {e for s in spikes for e in s["examples"]}
+    reported = {e for s in spikes for e in s["examples"]}
     again = BatchLoader(TensorRows(x, y), 4, shuffle=True, seed=1)
     order = [again.index.tolist() for _ in again]
     for spike in spikes:
         assert spike["examples"] == order[spike["step"]]
     late = {e for e in range(700, 704) if not any(e in part for part in order[:30])}
     assert late
-    assert late <= told
+    assert late <= reported
     assert len(spikes) <= 4
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_a_stop_that_was_asked_for_does_not_wait_for_verdicts(
+def test_a_requested_stop_does_not_wait_for_verdicts(
     asked: bool,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -141,7 +141,7 @@ def test_a_stop_that_was_asked_for_does_not_wait_for_verdicts(
     assert ("The training diverged" in capsys.readouterr().err) == (not asked)
 
 
-def test_a_resumed_training_goes_on_with_the_file(gdl: Run, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_the_file(gdl: Run, tmp_path: Path) -> None:
     flags = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--checkpoint.every_n_steps", "20")
     assert gdl("fit", *flags, "--trainer.max_steps", "60", "--name", "whole").code == 0
     whole = Path("runs/whole/version_0") / JOURNAL
@@ -153,7 +153,7 @@ def test_a_resumed_training_goes_on_with_the_file(gdl: Run, tmp_path: Path) -> N
     kept = list(rows(whole))
     assert kept == lines[:4]
     with whole.open("a") as stream:
-        stream.write('{"step": 31, "los')  # a writer that was killed
+        stream.write('{"step": 31, "los')  # from a process that was killed
     assert list(rows(whole)) == kept
 
 
@@ -173,7 +173,7 @@ class Spiking(TabularClassification):
 """
 
 
-def test_what_is_gathered_between_two_measurements_outlives_a_stop(
+def test_values_between_two_measurements_are_kept_by_a_stop(
     gdl: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("spiking_task.py").write_text(SPIKE)

@@ -1,4 +1,4 @@
-"""What only watches a run does not end it."""
+"""A failing observer does not end the run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pair:
 
 
 class Holder:
-    """A batch of another library."""
+    """Batch type of a third-party library."""
 
     def __init__(self, x: Tensor) -> None:
         self.name, self.x = "points", x
@@ -91,6 +91,9 @@ def test_a_monitor_that_fails_is_switched_off(gdl: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(Monitor, "_measure", fails)
     done = gdl(*FIT, "--data.kind", "text")
     assert done.code == 0, done.err
-    assert "Note: Monitor is off from step 1 on: RuntimeError: no such layer\n" in done.err
+    assert (
+        "Note: Monitor failed and is disabled from step 1: RuntimeError: no such layer\n"
+        in done.err
+    )
     assert done.err.count("is off") == 1
     assert metrics("run", 1) == metrics("run", 0)

@@ -1,4 +1,4 @@
-"""The Hessian that is measured while a model trains is the loss's own, and training stays as is."""
+"""The measured Hessian is that of the loss, and the run is not changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LR = 0.05
 
 
 class Line(L.LightningModule):
-    """Linear regression with dropout of the inputs: its Hessian is that of a quadratic."""
+    """Linear regression with input dropout, whose loss is quadratic in the weights."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def test_training_is_the_same_with_and_without() -> None:
     assert torch.equal(watched.line.weight, alone.line.weight)
 
 
-def test_it_is_asked_for_by_a_flag_and_told_in_words(gdl: Run) -> None:
+def test_a_flag_enables_it_and_its_values_are_reported(gdl: Run) -> None:
     run = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--data.batch_size", "full",
               "--model.net.dropout", "0", "--model.net.hidden", "[32]", "--model.net.activation",
               "tanh", "--optimizer", "gd", "--optimizer.lr", "0.6", "--schedule", "constant",
@@ -79,13 +79,13 @@ def test_it_is_asked_for_by_a_flag_and_told_in_words(gdl: Run) -> None:
     folder = next(Path("runs").glob("*/version_0"))
     record = RunRecord.read(folder)
     assert list(record.sharpness) == list(range(0, 120, 10))
-    told = {v.name for v in diagnose(record)}
+    names = {v.name for v in diagnose(record)}
     last = [s["times_lr"] for s in list(record.sharpness.values())[-4:]]
     at_edge = all(p is not None and p > 0.8 * 2 for p in last)
-    assert ("edge-of-stability" in told) == at_edge
+    assert ("edge-of-stability" in names) == at_edge
 
 
-def test_the_edge_is_told_of_by_what_was_measured_along() -> None:
+def test_the_edge_of_stability_verdict_uses_the_measurements() -> None:
     def record(product: float) -> RunRecord:
         found = RunRecord(losses=[1.0] * 90, start={"steps": 90, "layers": []})
         found.sharpness = {
@@ -102,10 +102,10 @@ def test_the_edge_is_told_of_by_what_was_measured_along() -> None:
     assert not list(curvature.find(record(1.0)))
 
 
-def test_what_can_not_be_is_refused_before_the_first_step(gdl: Run) -> None:
+def test_invalid_options_are_an_error_before_the_first_step(gdl: Run) -> None:
     config = str(CONFIGS / "tabular.yaml")
     for flags, words in (
-        (("--monitor.curvature", "-1"), "monitor.curvature is -1"),
+        (("--monitor.curvature", "-1"), "monitor.curvature must be at least 0 (got -1"),
         (("--monitor.curvature", "5", "--monitor.every", "0"), "monitor.every is 0"),
         (("--monitor.curvature", "5", "--compile", "true"), "compiled net"),
     ):

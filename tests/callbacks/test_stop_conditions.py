@@ -1,4 +1,4 @@
-"""Stops at each moment of a run: what is saved, the exit code, and where a resume continues."""
+"""Stops at any point of a run: saved state, exit code, and the resumed run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Seen(L.Callback):
     batches = 0
 
     def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Count."""
+        """Count a batch."""
         Seen.batches += trainer.sanity_checking
 
 
@@ -73,7 +73,7 @@ def test_a_folder_of_another_process_is_kept(gdl: Run) -> None:
 @pytest.mark.parametrize(
     "hook", ["on_train_batch_start", "on_train_end", "on_test_start", "on_test_batch_end"]
 )
-def test_a_signal_later_saves_and_a_resume_comes_to_the_same_end(hook: str, gdl: Run) -> None:
+def test_a_later_signal_saves_and_the_run_resumes_exactly(hook: str, gdl: Run) -> None:
     flags = (*SHORT, *signal_at(hook))
     result = gdl("fit", *flags)
     assert result.code == 75, result.err
@@ -120,7 +120,7 @@ def test_stop_after_counts_the_steps_of_a_process(gdl: Run) -> None:
     assert metrics("tabular") == metrics("whole")
 
 
-def test_stop_after_must_be_a_step_or_more(gdl: Run) -> None:
+def test_stop_after_must_be_at_least_1(gdl: Run) -> None:
     result = gdl("fit", *SHORT, "--stop_after", "0")
     assert result.code == 2
     assert "stop_after must be at least 1 (got 0, on the command line)." in result.err
