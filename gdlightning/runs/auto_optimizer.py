@@ -8,11 +8,11 @@ from typing import Any
 
 from gdlightning.config.schema import check
 from gdlightning.config.settings import Setting
-from gdlightning.runs.config_workload import total_steps, workload
 from gdlightning.errors import UserError
-from gdlightning.study.task_profile import TaskProfile, task_profile
-from gdlightning.study.short_runs import ShortRunsResult
+from gdlightning.runs.config_workload import total_steps, workload
 from gdlightning.study.recommend import Recommendation, recommend
+from gdlightning.study.short_runs import ShortRunsResult
+from gdlightning.study.task_profile import TaskProfile, task_profile
 
 ORIGIN = "optimizer: auto"
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from gdlightning.engine.optimization import Optimization
-from gdlightning.runs import consistency_checks as agreement
 from gdlightning.config.schema import Config
-from gdlightning.config.value_checks import check_net, check_path
 from gdlightning.config.settings import shown
+from gdlightning.config.value_checks import check_net, check_path
 from gdlightning.data.data_module import DataModule
+from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
+from gdlightning.runs import consistency_checks as agreement
 
 
 @dataclass

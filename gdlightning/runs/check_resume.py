@@ -16,8 +16,8 @@ import torch
 import yaml
 
 from gdlightning.config.schema import Config
-from gdlightning.runs.run_folder import plain
 from gdlightning.errors import UserError
+from gdlightning.runs.run_folder import plain
 from gdlightning.storage.checkpoint import read
 
 IGNORED = ("log_ends", "best_path", "best_score_path")

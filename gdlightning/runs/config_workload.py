@@ -7,10 +7,10 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from gdlightning.runs.build_run import build_data, build_grouping, build_module
 from gdlightning.config.schema import Config
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
+from gdlightning.runs.build_run import build_data, build_grouping, build_module
 from gdlightning.study.workload import Workload
 
 KEPT = ("accelerator", "precision", "deterministic", "accumulate_grad_batches", "benchmark",

@@ -9,11 +9,11 @@ import lightning.pytorch as L
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
 from gdlightning.config.schema import Config, check
 from gdlightning.config.settings import flatten
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
+from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
 from gdlightning.storage.typed_rows import mismatch
 
 

@@ -9,12 +9,12 @@ import lightning.pytorch as L
 from torch import nn
 from torch.optim import Optimizer
 
-from gdlightning.runs.build_run import Training, build_grouping
-from gdlightning.runs.run_folder import plain
-from gdlightning.runs.load_run import config_of
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Context, build
 from gdlightning.optimizers.choice import COMPOSED, Choice
+from gdlightning.runs.build_run import Training, build_grouping
+from gdlightning.runs.load_run import config_of
+from gdlightning.runs.run_folder import plain
 from gdlightning.schedules.scheduler import Scheduler
 
 Changes = list[dict[str, Any]]

@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from gdlightning.callbacks.stop_conditions import seconds_of
+from gdlightning.errors import UserError, did_you_mean
+from gdlightning.runs.config_workload import workload
 from gdlightning.runs.load_config import load
 from gdlightning.runs.quiet import quiet
-from gdlightning.runs.config_workload import workload
-from gdlightning.errors import UserError, did_you_mean
 from gdlightning.storage.typed_rows import mismatch
 from gdlightning.study import budget
 from gdlightning.study import comparison_report as report
-from gdlightning.study.tensorboard import board
 from gdlightning.study.comparison import Comparison
 from gdlightning.study.comparison import compare as run_comparison
 from gdlightning.study.comparison_result import ComparisonResult, comparison_result
-from gdlightning.study.study_journal import JOURNAL, in_words
 from gdlightning.study.search import StudyPlan
-from gdlightning.study.space import TUNED, Candidate, make_candidate, dimensions
-from gdlightning.study.store import Store, work
+from gdlightning.study.space import TUNED, Candidate, dimensions, make_candidate
 from gdlightning.study.stacked_trials import jobs, run
-from gdlightning.study.trial import TrialResult, Trial
+from gdlightning.study.store import Store, work
+from gdlightning.study.study_journal import JOURNAL, in_words
+from gdlightning.study.tensorboard import board
+from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
 LABEL = r"\w[\w .:+-]{0,99}"

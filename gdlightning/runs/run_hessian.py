@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from gdlightning.runs.build_run import build_grouping
-from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
 from gdlightning.config.schema import Config
-from gdlightning.runs.load_run import batches, config_of, restore
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Choice, Context, build
 from gdlightning.optimizers.groups import KINDS, Grouping
 from gdlightning.optimizers.wrappers.wrapper import parts_of
+from gdlightning.runs.build_run import build_grouping
+from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
+from gdlightning.runs.load_run import batches, config_of, restore
 from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.task import examples
 

@@ -12,9 +12,6 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
-from gdlightning.runs.run_folder import run_of
-from gdlightning.runs.load_run import batches, restore
 from gdlightning.errors import UserError
 from gdlightning.landscape import planes
 from gdlightning.landscape.eigen import sharpest
@@ -22,6 +19,9 @@ from gdlightning.landscape.mean_loss import MeanLoss
 from gdlightning.landscape.path import Stop, project, stops
 from gdlightning.landscape.plane import Plane
 from gdlightning.landscape.surface import Mark, Surface, measure
+from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
+from gdlightning.runs.load_run import batches, restore
+from gdlightning.runs.run_folder import run_of
 
 SPLITS = {"train": ("train",), "val": ("val",), "both": ("train", "val")}
 

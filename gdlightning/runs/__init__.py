@@ -1,0 +1,1 @@
+"""From checked settings to a finished run folder."""

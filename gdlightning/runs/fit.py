@@ -1,0 +1,100 @@
+"""Train and test what a config describes, and leave a run folder."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdlightning.config.schema import Config
+from gdlightning.errors import StorageError
+from gdlightning.runs.quiet import quiet
+from gdlightning.runs.run_folder import remove_run, settle
+from gdlightning.signals import Phase, Stopped, stop_signals
+
+if TYPE_CHECKING:
+    from gdlightning.callbacks.stop_conditions import Stops
+    from gdlightning.runs.resume import Run
+
+
+def fit(config: Config) -> Path:
+    """Train and test; returns the run folder.
+
+    Raises:
+        UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
+        SystemExit: training was stopped and saved; its code tells a scheduler to start it again.
+    """
+    from gdlightning.callbacks.stop_conditions import Stops, seconds_of
+    from gdlightning.runs import trainer as trainers
+    from gdlightning.runs.build_run import assemble
+    from gdlightning.runs.disk_errors import disk_errors
+    from gdlightning.runs.resume import open_run
+    from gdlightning.runs.train import train
+
+    quiet()
+    limit = seconds_of(config.values["max_time"])
+    training = assemble(config)
+    for entry in training.optimization.choice.entries:
+        _tell(entry)
+    if config.note:
+        print(f"Note: {config.note}", file=sys.stderr)
+    trainers.check(training)
+    stops = Stops(limit, config.values["stop_after"])
+    stop_signals.enter(Phase.DEFERRED)  # a folder that is made is known below
+    with open_run(config, trainers.first_rank()) as run:
+        discard = functools.partial(_discard, run, stops)
+        stop_signals.cleanups.append(discard)
+        try:
+            stop_signals.enter(Phase.ABORTABLE)
+            with disk_errors(run.folder):
+                train(training, run, stops)
+        except Stopped as stop:
+            discard()
+            _say_stopped(stop, run.folder)
+            raise SystemExit(stop.code) from None
+        except StorageError:
+            discard()
+            raise
+        stop_signals.enter(Phase.FINISHED)
+        return run.folder
+
+
+def _discard(run: Run, stops: Stops) -> None:
+    """Remove the folder of a new run that has not made a step."""
+    from gdlightning.runs.trainer import first_rank
+
+    if first_rank() and not stops.begun:
+        remove_run(run.made)
+        if run.replaced is not None:
+            settle(run.folder, run.replaced)
+
+
+def _say_stopped(stop: Stopped, folder: Path) -> None:
+    from gdlightning.runs.trainer import first_rank
+
+    if not first_rank():
+        return
+    if not folder.is_dir():
+        print(f"Stopped by {stop.reason} before the first step; nothing was written.")
+        return
+    saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
+    print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
+    if stop.__cause__ is not None:
+        first = str(stop.__cause__).strip().split("\n")[0]
+        print(f"Steps since the last checkpoint have to be made again: {first}")
+    print(f"Go on with:  gdl fit --resume {folder}")
+
+
+def _tell(entry: Any) -> None:
+    """What a person should know of an optimizer before its training."""
+    if "learns" in entry.cannot:
+        print(
+            f"Note: {entry.name} learns little at its defaults: {entry.cannot['learns']}.",
+            file=sys.stderr,
+        )
+    if not entry.commercial:
+        print(
+            f"Note: {entry.name} is under {entry.licence}, which forbids commercial use.",
+            file=sys.stderr,
+        )

@@ -1,0 +1,59 @@
+"""A command line with its config files, read and checked."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from gdlightning.config.early_checks import check_glance, is_auto
+from gdlightning.config.expand_paths import expand
+from gdlightning.config.lightning_import import import_lightning
+from gdlightning.config.optimizer_transfer import transferred
+from gdlightning.config.schema import Config, General, check
+from gdlightning.config.settings import FIXED, NAMED, Setting, displaced, merge, placed, read_flags
+
+PATHS = ("run_root", "init_from", "resume")
+"""General options that are paths."""
+
+
+SWITCHES = {"debug", "help", "h", "print_config"}
+
+
+def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
+    """Read and check a command line with its config files.
+
+    Returns:
+        The config, and the switches (``debug``, ``help``, …).
+
+    Raises:
+        UserError: whatever can be found wrong before anything is built.
+    """
+    switches = SWITCHES | {f"{s}.help" for s in (*NAMED, "trainer", *FIXED)}
+    settings, found = read_flags(argv, switches)
+    merged = merge(settings)
+    note = transferred(merged, displaced(settings, "optimizer"))
+    if "name" not in merged and (files := _config_files(argv)):
+        merged["name"] = Setting("name", Path(files[-1]).stem, files[-1])
+    check_glance(merged, General)
+    import_lightning(merged)
+    if is_auto(merged):
+        from gdlightning.runs.auto_optimizer import settle
+
+        merged, note = settle(merged)
+    config = check(merged)
+    config.note = note
+    for key in PATHS:
+        if config.values[key] is not None:
+            with placed(merged.get(key)):
+                config.values[key] = expand(config.values[key], key)
+    data, path = config.values.get("data"), merged.get("data.path")
+    if path is not None and isinstance(data, dict) and isinstance(data.get("path"), str):
+        with placed(path):
+            data["path"] = expand(data["path"], "data.path")
+    return config, found
+
+
+def _config_files(argv: list[str]) -> list[str]:
+    files = [b for a, b in pairwise(argv) if a == "--config"]
+    return files + [a.partition("=")[2] for a in argv if a.startswith("--config=")]
