@@ -23,6 +23,7 @@ LAYERS = (
     ("races", "lab"),
     ("config",),
     ("runs",),
+    ("api",),
     ("cli",),
     ("__main__",),
 )

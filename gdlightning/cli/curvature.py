@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gdlightning.cli.checkpoint_option import add_option
 from gdlightning.errors import UserError, require
 
 DENSITY_PROBES = 4
@@ -22,6 +23,7 @@ def main(argv: list[str]) -> int:
     """
     parser = argparse.ArgumentParser("gdl curvature", description=__doc__.strip("`"))
     parser.add_argument("run", help="a run folder, or a checkpoint")
+    add_option(parser)
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument("--batches", type=int, default=8, help="of the split, at most; 8")
     parser.add_argument("--top", type=int, default=5, help="largest eigenvalues; 5")
@@ -95,7 +97,12 @@ def _measure(given: argparse.Namespace) -> tuple[dict[str, Any], Any]:
 
     quiet()
     found = subject(
-        given.run, given.split, given.batches, seed=given.seed, wide=given.precision == 64
+        given.run,
+        given.split,
+        given.batches,
+        seed=given.seed,
+        wide=given.precision == 64,
+        which=given.checkpoint,
     )
     options: dict[str, Any] = {"steps": given.steps, "seed": given.seed, "seen": found.seen}
     probes = min(given.probes, DENSITY_PROBES) if given.png else 0

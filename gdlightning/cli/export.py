@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdlightning.cli.checkpoint_option import add_option
 from gdlightning.errors import UserError, require
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from gdlightning.data.example_input import Input
+    from gdlightning.runs.choose_checkpoint import Chosen
 
 FORMATS = {".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2"}
 KEY = "gdlightning"
@@ -38,6 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--output", required=True, help="a .safetensors (weights), .pt2 or .onnx file"
     )
+    add_option(parser)
     parser.add_argument("--format", choices=sorted(FORMATS.values()), help="else by the suffix")
     given = parser.parse_args(argv)
     output = Path(given.output)
@@ -46,40 +49,43 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--output {output}: write {', '.join(FORMATS)}, or give --format.")
     if not output.absolute().parent.is_dir():
         raise UserError(f"--output {output}: there is no such folder.")
-    writers: dict[str, Callable[[str, Path], None]] = {
+    writers: dict[str, Callable[[Chosen, Path], None]] = {
         "safetensors": weights, "pt2": program, "onnx": onnx,
     }  # fmt: skip
-    writers[kind](given.run, output)
+    from gdlightning.runs.choose_checkpoint import choose_checkpoint, report
+
+    chosen = choose_checkpoint(given.run, given.checkpoint)
+    report(chosen)
+    writers[kind](chosen, output)
     print(f"Wrote {output} ({output.stat().st_size:,} bytes).")
     return 0
 
 
-def weights(run: str, output: Path) -> None:
+def weights(chosen: Chosen, output: Path) -> None:
     """The state_dict of the run's checkpoint; the model is not built."""
-    from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
+    from gdlightning.runs.find_checkpoint import record_of
     from gdlightning.storage.weights import write_weights
 
     require("safetensors", "export", "A .safetensors file")
-    path = find_checkpoint(run)
-    checkpoint = read_checkpoint(path)
-    metadata = metadata_of(record_of(checkpoint, path))
+    checkpoint = chosen.content
+    metadata = metadata_of(record_of(checkpoint, chosen.path))
     left_out = write_weights(checkpoint["state_dict"], {KEY: metadata}, output)
     if left_out:
         print(f"Left out, being no tensors: {', '.join(map(str, left_out))}.", file=sys.stderr)
 
 
-def program(run: str, output: Path) -> None:
+def program(chosen: Chosen, output: Path) -> None:
     """The module's forward by torch.export."""
     import torch
 
     from gdlightning.storage.atomic_write import whole
 
-    found, _, metadata = traced(run, "pt2")
+    found, _, metadata = traced(chosen, "pt2")
     with _quietly(), whole(output) as stream:
         torch.export.save(found, stream, extra_files={f"{KEY}.json": metadata})
 
 
-def onnx(run: str, output: Path) -> None:
+def onnx(chosen: Chosen, output: Path) -> None:
     """The same as ONNX."""
     for package in ("onnx", "onnxscript"):
         require(package, "export", "A .onnx file")
@@ -87,7 +93,7 @@ def onnx(run: str, output: Path) -> None:
 
     from gdlightning.storage.atomic_write import whole
 
-    found, inputs, metadata = traced(run, "onnx")
+    found, inputs, metadata = traced(chosen, "onnx")
     names = [i.name for i in inputs]
     with _quietly():
         try:
@@ -107,7 +113,7 @@ def onnx(run: str, output: Path) -> None:
             made.model.metadata_props[KEY] = metadata
             raw = made.model_proto.SerializeToString()
         except Exception as error:
-            raise _refusal(run, "onnx", error) from error
+            raise _refusal(chosen.path, "onnx", error) from error
     with whole(output) as stream:
         stream.write(raw)
 
@@ -125,7 +131,7 @@ def metadata_of(record: dict[str, Any]) -> str:
         raise UserError(f"The config in the checkpoint is no plain data: {error}") from error
 
 
-def traced(run: str, kind: str) -> tuple[ExportedProgram, Sequence[Input], str]:
+def traced(chosen: Chosen, kind: str) -> tuple[ExportedProgram, Sequence[Input], str]:
     """The exported forward of a run's module, its inputs, and the metadata.
 
     Axes whose length varies stay dynamic where the net allows it; else all but the batch are
@@ -136,12 +142,11 @@ def traced(run: str, kind: str) -> tuple[ExportedProgram, Sequence[Input], str]:
     """
     import torch
 
-    from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
-    from gdlightning.runs.load_run import restore
+    from gdlightning.runs.find_checkpoint import record_of
+    from gdlightning.runs.load_run import rebuild
 
-    path = str(find_checkpoint(run))
-    module, data = restore(path)
-    metadata = metadata_of(record_of(read_checkpoint(Path(path)), Path(path)))
+    module, data = rebuild(chosen.path, chosen.content)
+    metadata = metadata_of(record_of(chosen.content, chosen.path))
     tell = _example(module, data)
     errors: list[Exception] = []
     for dynamic in ({"batch", "steps", "words"}, {"batch"}, set[str]()):
@@ -169,7 +174,7 @@ def traced(run: str, kind: str) -> tuple[ExportedProgram, Sequence[Input], str]:
             shapes = ", ".join(f"{i.name} {list(i.value.shape)}" for i in inputs)
             print(f"Fixed in this file: {' and '.join(sorted(fixed))} ({shapes}).", file=sys.stderr)
         return found, inputs, metadata
-    raise _refusal(run, kind, errors[0]) from errors[0]
+    raise _refusal(chosen.path, kind, errors[0]) from errors[0]
 
 
 def _example(module: Any, data: Any) -> Callable[[int], Sequence[Input]]:
@@ -222,7 +227,7 @@ def _gap(module: Any, found: ExportedProgram, inputs: Sequence[Input]) -> float:
     return math.nan if any(map(math.isnan, gaps)) else max(gaps, default=0.0)
 
 
-def _refusal(run: str, kind: str, error: Exception) -> UserError:
+def _refusal(run: Path, kind: str, error: Exception) -> UserError:
     first = str(error).strip().split("\n")[0][:200]
     return UserError(
         f"The net of {run} can't be exported as {kind}: {first}\n"

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from gdlightning.config.schema import Config
     from gdlightning.range_test.suggestion import LrRange
 
-KEPT = ("accelerator", "precision", "deterministic", "benchmark", "accumulate_grad_batches",
-        "limit_train_batches", "overfit_batches")  # fmt: skip
-"""Options of the Trainer that concern a step."""
-
 
 def main(argv: list[str]) -> int:
     """Test, print what was found, and if asked for draw it and write it to the config.
@@ -73,30 +69,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _found(config: Config, given: argparse.Namespace) -> tuple[LrRange, str]:
-    """What the test says, and the key that it is about."""
+    """Return what the test says, and the key that it is about."""
     from gdlightning.optimizers.choice import Choice
-    from gdlightning.range_test.lr_range_test import check, lr_key, range_test
-    from gdlightning.runs.build_run import assemble, build_grouping
+    from gdlightning.runs.find_learning_rate import find_learning_rate, lr_option
     from gdlightning.runs.quiet import quiet
 
     quiet()
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
-    optimizer = config.chosen("optimizer")
-    choice = Choice.of(optimizer)
-    check(choice, given.steps, given.lr_min, given.lr_max)
-    key = ".".join(("optimizer", *lr_key(choice)))
+    numbers = (given.steps, given.lr_min, given.lr_max)
+    key = lr_option(config, *numbers)
     if given.apply:
-        _check_apply(given.config, choice.entry.name, key)
-    training = assemble(config)
-    options = config.values["trainer"]
-    found = range_test(
-        training.module, training.data, optimizer, clip=config.chosen("clip"),
-        groups=build_grouping(config), steps=given.steps, lr_min=given.lr_min,
-        lr_max=given.lr_max, progress=options.get("enable_progress_bar") is not False,
-        trainer={k: options[k] for k in KEPT if options.get(k) is not None},
-    )  # fmt: skip
-    return found, key
+        _check_apply(given.config, Choice.of(config.chosen("optimizer")).entry.name, key)
+    return find_learning_rate(config, *numbers), key
 
 
 def _files(paths: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gdlightning.cli.checkpoint_option import add_option
 from gdlightning.errors import UserError, require
 
 
@@ -20,7 +21,12 @@ def main(argv: list[str]) -> int:
     """
     parser = argparse.ArgumentParser("gdl predict", description=__doc__.strip("`"))
     parser.add_argument("run", help="a run folder, or a checkpoint")
-    parser.add_argument("--input", help="new data: a table, an image or folder, a text file")
+    add_option(parser)
+    parser.add_argument(
+        "--input",
+        help="new data: a table, an image or folder, a text file; by default the batches of "
+        "predict_dataloader",
+    )
     parser.add_argument(
         "--output", help="a .csv, .json, .jsonl or .parquet file; else the terminal"
     )
@@ -31,7 +37,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--format", choices=("csv", "json"), default="csv", help="in the terminal")
     given = parser.parse_args(argv)
-    if (given.input is None) == (given.prompt is None):
+    if given.input is not None and given.prompt is not None:
         raise UserError("Give either --input FILE or --prompt TEXT.")
     suffix = Path(given.output).suffix if given.output else f".{given.format}"
     if suffix not in (".csv", ".json", ".jsonl", ".parquet"):
@@ -39,9 +45,15 @@ def main(argv: list[str]) -> int:
     if given.output and not Path(given.output).absolute().parent.is_dir():
         raise UserError(f"--output {given.output}: there is no such folder.")
 
-    from gdlightning.runs.load_run import restore
+    from gdlightning.runs.choose_checkpoint import choose_checkpoint, report
+    from gdlightning.runs.load_run import rebuild
+    from gdlightning.runs.predict_run import predict_loaders, predict_source
+    from gdlightning.runs.quiet import quiet
 
-    module, data = restore(given.run)
+    quiet()
+    chosen = choose_checkpoint(given.run, given.checkpoint)
+    module, data = rebuild(chosen.path, chosen.content)
+    report(chosen)
     if given.prompt is not None:
         generate = getattr(module, "generate", None)
         if generate is None:
@@ -52,39 +64,16 @@ def main(argv: list[str]) -> int:
         if given.output is None:
             print(given.prompt + text)
             return 0
+    elif given.input is None:
+        records = predict_loaders(module, data)
+        if not records:
+            raise UserError(f"{type(module).__name__} made no predictions.")
     else:
-        records = predict(module, data, Path(given.input))
+        records = predict_source(module, data, given.input)
     write(records, given.output, suffix)
     if given.output:
         print(f"Wrote {len(records):,} predictions to {given.output}")
     return 0
-
-
-def predict(module: Any, data: Any, source: Path, batch_size: int = 256) -> list[dict[str, Any]]:
-    """One record an example of ``source``, in its order."""
-    import torch
-
-    rows = data.read(source)
-    if len(rows) == 0:
-        raise UserError(f"{source} holds nothing to predict.")
-    records: list[dict[str, Any]] = []
-    module.eval()
-    with torch.no_grad():
-        for index in torch.arange(len(rows)).split(batch_size):
-            batch = rows.take(index)
-            try:
-                records += module.predict_step(batch, 0)
-            except RuntimeError as error:
-                if "shapes cannot be multiplied" not in str(error):
-                    raise
-                raise UserError(
-                    "The net of this run can't take what its preprocessing makes of the input: "
-                    f"{str(error).splitlines()[0]}."
-                ) from error
-    labels = getattr(rows, "labels", None)
-    if labels is not None:
-        records = [{"input": label} | r for label, r in zip(labels, records, strict=True)]
-    return records
 
 
 def write(records: list[dict[str, Any]], output: str | None, suffix: str) -> None:

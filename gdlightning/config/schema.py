@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gdlightning.config import profiles
+from gdlightning.config.given_objects import Objects, check_objects
 from gdlightning.config.optimizer_parts import compose
 from gdlightning.config.settings import (
     FIXED,
@@ -92,12 +93,15 @@ class Config:
         given: dotted key → the setting that the user gave.
         classes: named section → its class or function.
         note: what was derived from other settings, for people; empty where nothing was.
+        objects: Python objects that a file cannot store, by dotted key; empty for a config of
+            files and flags alone.
     """
 
     values: dict[str, Any]
     given: dict[str, Setting]
     classes: dict[str, Any]
     note: str = ""
+    objects: Objects = field(default_factory=Objects)
 
     def section(self, name: str) -> dict[str, Any]:
         """The options of a section, without ``name`` and nested sections."""
@@ -122,8 +126,12 @@ class Config:
         return found
 
 
-def check(merged: dict[str, Setting]) -> Config:
+def check(merged: dict[str, Setting], objects: Objects | None = None) -> Config:
     """Find the classes, and check every key and value against them.
+
+    Args:
+        merged: dotted key → setting.
+        objects: Python objects that settings name (``object:…``) but cannot store, by dotted key.
 
     Raises:
         UserError: with file, key, value, and the nearest right one.
@@ -131,7 +139,9 @@ def check(merged: dict[str, Setting]) -> Config:
     _check_version(merged)
     _check_names(merged)
     _import(merged)
-    classes, known = _known(merged)
+    objects = Objects() if objects is None else objects
+    check_objects(merged, objects)
+    classes, known = _known(merged, objects)
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
     values = parse(merged, known)
@@ -148,7 +158,7 @@ def check(merged: dict[str, Setting]) -> Config:
         check_general(values)
     except UserError as error:
         raise at(error, merged.get(str(error).split()[0])) from error
-    return Config(values, merged, classes)
+    return Config(values, merged, classes, objects=objects)
 
 
 def _check_names(merged: Mapping[str, Setting]) -> None:
@@ -168,7 +178,9 @@ def _name(merged: Mapping[str, Setting], section: str) -> Any:
     return DEFAULTS.get(section) if setting is None or setting.value is None else setting.value
 
 
-def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option]]:
+def _known(
+    merged: dict[str, Setting], objects: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Option]]:
     """Named section → class, and dotted key → option, for these choices of names."""
     from gdlightning.config import sections as choices
 
@@ -180,7 +192,7 @@ def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option
     known |= {f"trainer.{k}": o for k, o in choices.trainer_options().items()}
     classes: dict[str, Any] = {}
     for section in ("model", "data", "optimizer", "schedule", "clip"):
-        _choose(section, merged, classes, known, choices.find)
+        _choose(section, merged, classes, known, choices.find, objects)
     return classes, known
 
 
@@ -190,7 +202,11 @@ def _choose(
     classes: dict[str, Any],
     known: dict[str, Option],
     find: Callable[..., Any],
+    objects: Mapping[str, Any],
 ) -> None:
+    if section in objects:
+        classes[section] = type(objects[section])
+        return
     name = _name(merged, section)
     if name is None:
         return
@@ -208,7 +224,7 @@ def _choose(
         inner = f"{section}.{nested}"
         if default and f"{inner}.name" not in merged:
             merged[f"{inner}.name"] = Setting(f"{inner}.name", default, "the default")
-        _choose(inner, merged, classes, known, find)
+        _choose(inner, merged, classes, known, find, objects)
 
 
 def _check_key(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
 from gdlightning.runs import consistency_checks as agreement
+from gdlightning.tasks.construct import adapt, construct
 
 
 @dataclass
@@ -44,7 +44,7 @@ def assemble(config: Config) -> Training:
         torch.set_num_threads(general["threads"])
     L.seed_everything(general["seed"], workers=True, verbose=False)
     if "model" not in config.classes:
-        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+        raise UserError(missing_model(config))
     data = build_data(config)
     sizes = {}
     if isinstance(data, DataModule):
@@ -71,58 +71,66 @@ def assemble(config: Config) -> Training:
     return Training(config, module, data, optimization)
 
 
+def missing_model(config: Config) -> str:
+    """Return what to write where a config names no model."""
+    if "model.net.name" not in config.given:
+        return "model is missing: name a task, such as --model tabular-classification."
+    net = config.given["model.net.name"].value
+    return (
+        f"The net {net} has no task to be trained for: model is missing.\n"
+        "Write --task classification, --task regression, or --task custom-loss --model.loss NAME."
+    )
+
+
 def build_data(config: Config) -> L.LightningDataModule | None:
-    """The data module, not yet loaded; None if the config names none."""
+    """Return the data module, not yet loaded; None if the config names none."""
     cls = config.classes.get("data")
     if cls is None:
         return None
+    if "data" in config.objects:
+        given: L.LightningDataModule = config.objects["data"]
+        return given
     options = config.section("data")
     check_path(options)
     if issubclass(cls, DataModule) and "data.seed" not in config.given:
         options["seed"] = config.values["seed"]
     # A number of few values could be a class: the task tells where the data may ask.
     problem = getattr(config.classes["model"], "problem", None)
-    if problem is not None and options.get("problem") == "auto":
+    if problem in ("classification", "regression") and options.get("problem") == "auto":
         options["problem"] = problem
-    data: L.LightningDataModule = cls(**options)
+    data: L.LightningDataModule = cls(**options, **_arguments(config, "data"))
     return data
 
 
 def build_module(config: Config, sizes: Mapping[str, Any]) -> L.LightningModule:
-    """The module, with its net; sizes that the user did not set come from the data.
+    """Return the module, with its net; sizes that the user did not set come from the data.
 
     Raises:
         UserError: a required argument is neither in the config nor among the sizes.
     """
-    options = config.section("model")
-    if "model.net" in config.classes:
+    if "model" in config.objects:
+        given: L.LightningModule = config.objects.module("model")
+        return given
+    options = config.section("model") | _arguments(config, "model")
+    if "model.net" in config.objects:
+        options["net"] = adapt(config.objects.module("model.net"), sizes)
+    elif "model.net" in config.classes:
         cls = config.classes["model.net"]
         if cls.__module__.startswith("gdlightning."):
             check_net(config.section("model.net"))
-        options["net"] = _construct(cls, config.section("model.net"), sizes, "model.net")
-    module: L.LightningModule = _construct(config.classes["model"], options, sizes, "model")
+        net = construct(cls, config.section("model.net"), sizes, "model.net")
+        options["net"] = adapt(net, sizes)
+    module: L.LightningModule = construct(config.classes["model"], options, sizes, "model")
     return module
 
 
-def _construct(cls: Any, options: dict[str, Any], sizes: Mapping[str, Any], where: str) -> Any:
-    signature = inspect.signature(cls.__init__).parameters
-    arguments = dict(options)
-    for name, parameter in signature.items():
-        if name in sizes and arguments.get(name) is None:
-            arguments[name] = sizes[name]
-        if name in ("self", "args", "kwargs"):
-            continue
-        if arguments.get(name) is None and parameter.default is parameter.empty:
-            raise UserError(
-                f"{cls.__name__} needs {name} ({where}.{name}), which the data does not tell.\n"
-                f"Set {where}.{name}, or choose another data module."
-            )
-    try:
-        return cls(**arguments)
-    except (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError,
-            MemoryError) as error:  # fmt: skip
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{cls.__name__} can't be built ({where}): {first}") from error
+def _arguments(config: Config, section: str) -> dict[str, Any]:
+    """Return the Python objects that are arguments of a section's class."""
+    return {
+        key.removeprefix(f"{section}."): value
+        for key, value in config.objects.items()
+        if key.startswith(f"{section}.") and key != "model.net" and value is not None
+    }
 
 
 def build_grouping(config: Config) -> Grouping:

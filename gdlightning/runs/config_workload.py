@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from gdlightning.config.schema import Config
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
-from gdlightning.runs.build_run import build_data, build_grouping, build_module
+from gdlightning.runs.build_run import build_data, build_grouping, build_module, missing_model
 from gdlightning.study.workload import Workload
 
 KEPT = ("accelerator", "precision", "deterministic", "accumulate_grad_batches", "benchmark",
@@ -31,7 +31,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             not logged.
     """
     if "model" not in config.classes:
-        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+        raise UserError(missing_model(config))
     if config.values.get("threads"):
         import torch
 

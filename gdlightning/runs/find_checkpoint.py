@@ -10,8 +10,8 @@ import lightning.pytorch as L
 from torch import Tensor
 
 from gdlightning.config.expand_paths import expand
-from gdlightning.runs.run_folder import versions
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.runs.run_folder import versions
 from gdlightning.storage.checkpoint import KEY, DamagedCheckpointError, candidates, read
 from gdlightning.storage.weights import SUFFIX, read_weights
 

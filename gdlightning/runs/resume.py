@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdlightning.config.schema import Config
+from gdlightning.config.settings import read_yaml
+from gdlightning.errors import UserError
 from gdlightning.runs.find_checkpoint import (
     check_resumable,
     newest_whole,
     read_checkpoint,
     record_of,
 )
-from gdlightning.config.schema import Config
 from gdlightning.runs.run_folder import (
     CONFIG,
     FINISHED,
@@ -30,8 +32,6 @@ from gdlightning.runs.run_folder import (
     versions,
 )
 from gdlightning.runs.run_lock import held
-from gdlightning.config.settings import read_yaml
-from gdlightning.errors import UserError
 
 HARMLESS = (
     "resume", "resume_changed", "overwrite", "recompute", "name", "run_root", "loggers",

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from gdlightning.runs.run_lock import held
 from gdlightning.errors import UserError, did_you_mean
+from gdlightning.runs.run_lock import held
 from gdlightning.storage.atomic_write import write_text
 
 CONFIG = "config.yaml"

@@ -9,10 +9,10 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from gdlightning.runs.run_folder import FINISHED
 from gdlightning.runs.resume import Run
-from gdlightning.storage.logs import KeptCSVLogger, trim
+from gdlightning.runs.run_folder import FINISHED
 from gdlightning.storage.atomic_write import remove_leftovers, write_text
+from gdlightning.storage.logs import KeptCSVLogger, trim
 
 
 @dataclass

@@ -14,22 +14,22 @@ from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, Wei
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
-from gdlightning.engine.divergence_guard import Guard
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.run_metadata import RunMetadata
+from gdlightning.callbacks.step_logger import Watch
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
-from gdlightning.callbacks.step_logger import Watch
-from gdlightning.runs.build_run import Training
-from gdlightning.runs.config_callbacks import build_callbacks
-from gdlightning.runs.run_folder import plain
-from gdlightning.runs.resume import Run
 from gdlightning.data.data_module import DataModule
 from gdlightning.data.resumable import make_resumable
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.epoch_loop import EpochLoop
+from gdlightning.errors import UserError, did_you_mean
 from gdlightning.optimizers.choice import Choice
+from gdlightning.runs.build_run import Training
+from gdlightning.runs.config_callbacks import build_callbacks
+from gdlightning.runs.resume import Run
+from gdlightning.runs.run_folder import plain
 from gdlightning.storage.checkpoint import FORMAT
 from gdlightning.storage.checkpoint_io import PlainCheckpoints
 from gdlightning.storage.logs import BoardLogger, KeptCSVLogger

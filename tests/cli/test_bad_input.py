@@ -127,7 +127,7 @@ def test_other_verbs(gdl: Run) -> None:
         (["optimizers", "zzz*"], ["zzz*"]),
         (["schedules", "cosin"], ["cosin", "cosine"]),
         (["predict", "nowhere", "--input", "x.csv"], ["nowhere"]),
-        (["predict", "nowhere"], ["--input"]),
+        (["predict", "nowhere"], ["nowhere"]),
         (["test", "nowhere"], ["nowhere"]),
         (["new", "task", "1x"], ["1x"]),
     ]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from helpers import CONFIGS, QUIET, Run, contents, metrics
 
-from gdlightning.cli.diagnose import run_folder
+from gdlightning.runs.diagnose_run import run_folder
 from gdlightning.runs.run_folder import run_of
 
 TABULAR = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET)
