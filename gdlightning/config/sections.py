@@ -10,9 +10,8 @@ from typing import Any
 from gdlightning.discovery import Catalogue, import_path
 from gdlightning.errors import UserError
 from gdlightning.signature import Option, options_of
+from gdlightning.tasks.catalogues import NETS, TASKS
 
-NETS = Catalogue("gdlightning.nets", "net", base="torch.nn:Module")
-TASKS = Catalogue("gdlightning.tasks", "model", base="lightning.pytorch:LightningModule")
 DATA = Catalogue("gdlightning.data", "data", base="lightning.pytorch:LightningDataModule")
 
 NOT_TRAINER = {

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
 from typing import Any
 
 from gdlightning.drawing.style import DARK, LIGHT, Theme
@@ -117,3 +118,9 @@ def _png(figure: Any) -> str:
 
 def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else escape(value)
+
+
+def script(package: str, name: str) -> str:
+    """Return a JavaScript file of a package as a script element."""
+    code = files(package).joinpath(name).read_text(encoding="utf-8")
+    return f"<script>\n{code}</script>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
@@ -55,7 +54,7 @@ def page(surface: Surface) -> str:
         *_switches(surface),
         f'<span class="readout" id="surface-readout" data-hint="{hint}">{hint}</span></div>',
         embedded("surface-data", _content(surface)),
-        script("surface.js"),
+        html.script("gdlightning.landscape", "surface.js"),
     ]
     flat = html.picture(
         lambda theme: contours(surface, theme, columns=2),
@@ -69,12 +68,6 @@ def embedded(name: str, content: Any) -> str:
     """Return data as a script element, for the script of the page."""
     text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>'
-
-
-def script(name: str) -> str:
-    """Return a script of this package as a script element."""
-    code = files("gdlightning.landscape").joinpath(name).read_text(encoding="utf-8")
-    return f"<script>\n{code}</script>"
 
 
 def _buttons(surface: Surface) -> list[str]:

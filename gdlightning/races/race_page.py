@@ -9,7 +9,7 @@ from typing import Any
 
 from gdlightning.drawing import page as html
 from gdlightning.drawing.style import DARK, LIGHT, Theme
-from gdlightning.landscape.surface_page import STYLE, embedded, script
+from gdlightning.landscape.surface_page import STYLE, embedded
 from gdlightning.races.race import Track
 from gdlightning.races.race_figure import FLOOR, NAMED, colours, ground
 from gdlightning.races.test_functions import Function
@@ -67,7 +67,7 @@ def page(
         "stays near a minimum.</figcaption></figure></div>",
         f'<div class="runners">{"".join(buttons)}</div>',
         embedded("race-data", _content(function, running, steps)),
-        script("race.js"),
+        html.script("gdlightning.races", "race.js"),
         "<h2>Steps to the minimum</h2>",
         html.table(HEADER, [row(function, track) for track in tracks]),
         html.paragraph(
