@@ -12,6 +12,7 @@ import lightning.pytorch as L
 
 from gdlightning.api.given_arguments import Arguments
 from gdlightning.api.loaded_run import LoadedRun, load_chosen
+from gdlightning.api.module_modes import restore_modes
 from gdlightning.api.run_tables import metrics_table, verdicts_list
 from gdlightning.config.settings import located
 from gdlightning.diagnostics.diagnose import VERDICTS, as_text
@@ -138,6 +139,7 @@ def fit(
     given = Arguments(config, model, data, target, task, loss, optimizer, schedule, clip, settings)
     with stop_signals.handled(until_exit=False, ends_process=False):
         checked = given.resolve()
+        restore_modes(checked.objects.values())
         modules = [v for k, v in checked.objects.items() if k == "model"]
         try:
             with _restored_methods(modules):

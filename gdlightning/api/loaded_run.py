@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gdlightning.api.given_data import array_frame, is_array, is_frame, take_data
+from gdlightning.api.module_modes import remember_modes
 from gdlightning.config.given_objects import Objects, is_object_name
 from gdlightning.data.arrays import Arrays, to_tensor
 from gdlightning.data.data_module import DataModule
@@ -210,6 +211,7 @@ def load_chosen(chosen: Chosen, objects: Mapping[str, Any]) -> LoadedRun:
     known = dict(objects)
     if is_object_name(named.get("name")):
         known.setdefault("data", None)  # predictions need no data
+    remember_modes(known.values())
     module, found = rebuild(chosen.path, chosen.content, Objects(known))
     return LoadedRun(run_of(chosen.path), chosen.path, module, found, config)
 

@@ -40,13 +40,14 @@ def records(kind: str) -> list[dict[str, Any]]:
     from gdlightning.config import sections as choices
     from gdlightning.optimizers.wrappers import WRAPPERS
     from gdlightning.runs import config_callbacks as extra
+    from gdlightning.tasks.catalogues import NETS, TASKS
 
     if kind == "clip":
         pairs = [(name, find(name)) for name in names()]
     elif kind == "callback":
         pairs = sorted(extra.names().items())
     else:
-        catalogue = {"model": choices.TASKS, "net": choices.NETS, "data": choices.DATA,
+        catalogue = {"model": TASKS, "net": NETS, "data": choices.DATA,
                      "wrapper": WRAPPERS}[kind]  # fmt: skip
         pairs = [(name, catalogue.find(name)) for name in catalogue.names()]
     return [

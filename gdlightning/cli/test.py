@@ -33,6 +33,8 @@ def main(argv: list[str]) -> int:
     if given.format == "json":
         print(json.dumps(metrics, indent=2))
         return 0
+    if not metrics:
+        print(f"{type(module).__name__}.test_step logged no metrics.")
     width = max(map(len, metrics), default=0)
     for name, value in metrics.items():
         print(f"{name.ljust(width)}  {value:.6g}")

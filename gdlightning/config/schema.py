@@ -141,6 +141,7 @@ def check(merged: dict[str, Setting], objects: Objects | None = None) -> Config:
     _import(merged)
     objects = Objects() if objects is None else objects
     check_objects(merged, objects)
+    _check_net_has_task(merged)
     classes, known = _known(merged, objects)
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
@@ -159,6 +160,22 @@ def check(merged: dict[str, Setting], objects: Objects | None = None) -> Config:
     except UserError as error:
         raise at(error, merged.get(str(error).split()[0])) from error
     return Config(values, merged, classes, objects=objects)
+
+
+def _check_net_has_task(merged: Mapping[str, Setting]) -> None:
+    """Check that a net has a task to be trained for.
+
+    Raises:
+        UserError: if it has none, with what to write.
+    """
+    net = merged.get("model.net.name")
+    if net is not None and "model.name" not in merged:
+        error = UserError(
+            f"The net {shown(net.value)} has no task to be trained for.\n"
+            "Write --task classification, --task regression, or --task custom-loss --model.loss "
+            "NAME."
+        )
+        raise at(error, net)
 
 
 def _check_names(merged: Mapping[str, Setting]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 
 from gdlightning.config.schema import Config
 from gdlightning.config.settings import shown
@@ -18,6 +20,7 @@ from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping, Rule
 from gdlightning.runs import consistency_checks as agreement
 from gdlightning.tasks.construct import adapt, construct
+from gdlightning.tasks.supervised import Classification
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Training:
     data: L.LightningDataModule | None
     optimization: Optimization
     rollbacks: int = 0
+    sizes: dict[str, Any] = field(default_factory=dict)
 
 
 def assemble(config: Config) -> Training:
@@ -39,17 +43,17 @@ def assemble(config: Config) -> Training:
     """
     general = config.values
     if general.get("threads"):
-        import torch
-
         torch.set_num_threads(general["threads"])
     L.seed_everything(general["seed"], workers=True, verbose=False)
     if "model" not in config.classes:
-        raise UserError(missing_model(config))
+        raise UserError("model is missing: name a task, such as --model tabular-classification.")
     data = build_data(config)
-    sizes = {}
+    sizes: dict[str, Any] = {}
     if isinstance(data, DataModule):
         data.setup()
         sizes = data.sizes()
+    if data is not None:
+        sizes = with_outputs(config, sizes, data)
     module = build_module(config, sizes)
     optimization = Optimization(
         optimizer=config.chosen("optimizer"),
@@ -68,18 +72,7 @@ def assemble(config: Config) -> Training:
     optimization.check(module)
     agreement.check(config, module, data, optimization.schedule)
     optimization.attach(module)
-    return Training(config, module, data, optimization)
-
-
-def missing_model(config: Config) -> str:
-    """Return what to write where a config names no model."""
-    if "model.net.name" not in config.given:
-        return "model is missing: name a task, such as --model tabular-classification."
-    net = config.given["model.net.name"].value
-    return (
-        f"The net {net} has no task to be trained for: model is missing.\n"
-        "Write --task classification, --task regression, or --task custom-loss --model.loss NAME."
-    )
+    return Training(config, module, data, optimization, sizes=dict(sizes))
 
 
 def build_data(config: Config) -> L.LightningDataModule | None:
@@ -131,6 +124,42 @@ def _arguments(config: Config, section: str) -> dict[str, Any]:
         for key, value in config.objects.items()
         if key.startswith(f"{section}.") and key != "model.net" and value is not None
     }
+
+
+def with_outputs(
+    config: Config, sizes: Mapping[str, Any], data: L.LightningDataModule
+) -> dict[str, Any]:
+    """Return sizes with the number of classes, where only the net tells it.
+
+    Loaders and third-party data modules have no sizes. A classification needs the number of
+    classes for its metrics, so the net is evaluated on one batch.
+
+    Args:
+        config: the config.
+        sizes: sizes that the data determines.
+        data: the data module.
+    """
+    given = config.section("model")
+    known = "outputs" in sizes or given.get("outputs") or given.get("classes")
+    takes_net = "model.net" in config.classes and issubclass(
+        config.classes["model"], Classification
+    )
+    if known or not takes_net:
+        return dict(sizes)
+    if "model.net" in config.objects:
+        net = copy.deepcopy(config.objects["model.net"])
+    else:
+        state = torch.get_rng_state()
+        net = construct(
+            config.classes["model.net"], config.section("model.net"), sizes, "model.net"
+        )
+        torch.set_rng_state(state)
+    data.prepare_data()
+    data.setup("fit")
+    inputs = next(iter(data.train_dataloader()))[0]
+    with torch.no_grad():
+        outputs = net.eval()(*inputs) if isinstance(inputs, tuple | list) else net.eval()(inputs)
+    return dict(sizes) | {"outputs": int(outputs.shape[-1])}
 
 
 def build_grouping(config: Config) -> Grouping:

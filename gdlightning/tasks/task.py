@@ -138,7 +138,7 @@ class Task(L.LightningModule):
         lightning = {k: v for k, v in kwargs.items() if k in LOAD_OPTIONS}
         own = {k: v for k, v in kwargs.items() if k not in LOAD_OPTIONS}
         options = rebuild.task_arguments(wanted, content, own)
-        load = super(Task, wanted).load_from_checkpoint
+        load = super(Task, wanted).load_from_checkpoint  # type: ignore[misc]
         return load(checkpoint_path, *args, **lightning, **options)
 
     # Called by Lightning
