@@ -24,16 +24,6 @@ from gdlightning.runs.fit import fit as fit_config
 from gdlightning.runs.run_folder import FINISHED
 from gdlightning.signals import Stopped, stop_signals
 
-REPLACED = (
-    "configure_optimizers",
-    "configure_gradient_clipping",
-    "optimizer_step",
-    "backward",
-    "configure_callbacks",
-    "training_step",
-)
-"""Methods that training replaces on a module."""
-
 
 class FittedRun:
     """The result of ``gdl.fit``.
@@ -162,11 +152,12 @@ def fit(
 @contextlib.contextmanager
 def _restored_methods(modules: list[Any]) -> Iterator[None]:
     """Restore the methods of modules that training replaces, so that they can be trained again."""
-    before = [{k: v for k, v in vars(m).items() if k in REPLACED} for m in modules]
+    before = [dict(vars(module)) for module in modules]
     try:
         yield
     finally:
         for module, own in zip(modules, before, strict=True):
-            for name in REPLACED:
-                vars(module).pop(name, None)
-            vars(module).update(own)
+            for name in [k for k in vars(module) if callable(getattr(type(module), k, None))]:
+                del vars(module)[name]
+                if name in own:
+                    vars(module)[name] = own[name]

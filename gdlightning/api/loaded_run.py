@@ -19,7 +19,7 @@ from gdlightning.data.data_module import DataModule
 from gdlightning.data.tabular import TableModule
 from gdlightning.errors import UserError
 from gdlightning.runs.choose_checkpoint import Chosen, choose_checkpoint, report
-from gdlightning.runs.evaluate_run import evaluate
+from gdlightning.runs.evaluate_run import evaluate_module
 from gdlightning.runs.find_checkpoint import record_of
 from gdlightning.runs.load_run import rebuild
 from gdlightning.runs.predict_run import (
@@ -102,7 +102,7 @@ class LoadedRun:
             raise UserError(
                 "The data of this run is a Python object: pass it, gdl.load(RUN, data=...)."
             )
-        return evaluate(self.module, self.data)
+        return evaluate_module(self.module, self.data)
 
     def _predict_frame(self, frame: Any) -> Records:
         if isinstance(self.data, TableModule):

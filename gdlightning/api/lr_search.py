@@ -10,14 +10,10 @@ from gdlightning.api.run_tables import metrics_table
 from gdlightning.config.settings import located
 from gdlightning.errors import UserError
 from gdlightning.range_test.suggestion import Curve, LrRange
-from gdlightning.runs.find_learning_rate import (
-    LR_MAX,
-    LR_MIN,
-    STEPS,
-    find_learning_rate,
-    lr_option,
-)
-from gdlightning.runs.quiet import quiet
+from gdlightning.runs.run_range_test import find_lr
+
+STEPS, LR_MIN, LR_MAX = 210, 1e-6, 10.0
+"""Defaults of ``gdl lr-find``."""
 
 
 class FoundLearningRate:
@@ -89,11 +85,10 @@ def lr_find(
     Raises:
         UserError: if an argument is wrong, or there is no learning rate to find.
     """
-    quiet()
     given = Arguments(config, model, data, target, task, loss, optimizer, None, clip, settings)
     checked = given.resolve(copied=True)
     try:
-        option = lr_option(checked, steps, lr_min, lr_max)
-        return FoundLearningRate(find_learning_rate(checked, steps, lr_min, lr_max), option)
+        found, option = find_lr(checked, steps=steps, lr_min=lr_min, lr_max=lr_max)
     except UserError as error:
         raise located(error, checked.given) from error
+    return FoundLearningRate(found, option)

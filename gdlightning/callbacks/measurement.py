@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from torch import Tensor, nn
+from torch import Tensor
 
+from gdlightning import internals
 from gdlightning.engine.optimization import Optimization
+from gdlightning.engine.train_loaders import batch_info
 from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.step_delta import Movement
-from gdlightning.tasks.objective import loss_of
+from gdlightning.tasks.objective import SkippedBatch, loss_of
 from gdlightning.tasks.rng import restored
 from gdlightning.tasks.task import examples
 
@@ -31,7 +34,7 @@ class Measurement:
 
     def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """One more batch of the step."""
-        weight = getattr(trainer.train_dataloader, "weight", 1.0)
+        weight = batch_info(trainer).weight
         self.window.append((batch, batch_idx, weight / trainer.accumulate_grad_batches))
 
     @property
@@ -44,17 +47,17 @@ class Measurement:
         activity = Activity(module)
         total = torch.zeros((), device=module.device)
         context = trainer.precision_plugin.train_step_context
-        compiled = _compiled(module)
+        compiled = internals.is_compiled(module)
         # A compiled net would be compiled once more for a pass without gradients.
         with restored(self.random), torch.set_grad_enabled(compiled):
             for number, (batch, batch_idx, share) in enumerate(self.window):
-                with context():
+                with context(), contextlib.suppress(SkippedBatch):
                     if number or compiled:
                         loss = loss_of(module, batch, batch_idx)
                     else:
                         with activity:
                             loss = loss_of(module, batch, batch_idx)
-                total += share * loss.detach().float()
+                    total += share * loss.detach().float()
         return total, activity
 
 
@@ -69,7 +72,3 @@ def measurable(
         and getattr(trainer.precision_plugin, "scaler", None) is None
         and not (optimization is not None and optimization.choice.in_backward)
     )
-
-
-def _compiled(module: nn.Module) -> bool:
-    return any(getattr(m, "_compiled_call_impl", None) is not None for m in module.modules())

@@ -1,40 +1,49 @@
-"""``gdl diagnose``: what is wrong with a training, in words."""
+"""``gdl diagnose``: problems of a run, and what to change."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from gdlightning.cli.checkpoint_option import add_option
+from gdlightning.cli.parsing.checkpoint_option import add_option
 from gdlightning.errors import UserError
+
+GROUP = "understand"
+SUMMARY = "Diagnose a run and print what to change"
+USAGE = "gdl diagnose RUN [--png FILE]"
 
 
 def main(argv: list[str]) -> int:
-    """Print the verdicts of a run; it may be running still.
+    """Print the verdicts of a run, which may still be in progress.
 
     Raises:
-        UserError: there is no such run, or nothing was measured.
+        UserError: the run does not exist, or has no measurements.
     """
-    parser = argparse.ArgumentParser(
-        "gdl diagnose", description="What is wrong with a training, and what to change."
-    )
-    parser.add_argument("run", help="a run folder; it may be running still")
+    parser = argparse.ArgumentParser("gdl diagnose", description=f"{SUMMARY}.")
+    parser.add_argument("run", help="a run folder; the run may still be in progress")
     parser.add_argument(
-        "--curvature", action="store_true",
+        "--curvature",
+        action="store_true",
         help="measure the Hessian of a checkpoint first: saddles, sharp minima",
-    )  # fmt: skip
+    )
     add_option(parser, "weights for --curvature")
-    parser.add_argument("--png", help="draw what was measured to this file")
+    parser.add_argument("--png", help="draw the measurements to this file")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(argv)
 
     from gdlightning.diagnostics.diagnose import as_json, as_text, write
     from gdlightning.diagnostics.run_record import CURVATURE
-    from gdlightning.runs.diagnose_run import diagnose_run, nothing_found, run_folder
+    from gdlightning.runs.diagnose_run import diagnose_run, nothing_found
+    from gdlightning.runs.run_folder import find_run
 
     if given.curvature:
-        folder = run_folder(given.run)
-        _curvature(folder, folder / CURVATURE, given.checkpoint)
+        from gdlightning.runs.run_curvature import CurvatureOptions, measure_curvature
+        from gdlightning.storage.atomic_write import write_json
+
+        folder = find_run(given.run)
+        options = CurvatureOptions(top=1, bottom=1, checkpoint=given.checkpoint)
+        figures, _ = measure_curvature(str(folder), options)
+        write_json(folder / CURVATURE, figures)
     elif given.checkpoint is not None:
         raise UserError("--checkpoint is for --curvature: add that, or leave --checkpoint out.")
     found = diagnose_run(given.run)
@@ -49,17 +58,3 @@ def main(argv: list[str]) -> int:
     print(f"{found.folder}: {len(found.record.losses):,} of {found.record.planned:,} steps\n")
     print(as_text(found.verdicts) or nothing_found(found.record))
     return 0
-
-
-def _curvature(folder: Path, output: Path, which: str | None) -> None:
-    """Run ``gdl curvature`` on a run, for its file alone."""
-    from contextlib import redirect_stdout
-    from io import StringIO
-
-    from gdlightning.cli.curvature import main as curvature
-
-    with redirect_stdout(StringIO()):
-        checkpoint = [] if which is None else ["--checkpoint", which]
-        curvature(
-            [str(folder), "--output", str(output), "--bottom", "1", "--top", "1", *checkpoint]
-        )

@@ -6,8 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from gdlightning.config.settings import Setting, at, shown
-from gdlightning.errors import UserError
+from gdlightning.config.settings import Setting, at
+from gdlightning.errors import UserError, shown
 
 PREFIX = "object:"
 """Begins the value that a config stores in place of a Python object."""

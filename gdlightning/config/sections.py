@@ -1,4 +1,4 @@
-"""What can be chosen by name in each section of a config, and the options of each choice."""
+"""Classes that each section of a config can select by name, and their options."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NOT_TRAINER = {
     "default_root_dir", "use_distributed_sampler", "reload_dataloaders_every_n_epochs", "max_time",
     "barebones", "model_registry", "limit_predict_batches",
 }  # fmt: skip
-"""Trainer arguments that other sections set, or that do nothing here."""
+"""Trainer arguments that other sections set, or that have no effect in gdlightning."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a name stands for: its class or function, options, and sections nested in it."""
+    """Selected class or function, with its options and nested sections."""
 
     target: Any
     options: dict[str, Option]
@@ -32,10 +32,10 @@ class Found:
 
 
 def find(section: str, name: str) -> Found:
-    """The choice of that name in a section.
+    """Return the class or function with the given name in a section.
 
     Raises:
-        UserError: there is none; the message has the nearest.
+        UserError: if there is none. The message suggests similar names.
     """
     kind = section.rpartition(".")[2]
     finders: dict[str, Callable[[str], Found]] = {
@@ -70,7 +70,7 @@ def _data(name: str) -> Found:
 
 
 def _linked(options: dict[str, Option]) -> dict[str, Option]:
-    """Sizes come from the data: what is required of a net or task may still be left out."""
+    """Make required options optional, because their values may come from the data."""
     return {
         k: Option(k, o.type | None if isinstance(o.type, type) else o.type, None, o.help)
         if o.required
@@ -130,24 +130,27 @@ COMPOSITION = {
     ),
     "wrappers": Option(
         "wrappers", list[str | dict[str, Any]] | None, None,
-        "around the optimizer, the outermost first: gdl list wrapper",
+        "wrappers around the optimizer, outermost first: gdl list wrapper",
     ),
     "in_backward": Option(
-        "in_backward", bool, False, "step each parameter in the backward pass, for memory"
+        "in_backward", bool, False, "step each parameter in the backward pass, which saves memory"
     ),
 }  # fmt: skip
-"""Options that every optimizer has beside its own."""
+"""Options of every optimizer in addition to its own."""
 
 
 def _composed(name: str) -> Found:
     from gdlightning.optimizers.choice import sub_choices
+    from gdlightning.optimizers.registry import MODULE
 
     own = _single(name)
+    if own.target is MODULE:
+        return own
     return Found(own.target, own.options | COMPOSITION, sub_choices(own.target))
 
 
 def _single(name: str) -> Found:
-    """An optimizer that is the companion or the base of another."""
+    """Return an optimizer without composition: a companion or a base."""
     from gdlightning.optimizers.options import options
     from gdlightning.optimizers.registry import find
 
@@ -156,14 +159,14 @@ def _single(name: str) -> Found:
 
 
 def trainer_options() -> dict[str, Option]:
-    """Arguments of Lightning's Trainer that a config can hold."""
+    """Return the arguments of Lightning's Trainer that a config can set."""
     from lightning.pytorch import Trainer
 
     return options_of(Trainer, NOT_TRAINER)
 
 
 def fixed_options(section: str) -> dict[str, Option]:
-    """The options of a section that has no choice of a name."""
+    """Return the options of a section that is not selected by name."""
     from gdlightning.callbacks.checkpoints import Checkpoints
     from gdlightning.callbacks.monitor import Monitor
     from gdlightning.callbacks.step_logger import Watch

@@ -41,16 +41,24 @@ class DataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         if batch_size != "full" and batch_size < 1:
-            raise UserError(f"data.batch_size is {batch_size}; write 1 or more, or full.")
+            raise UserError(
+                f"data.batch_size is {batch_size}; write 1 or more, or full.", key="data.batch_size"
+            )
         if micro_batch_size is not None and micro_batch_size < 1:
-            raise UserError(f"data.micro_batch_size is {micro_batch_size}; write 1 or more.")
+            raise UserError(
+                f"data.micro_batch_size is {micro_batch_size}; write 1 or more.",
+                key="data.micro_batch_size",
+            )
         for key, value in {"val_fraction": val_fraction, "test_fraction": test_fraction}.items():
             if not 0 <= value < 1:
-                raise UserError(f"data.{key} is {value}; write a number from 0 to below 1.")
+                raise UserError(
+                    f"data.{key} is {value}; write a number from 0 to below 1.", key=f"data.{key}"
+                )
         if val_fraction + test_fraction >= 1:
             raise UserError(
                 f"data.val_fraction {val_fraction} and data.test_fraction {test_fraction} leave "
-                "nothing to train on; their sum must be below 1."
+                "nothing to train on; their sum must be below 1.",
+                key=("data.val_fraction", "data.test_fraction"),
             )
         self.batch_size, self.micro_batch_size = batch_size, micro_batch_size
         self.val_fraction, self.test_fraction, self.seed = val_fraction, test_fraction, seed
@@ -98,7 +106,9 @@ class DataModule(L.LightningDataModule):
         Raises:
             UserError: this data module can't read new examples, or not these.
         """
-        raise UserError(f"{type(self).__name__} can't read new examples from {source}.")
+        raise UserError(
+            f"{type(self).__name__} can't read new examples from {source}.", key="data.path"
+        )
 
     # What Lightning calls
 
@@ -108,7 +118,10 @@ class DataModule(L.LightningDataModule):
             return
         rows = self.load()
         if len(rows["train"]) == 0:
-            raise UserError("The training split is empty: give more data or smaller fractions.")
+            raise UserError(
+                "The training split is empty: give more data or smaller fractions.",
+                key=("data.val_fraction", "data.test_fraction", "data.path"),
+            )
         self.rows = rows
 
     @property

@@ -80,10 +80,12 @@ class Images(DataModule):
     ) -> None:
         super().__init__(**kwargs)
         if size is not None and size < 1:
-            raise UserError(f"data.size is {size}; write 1 or more pixels.")
+            raise UserError(f"data.size is {size}; write 1 or more pixels.", key="data.size")
         for key, value in {"shift": shift, "zoom": zoom, "erase": erase}.items():
             if not 0 <= value < 1:
-                raise UserError(f"data.{key} is {value}; write a number from 0 to below 1.")
+                raise UserError(
+                    f"data.{key} is {value}; write a number from 0 to below 1.", key=f"data.{key}"
+                )
         self.size = size
         self.augmentation: dict[str, Any] = {
             "shift": shift, "rotate": rotate, "zoom": zoom, "flip": flip, "erase": erase,
@@ -98,7 +100,8 @@ class Images(DataModule):
         pixels, numbers, classes = self.images()
         if len(classes) < 2:
             raise UserError(
-                f"{self.source} has one class, {classes[0]}; it needs two or more (data.path)."
+                f"{self.source} has one class, {classes[0]}; it needs two or more (data.path).",
+                key="data.path",
             )
         fractions = (
             1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
@@ -199,13 +202,15 @@ class ImageFolder(Images):
         if not root.is_dir():
             near = [str(p) for p in root.parent.glob("*/")] if root.parent.is_dir() else []
             raise UserError(
-                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}"
+                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}",
+                key="data.path",
             )
         folders = sorted(p for p in root.iterdir() if p.is_dir() and image_files(p))
         if not folders:
             raise UserError(
                 f"data.path: {self.path} holds no folders with images.\n"
-                "It must hold one folder for each class, with the images of the class in it."
+                "It must hold one folder for each class, with the images of the class in it.",
+                key="data.path",
             )
         paths, numbers = [], []
         for number, folder in enumerate(folders):
@@ -254,12 +259,15 @@ class HubImages(Images):
             )
         except Exception as error:  # of the hub, the network, the disk
             first = str(error).split("\n")[0]
-            raise UserError(f"data.path: {self.path} can't be loaded: {first}") from error
+            raise UserError(
+                f"data.path: {self.path} can't be loaded: {first}", key="data.path"
+            ) from error
         if isinstance(found, dict):
             if self.part not in found:
                 raise UserError(
                     f"data.part: {self.path} has no part {self.part}."
-                    f"{did_you_mean(self.part, found)} There are {', '.join(found)}."
+                    f"{did_you_mean(self.part, found)} There are {', '.join(found)}.",
+                    key="data.part",
                 )
             found = found[self.part]
         for key, name in {"data.image": self.image, "data.label": self.label}.items():
@@ -267,7 +275,8 @@ class HubImages(Images):
                 raise UserError(
                     f"{key}: {self.path} has no column {name}."
                     f"{did_you_mean(name, found.column_names)}\n"
-                    f"Its columns: {', '.join(found.column_names)}."
+                    f"Its columns: {', '.join(found.column_names)}.",
+                    key=key,
                 )
         values = found[self.label]
         names = getattr(found.features[self.label], "names", None)
@@ -276,9 +285,12 @@ class HubImages(Images):
         numbers = [-1 if v is None else v if names else number[str(v)] for v in values]
         first_image = self._image(found, 0)
         if not hasattr(first_image, "mode"):
-            raise UserError(f"data.image: the column {self.image} of {self.path} has no images.")
+            raise UserError(
+                f"data.image: the column {self.image} of {self.path} has no images.",
+                key="data.image",
+            )
         if min(numbers) < 0:
-            raise UserError(f"data.label: {self.path} has rows without a class.")
+            raise UserError(f"data.label: {self.path} has rows without a class.", key="data.label")
         shape = (
             channels_of(first_image),
             self.size or first_image.height,
@@ -293,7 +305,8 @@ class HubImages(Images):
         except Exception as error:  # of the library that decodes it
             first = str(error).split("\n")[0]
             raise UserError(
-                f"data.path: the image in row {number:,} of {self.path} can't be read: {first}"
+                f"data.path: the image in row {number:,} of {self.path} can't be read: {first}",
+                key="data.path",
             ) from error
 
 

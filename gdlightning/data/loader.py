@@ -112,9 +112,11 @@ class BatchLoader:
         if not self._resumed and self.position:  # the last epoch was left early
             self.epoch, self.position = self.epoch + 1, 0
         self._resumed = False
-        return self._batches(self.position)
+        return self._batches()
 
-    def _batches(self, start: int) -> Iterator[Any]:
+    def _batches(self) -> Iterator[Any]:
+        # Read with the first batch: a state may be loaded after Lightning has called iter().
+        start, self._resumed = self.position, False
         order = self._order()
         sizes = [len(part) for part in order.split(self.batch_size)]
         batches = self._at_once(order[start * self.batch_size :])

@@ -43,7 +43,9 @@ class TableModule(DataModule):
         target = frame[self.target]
         features = frame.drop(columns=[self.target])
         if features.columns.empty:
-            raise UserError(f"{self.source} has no column but the target {self.target}.")
+            raise UserError(
+                f"{self.source} has no column but the target {self.target}.", key="data.path"
+            )
         if classify:
             classes, numbers = class_labels(target, "data.target", self.source)
             y: Tensor = torch.tensor(numbers)
@@ -54,7 +56,9 @@ class TableModule(DataModule):
         )  # fmt: skip
         parts = split(len(frame), fractions, self.seed, y if classify else None)
         if len(parts[0]) == 0:
-            raise UserError(f"{self.source} has {len(frame)} rows: too few to split.")
+            raise UserError(
+                f"{self.source} has {len(frame)} rows: too few to split.", key="data.path"
+            )
         train = features.iloc[parts[0].numpy()]
         self.fitted = preprocess.fit(train, self.categorical, self.source)
         self.fitted["classes"] = classes
@@ -62,7 +66,10 @@ class TableModule(DataModule):
             own = y[parts[0]].double()
             mean, std = float(own.mean()), float(own.std(correction=0))
             if preprocess.constant(mean, std):
-                raise UserError(f"data.target: {self.target} is the same in all training rows.")
+                raise UserError(
+                    f"data.target: {self.target} is the same in all training rows.",
+                    key="data.target",
+                )
             self.fitted |= {"target_mean": mean, "target_std": std}
         names = ("train", "val", "test")
         rows: Splits = {}
@@ -110,7 +117,8 @@ class TableModule(DataModule):
             raise UserError(
                 f"data.target: {self.target} of {self.source} is {value!r} in row "
                 f"{int(bad[0]) + 1}, which is no number ({len(bad)} such rows).\n"
-                "For classes write data.problem: classification and a classification model."
+                "For classes write data.problem: classification and a classification model.",
+                key="data.target",
             )
         return y
 

@@ -121,6 +121,7 @@ def find_files(path: str, key: str) -> list[Path]:
     if not found:
         raise UserError(
             f"{key}: {path} is no text file, no folder with .txt, .md or .rst files, and no "
-            "pattern that matches any."
+            "pattern that matches any.",
+            key=key,
         )
     return found

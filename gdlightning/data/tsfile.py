@@ -29,7 +29,7 @@ def read_ts(
     file = Path(path)
     if not file.is_file():
         near = [str(p) for p in file.parent.glob("*.ts")] if file.parent.is_dir() else []
-        raise UserError(f"{key}: there is no file {path}.{did_you_mean(path, near)}")
+        raise UserError(f"{key}: there is no file {path}.{did_you_mean(path, near)}", key=key)
     series: list[Tensor] = []
     labels: list[str] = []
     labelled, inside = False, False
@@ -45,7 +45,7 @@ def read_ts(
             inside = inside or word[0] == "@data"
             continue
         if not inside:
-            raise UserError(f"{key}: {path}, line {number}: values stand before @data.")
+            raise UserError(f"{key}: {path}, line {number}: values stand before @data.", key=key)
         *parts, last = line.split(":")
         if labelled:
             labels.append(last.strip())
@@ -56,11 +56,12 @@ def read_ts(
         if steps.shape[1] != channels:
             raise UserError(
                 f"{key}: {path}, line {number} has {steps.shape[1]} dimensions instead of "
-                f"{channels}."
+                f"{channels}.",
+                key=key,
             )
         series.append(steps)
     if not series:
-        raise UserError(f"{key}: {path} holds no series after @data.")
+        raise UserError(f"{key}: {path} holds no series after @data.", key=key)
     return series, labels if labelled else None
 
 
@@ -74,9 +75,11 @@ def _steps(parts: list[str], path: str, number: int, key: str) -> Tensor:
             for p in parts
         ]
     except ValueError as error:
-        raise UserError(f"{key}: {path}, line {number}: {error}.") from error
+        raise UserError(f"{key}: {path}, line {number}: {error}.", key=key) from error
     if not channels:
-        raise UserError(f"{key}: {path}, line {number} holds no values.")
+        raise UserError(f"{key}: {path}, line {number} holds no values.", key=key)
     if any(c.isinf().any() for c in channels):
-        raise UserError(f"{key}: {path}, line {number} holds an infinite value; write ? instead.")
+        raise UserError(
+            f"{key}: {path}, line {number} holds an infinite value; write ? instead.", key=key
+        )
     return torch.nn.utils.rnn.pad_sequence(channels, padding_value=float("nan"))

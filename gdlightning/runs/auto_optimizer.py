@@ -76,11 +76,14 @@ def settle(
     if own:
         raise UserError(
             f"optimizer: auto has no option {next(iter(own))}; it chooses the options itself.\n"
-            "It has one: measure, whether short trainings may refine the choice."
+            "It has one: measure, whether short trainings may refine the choice.",
+            key="optimizer",
         )
     switch = measured is not None and str(measured.value).lower() == "true"
     if measured is not None and str(measured.value).lower() not in ("true", "false"):
-        raise UserError(f"optimizer.measure is {measured.value}; write true or false.")
+        raise UserError(
+            f"optimizer.measure is {measured.value}; write true or false.", key="optimizer.measure"
+        )
     rest = without_optimizer(merged)
     if switch:
         print("Measuring which optimizer to use …", file=sys.stderr)

@@ -11,13 +11,15 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
+from gdlightning.config.expand_paths import expand
 from gdlightning.config.schema import Config
-from gdlightning.config.settings import shown
-from gdlightning.config.value_checks import check_net, check_path
+from gdlightning.config.value_checks import check_net
 from gdlightning.data.data_module import DataModule
+from gdlightning.engine.module_optimization import ModuleOptimization
 from gdlightning.engine.optimization import Optimization
-from gdlightning.errors import UserError
+from gdlightning.errors import UserError, concerning, shown
 from gdlightning.optimizers.groups import Grouping, Rule
+from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs import consistency_checks as agreement
 from gdlightning.tasks.construct import adapt, construct
 from gdlightning.tasks.supervised import Classification
@@ -46,7 +48,9 @@ def assemble(config: Config) -> Training:
         torch.set_num_threads(general["threads"])
     L.seed_everything(general["seed"], workers=True, verbose=False)
     if "model" not in config.classes:
-        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+        raise UserError(
+            "model is missing: name a task, such as --model tabular-classification.", key="model"
+        )
     data = build_data(config)
     sizes: dict[str, Any] = {}
     if isinstance(data, DataModule):
@@ -55,16 +59,12 @@ def assemble(config: Config) -> Training:
     if data is not None:
         sizes = with_outputs(config, sizes, data)
     module = build_module(config, sizes)
-    optimization = Optimization(
-        optimizer=config.chosen("optimizer"),
-        schedule=config.chosen("schedule"),
-        clip=config.chosen("clip"),
-        grouping=build_grouping(config),
-    )
+    optimization = build_optimization(config)
     if general.get("init_from"):
         from gdlightning.runs.find_checkpoint import init_from
 
-        init_from(module, general["init_from"])
+        with concerning("init_from"):
+            init_from(module, general["init_from"])
     if general["recompute"]:
         from gdlightning.nets.recompute import recompute
 
@@ -75,8 +75,24 @@ def assemble(config: Config) -> Training:
     return Training(config, module, data, optimization, sizes=dict(sizes))
 
 
+def build_optimization(config: Config) -> Optimization:
+    """Return the optimizer, groups, schedule and clipping that a config describes.
+
+    Raises:
+        UserError: if they cannot be combined.
+    """
+    schedule, clip = config.chosen("schedule"), config.chosen("clip")
+    if config.values["optimizer"]["name"] == MODULE.name:
+        return ModuleOptimization(schedule, clip, build_grouping(config))
+    return Optimization(config.chosen("optimizer"), schedule, clip, build_grouping(config))
+
+
 def build_data(config: Config) -> L.LightningDataModule | None:
-    """Return the data module, not yet loaded; None if the config names none."""
+    """Return the data module, not yet loaded; None if the config names none.
+
+    Raises:
+        UserError: its path cannot be expanded.
+    """
     cls = config.classes.get("data")
     if cls is None:
         return None
@@ -84,7 +100,8 @@ def build_data(config: Config) -> L.LightningDataModule | None:
         given: L.LightningDataModule = config.objects["data"]
         return given
     options = config.section("data")
-    check_path(options)
+    if isinstance(options.get("path"), str):
+        options["path"] = expand(options["path"], "data.path")
     if issubclass(cls, DataModule) and "data.seed" not in config.given:
         options["seed"] = config.values["seed"]
     # A number of few values could be a class: the task tells where the data may ask.
@@ -175,7 +192,8 @@ def build_grouping(config: Config) -> Grouping:
         if not isinstance(given, Mapping) or "pattern" not in given or set(given) - known:
             raise UserError(
                 f"groups.rules holds {shown(given)}; each rule has a pattern and any of lr, "
-                "weight_decay, freeze."
+                "weight_decay, freeze.",
+                key="groups.rules",
             )
         rules.append(_rule(given))
     return Grouping(rules=rules, **options)
@@ -196,5 +214,7 @@ def _rule(given: Mapping[str, Any]) -> Rule:
         wrong = not isinstance(value, plain) or (number and isinstance(value, bool))
         if wrong and not (number and value is None):
             wanted = {"pattern": "text", "freeze": "true or false"}.get(key, "a number")
-            raise UserError(f"groups.rules: {key} is {shown(value)}; write {wanted}.")
+            raise UserError(
+                f"groups.rules: {key} is {shown(value)}; write {wanted}.", key="groups.rules"
+            )
     return Rule(**values)

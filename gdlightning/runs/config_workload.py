@@ -31,7 +31,9 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             not logged.
     """
     if "model" not in config.classes:
-        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+        raise UserError(
+            "model is missing: name a task, such as --model tabular-classification.", key="model"
+        )
     if config.values.get("threads"):
         import torch
 
@@ -39,7 +41,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
     L.seed_everything(config.values["seed"], workers=True, verbose=False)
     data = build_data(config)
     if data is None:
-        raise UserError("data is missing: optimizers are compared on data.")
+        raise UserError("data is missing: optimizers are compared on data.", key="data")
     sizes: dict[str, Any] = {}
     if isinstance(data, DataModule):
         data.setup()

@@ -6,12 +6,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdlightning.config.expand_paths import expand
 from gdlightning.diagnostics.diagnose import diagnose
 from gdlightning.diagnostics.run_record import Damage, RunRecord
 from gdlightning.diagnostics.verdict import Verdict
-from gdlightning.errors import UserError, did_you_mean
-from gdlightning.runs.run_folder import run_of, versions
+from gdlightning.errors import UserError
+from gdlightning.runs.run_folder import find_run
 from gdlightning.storage.journal import JOURNAL
 
 SHORT = 50
@@ -39,12 +38,12 @@ def diagnose_run(where: str) -> Diagnosis:
     Raises:
         UserError: if there is no such run, or nothing was measured.
     """
-    folder = run_folder(where)
+    folder = find_run(where)
     record = RunRecord.read(folder)
     if record.empty:
         raise UserError(_nothing_measured(folder, record.damage))
     if record.damage.count:
-        print(f"Note: left out {record.damage}.", file=sys.stderr)
+        print(f"Note: ignored {record.damage}.", file=sys.stderr)
     return Diagnosis(folder, record, diagnose(record))
 
 
@@ -57,22 +56,9 @@ def nothing_found(record: RunRecord) -> str:
     return f"No findings: nothing in {count:,} steps looks wrong."
 
 
-def run_folder(where: str) -> Path:
-    """Return a run's folder by a path to it, to a file in it, or to the folder of its versions.
-
-    Raises:
-        UserError: if there is none.
-    """
-    path = run_of(Path(expand(where, "The run")))
-    if not path.is_dir():
-        near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
-    return next(iter(versions(path)), path)
-
-
 def _nothing_measured(folder: Path, damage: Damage) -> str:
     if damage.count:
-        return f"{folder}: nothing can be read: {damage}.\nResume or repeat the run."
+        return f"{folder} cannot be read: {damage}.\nResume or repeat the run."
     if (folder / JOURNAL).is_file():
         return (
             f"{folder} has a monitor, but no step was measured: the run ended or was stopped too "
@@ -80,5 +66,5 @@ def _nothing_measured(folder: Path, damage: Damage) -> str:
         )
     return (
         f"{folder} holds no measurements ({JOURNAL}).\n"
-        "Train with the monitor on: leave monitor.every out, and profile: full."
+        "Train with the monitor on: remove monitor.every, and set profile: full."
     )

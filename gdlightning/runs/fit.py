@@ -14,6 +14,8 @@ from gdlightning.runs.run_folder import remove_run, settle
 from gdlightning.signals import Phase, Stopped, stop_signals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gdlightning.callbacks.stop_conditions import Stops
     from gdlightning.runs.build_run import Training
     from gdlightning.runs.resume import Run
@@ -54,6 +56,8 @@ def fit(config: Config) -> tuple[Path, Training]:
     training = assemble(config)
     for entry in training.optimization.choice.entries:
         _tell(entry)
+    for note in _notes(training):
+        print(f"Note: {note}", file=sys.stderr)
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
     trainers.check(training)
@@ -104,6 +108,19 @@ def _say_stopped(stop: Stopped, folder: Path, config: Config) -> None:
         print(f"Resume it:   gdl.fit(..., resume={str(folder)!r}) with the same Python objects")
     else:
         print(f"Go on with:  gdl fit --resume {folder}")
+
+
+def _notes(training: Training) -> Iterator[str]:
+    """Yield what a user should know about the optimizers of their own module."""
+    from gdlightning.engine.module_optimization import has_optimizers
+    from gdlightning.optimizers.registry import MODULE
+
+    module, chosen = training.module, training.optimization.choice.entry
+    cls = type(module).__name__
+    if chosen is not MODULE and has_optimizers(module):
+        yield f"{cls}.configure_optimizers is replaced by the optimizer {chosen.name}."
+    if not module.automatic_optimization and training.config.values["guard"]["policy"] != "off":
+        yield f"{cls} uses manual optimization: the guard does not check its steps."
 
 
 def _tell(entry: Any) -> None:

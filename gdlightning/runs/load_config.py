@@ -9,7 +9,6 @@ from typing import Any
 from gdlightning.config.early_checks import check_glance, is_auto
 from gdlightning.config.expand_paths import expand
 from gdlightning.config.given_objects import Objects
-from gdlightning.config.lightning_import import import_lightning
 from gdlightning.config.optimizer_transfer import transferred
 from gdlightning.config.schema import Config, General, check
 from gdlightning.config.settings import FIXED, NAMED, Setting, displaced, merge, placed, read_flags
@@ -52,7 +51,6 @@ def resolve(settings: list[Setting], file: str = "", objects: Objects | None = N
     if "name" not in merged and file:
         merged["name"] = Setting("name", Path(file).stem, file)
     check_glance(merged, General)
-    import_lightning(merged)
     if is_auto(merged):
         from gdlightning.runs.auto_optimizer import settle
 
@@ -63,10 +61,6 @@ def resolve(settings: list[Setting], file: str = "", objects: Objects | None = N
         if config.values[key] is not None:
             with placed(merged.get(key)):
                 config.values[key] = expand(config.values[key], key)
-    data, path = config.values.get("data"), merged.get("data.path")
-    if path is not None and isinstance(data, dict) and isinstance(data.get("path"), str):
-        with placed(path):
-            data["path"] = expand(data["path"], "data.path")
     return config
 
 

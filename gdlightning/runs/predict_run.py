@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,8 @@ from torch import Tensor
 
 from gdlightning.data.data_module import DataModule
 from gdlightning.data.loader import Rows
-from gdlightning.errors import UserError
+from gdlightning.errors import UserError, require
+from gdlightning.storage.atomic_write import write_text
 from gdlightning.tasks.custom_loss import output_records
 
 Records = list[dict[str, Any]]
@@ -74,7 +78,7 @@ def predict_source(module: Any, data: Any, source: Any, batch_size: int = 256) -
         )
     rows = data.read(Path(source) if isinstance(source, str) else source)
     if len(rows) == 0:
-        raise UserError(f"{source} holds nothing to predict.")
+        raise UserError(f"{source} has no examples to predict.")
     records = predict_rows(module, rows, batch_size)
     labels = getattr(rows, "labels", None)
     if labels is not None:
@@ -95,7 +99,7 @@ def predict_rows(module: Any, rows: Rows, batch_size: int = 256) -> Records:
                 if "shapes cannot be multiplied" not in str(error):
                     raise
                 raise UserError(
-                    "The net of this run can't take what its preprocessing makes of the input: "
+                    "The network of this run cannot use the preprocessed input: "
                     f"{str(error).splitlines()[0]}."
                 ) from error
     return records
@@ -181,3 +185,30 @@ def _batches(outputs: Any) -> list[Any]:
     several = outputs and all(isinstance(o, list) for o in outputs)
     nested = several and not all(isinstance(r, dict) for o in outputs for r in o)
     return [batch for loader in outputs for batch in loader] if nested else list(outputs)
+
+
+def write_records(records: list[dict[str, Any]], output: str | None, suffix: str) -> None:
+    """Write records in the format of ``suffix``, atomically; print them without ``output``."""
+    if suffix == ".parquet" and output:
+        require("pyarrow", "data", "A .parquet file")
+        import pyarrow
+        import pyarrow.parquet
+
+        temporary = Path(output).with_suffix(".parquet.tmp")
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), temporary)
+        temporary.replace(output)
+        return
+    if suffix == ".csv":
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        text = stream.getvalue()
+    elif suffix == ".jsonl":
+        text = "".join(json.dumps(r) + "\n" for r in records)
+    else:
+        text = json.dumps(records, indent=2) + "\n"
+    if output is None:
+        print(text, end="")
+        return
+    write_text(Path(output), text)

@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from gdlightning.callbacks.checkpoints import EXACT, Checkpoints
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
+from gdlightning.config.trainer_errors import trainer_error
 from gdlightning.data.data_module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
@@ -55,7 +56,7 @@ def train(training: Training, run: Run, stops: Stops) -> Training:
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
-            start = replace(start, log_ends=_log_ends(checkpoint))
+            start = replace(start, goes_back=None, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
             own = isinstance(error, UserError)
@@ -64,7 +65,7 @@ def train(training: Training, run: Run, stops: Stops) -> Training:
                 remove_run(run.made)
             if own:
                 raise
-            raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+            raise trainer_error(error, training.config.given) from error
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             start.undo()
             if not run.resumed or start.began:
@@ -73,7 +74,8 @@ def train(training: Training, run: Run, stops: Stops) -> Training:
             raise UserError(
                 f"resume: {run.folder} cannot be continued with this config and data: "
                 f"{type(error).__name__}: {first}\nIts folder is unchanged. Add --debug to see "
-                "where this comes from."
+                "where this comes from.",
+                key="resume",
             ) from error
         except BaseException:
             start.undo()
@@ -125,7 +127,14 @@ def _prepare(
         print(f"Resuming {run.folder} from step {step:,}.")
     elif trainers.first_rank():
         write_text(run.folder / "config.yaml", config)
-    start = RunStart(run, config, trainers.hyper_parameters(training), _log_ends(checkpoint))
+    start = RunStart(
+        run,
+        config,
+        trainers.hyper_parameters(training),
+        checkpoint if run.named else None,
+        training.config.values["checkpoint"]["keep"],
+        _log_ends(checkpoint),
+    )
     return (replace(start, changes=changes) if changes else start), logged
 
 

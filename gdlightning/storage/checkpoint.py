@@ -24,6 +24,9 @@ KEY = "gdlightning"
 FORMAT = 1
 """Of our record; it changes when an older gdlightning can't read it."""
 
+LAST = "last.ckpt"
+"""Name of the newest checkpoint of a run."""
+
 MARK = b"sha256:"
 COMMENT = len(MARK) + 64
 CHUNK = 1 << 20
@@ -199,7 +202,7 @@ def candidates(folder: Path) -> list[Path]:
             return []
         raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
     former = sorted((n for n in names if n.startswith("previous-")), key=lambda n: (len(n), n))
-    known = [n for n in ("last.ckpt", *former) if n in names]
+    known = [n for n in (LAST, *former) if n in names]
     others = sorted(
         (folder / n for n in names.difference(known)),
         key=lambda p: p.lstat().st_mtime,

@@ -13,6 +13,7 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.errors import UserError
+from gdlightning.storage.atomic_write import whole
 from gdlightning.storage.checkpoint import read, write
 from gdlightning.storage.plain_values import NotPlain, describe, encode, kind
 
@@ -76,6 +77,21 @@ def keep_former(target: Path, keep: int) -> None:
     except OSError:  # a file system without second names
         shutil.copyfile(target, second)
     second.replace(names[0])
+
+
+def make_last(chosen: Path, last: Path, keep: int) -> None:
+    """Copy a checkpoint to ``last``; former ones are kept as when a run is saved.
+
+    The copy has a new time, so that it counts as newer than what was saved after the original.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    with (
+        chosen.open("rb") as source,
+        whole(last, before=lambda temporary: keep_former(last, keep)) as target,
+    ):
+        shutil.copyfileobj(source, target)
 
 
 HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from gdlightning import internals
 from gdlightning.storage.checkpoint import KEY, read
 from gdlightning.tasks.buffered_metrics import Gathered
 
@@ -209,20 +211,35 @@ def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
     Returns:
         Whether the value was logged; False if ``self.log`` must be called first.
     """
-    logged = trainer.fit_loop.epoch_loop._results.get(key)
+    if not internals.private_names():
+        return False
+    logged = internals.results(trainer).get(key)
     if logged is None or logged.has_reset or value.dtype not in (torch.float32, torch.float64):
         return False
-    logged.value = logged._forward_cache = value.detach()
+    logged.value = value.detach()
+    internals.set_step_value(logged, logged.value)
     return True
 
 
 def examples(batch: Any) -> int:
-    """Return the number of examples in a batch of nested tuples, lists and dicts of tensors."""
+    """Return the number of examples in a batch; 1 if it contains no tensor.
+
+    Args:
+        batch: tensor, nested tuple, list, dict or data class of tensors, or any other object with
+            tensors as attributes.
+    """
+    return _first_size(batch) or 1
+
+
+def _first_size(batch: Any) -> int | None:
+    """Return the first size of the last tensor; targets come last and are never ragged."""
     if isinstance(batch, Tensor):
         return batch.size(0) if batch.ndim else 1
-    if not isinstance(batch, tuple | list) and isinstance(batch, Mapping):
-        batch = tuple(batch.values())
-    for part in reversed(batch):  # targets come last and are never ragged
-        if isinstance(part, NESTED):
-            return examples(part)
-    return 1
+    if isinstance(batch, tuple | list):
+        parts = batch
+    elif isinstance(batch, Mapping):
+        parts = list(batch.values())
+    else:
+        parts = list(getattr(batch, "__dict__", {}).values())
+    sizes = (_first_size(p) for p in reversed(parts) if isinstance(p, NESTED) or is_dataclass(p))
+    return next((size for size in sizes if size is not None), None)
