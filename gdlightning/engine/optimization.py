@@ -94,6 +94,7 @@ class Optimization:
                 "(automatic_optimization = False).\n"
                 "Remove it, and create the optimizers in configure_optimizers."
             )
+        detach(module)
         self.module = module
         self._own_callbacks = module.configure_callbacks
         self.own_hooks = own_hooks(module, self.choice, clips=self.clips)
@@ -312,6 +313,13 @@ class Optimization:
         if self.module is None:
             raise RuntimeError("attach(module) comes first.")
         return self.module
+
+
+def detach(module: L.LightningModule) -> None:
+    """Give a module back the methods that an ``Optimization`` has replaced."""
+    for name, method in list(vars(module).items()):
+        if isinstance(getattr(method, "__self__", None), Optimization):
+            delattr(module, name)
 
 
 class Observe(L.Callback):
