@@ -105,6 +105,7 @@ class Optimization:
                 key="optimizer.name",
                 hint="Remove it, and create the optimizers in configure_optimizers.",
             )
+        detach(module)
         self.module = module
         self._own_callbacks = module.configure_callbacks
         self.own_hooks = own_hooks(module, self.choice, clips=self.clips)
@@ -327,6 +328,13 @@ class Optimization:
         if self.module is None:
             raise RuntimeError("Call attach(module) first.")
         return self.module
+
+
+def detach(module: L.LightningModule) -> None:
+    """Restore the methods of a module that an ``Optimization`` has replaced."""
+    for name, method in list(vars(module).items()):
+        if isinstance(getattr(method, "__self__", None), Optimization):
+            delattr(module, name)
 
 
 class PlateauMetrics(L.Callback):
