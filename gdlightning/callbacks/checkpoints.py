@@ -426,7 +426,7 @@ class Checkpoints(Checkpoint):
         """Set the random states that were loaded.
 
         Args:
-            trainer: of the run.
+            trainer: trainer of the run.
             keep: whether to set them again before the next batch, since calls until then may draw
                 random numbers.
         """

@@ -97,10 +97,10 @@ def _extreme_eigenvalues(
     found = extremes(hessian, top=1, bottom=1, steps=MAX_HESSIAN_PRODUCTS)
     top = measured(hessian, found.top[0], seen=1.0)
     optimizers = parts_of(trainer.optimizers[0])
-    stands = standing(hessian, optimizers, top=top, steps=MAX_HESSIAN_PRODUCTS, seen=1.0)
+    margin = standing(hessian, optimizers, top=top, steps=MAX_HESSIAN_PRODUCTS, seen=1.0)
     return {
         "largest": found.top[0].value,
         "smallest": found.bottom[0].value,
-        "times_lr": stands.product.value if stands else None,
-        "limit": stands.limit if stands else None,
+        "times_lr": margin.product.value if margin else None,
+        "limit": margin.limit if margin else None,
     }

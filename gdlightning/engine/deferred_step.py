@@ -18,9 +18,9 @@ ASYNCHRONOUS = frozenset({"cuda"})
 def can_defer(optimizer: Optimizer, loss: Tensor, norm: Tensor | None) -> bool:
     """Return whether the optimizer can skip a step on the device.
 
-    torch's fused optimizers read a tensor that tells them to skip the step, made for gradient
-    scalers. A compiled step may ignore it. The first step always runs, since it creates the state
-    of some optimizers.
+    torch's fused optimizers skip a step if a flag tensor, intended for gradient scalers, is set. A
+    compiled step may ignore the flag. The first step is never skipped on the device, since it
+    creates the state of some optimizers.
 
     Args:
         optimizer: optimizer of the step.

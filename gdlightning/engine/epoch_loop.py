@@ -21,7 +21,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
 
     Lightning calls every callback for every hook, enters a profiler around each, and reads all
     logged values at every batch. Here, a ``StepPlan`` is computed once per epoch, and logged values
-    are read when they are due. The order of calls, counters, logs and checkpoints are those of
+    are read when they are due. Calls, counters, logs and checkpoints are the same as with
     Lightning's loop. If a run needs features outside the plan, Lightning's methods run.
     """
 

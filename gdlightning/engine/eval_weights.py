@@ -16,7 +16,7 @@ TRAINING_WEIGHTS = "training_weights"
 class Modes(L.Callback):
     """Calls ``train()`` and ``eval()`` of optimizers that have them, such as schedule-free ones.
 
-    Validation, testing, prediction, checkpoints and the module after training have the evaluation
+    Validation, testing, prediction, checkpoints and the module after training use the evaluation
     weights. Afterwards, training continues with bit-identical weights: ``train()`` does not exactly
     invert ``eval()``, so the training weights are stored and restored.
     """

@@ -138,7 +138,7 @@ def test_a_requested_stop_does_not_wait_for_verdicts(
         callbacks=[monitor, Verdicts(monitor)],
     )  # fmt: skip
     trainer.fit(module, DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=8))
-    assert ("The training diverged" in capsys.readouterr().err) == (not asked)
+    assert ("The run diverged" in capsys.readouterr().err) == (not asked)
 
 
 def test_a_resumed_run_continues_the_file(gdl: Run, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_examples_of_a_batch(kind: str, count: int) -> None:
     assert examples(BATCHES[kind]) == count
 
 
-def test_a_monitor_that_fails_is_switched_off(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_monitor_that_fails_is_disabled(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = gdl(*FIT, "--data.kind", "text")
     assert plain.code == 0
 
@@ -95,5 +95,5 @@ def test_a_monitor_that_fails_is_switched_off(gdl: Run, monkeypatch: pytest.Monk
         "Note: Monitor failed and is disabled from step 1: RuntimeError: no such layer\n"
         in done.err
     )
-    assert done.err.count("is off") == 1
+    assert done.err.count("is disabled") == 1
     assert metrics("run", 1) == metrics("run", 0)
