@@ -19,7 +19,7 @@ from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.errors import UserError
-from gdlightning.storage.checkpoint_io import PlainCheckpoints
+from gdlightning.storage.checkpoint_io import PlainCheckpointIO
 from gdlightning.storage.logs import flush, log_ends
 
 EXACT = "exact"
@@ -107,7 +107,7 @@ class Checkpoints(Checkpoint):
         if self._loaded is not None:
             self._continue(trainer, module, self._loaded)
         writer = trainer.strategy.checkpoint_io
-        if isinstance(writer, PlainCheckpoints):
+        if isinstance(writer, PlainCheckpointIO):
             writer.check(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
 
     def _continue(

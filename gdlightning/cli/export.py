@@ -72,10 +72,10 @@ def program(run: str, output: Path) -> None:
     """The module's forward by torch.export."""
     import torch
 
-    from gdlightning.storage.atomic_write import whole
+    from gdlightning.storage.atomic_write import open_atomic
 
     found, _, metadata = traced(run, "pt2")
-    with _quietly(), whole(output) as stream:
+    with _quietly(), open_atomic(output) as stream:
         torch.export.save(found, stream, extra_files={f"{KEY}.json": metadata})
 
 
@@ -85,7 +85,7 @@ def onnx(run: str, output: Path) -> None:
         require(package, "export", "A .onnx file")
     import torch
 
-    from gdlightning.storage.atomic_write import whole
+    from gdlightning.storage.atomic_write import open_atomic
 
     found, inputs, metadata = traced(run, "onnx")
     names = [i.name for i in inputs]
@@ -108,7 +108,7 @@ def onnx(run: str, output: Path) -> None:
             raw = made.model_proto.SerializeToString()
         except Exception as error:
             raise _refusal(run, "onnx", error) from error
-    with whole(output) as stream:
+    with open_atomic(output) as stream:
         stream.write(raw)
 
 

@@ -12,7 +12,7 @@ import lightning.pytorch as L
 from gdlightning.runs.resume import Run
 from gdlightning.runs.run_folder import FINISHED
 from gdlightning.storage.atomic_write import remove_leftovers, write_text
-from gdlightning.storage.logs import KeptCSVLogger, trim
+from gdlightning.storage.logs import ResumableCSVLogger, trim
 
 
 @dataclass
@@ -59,7 +59,7 @@ class RunStart:
         if self.run.resumed:
             write_text(folder / "config.yaml", self.config)
         for logger in trainer.loggers:
-            if isinstance(logger, KeptCSVLogger):
+            if isinstance(logger, ResumableCSVLogger):
                 logger.reopen()
             logger.log_hyperparams(self.hyper_parameters)
             logger.save()
