@@ -130,7 +130,7 @@ def test_wrong_paths(tmp_path: Path) -> None:
     (tmp_path / "homes.csv").write_text("a\n1\n")
     with pytest.raises(UserError, match=r"Did you mean .*homes\.csv"):
         read_table(tmp_path / "home.csv")
-    with pytest.raises(UserError, match="format of .* is not supported"):
+    with pytest.raises(UserError, match=r"format of .* is not supported"):
         read_table(tmp_path / "homes.xls")
     (tmp_path / "latin.csv").write_bytes("stra\xdfe\n1\n".encode("latin-1"))
     with pytest.raises(UserError, match="cannot be read"):
