@@ -1,52 +1,36 @@
-"""The command ``gdl``: a verb, chosen before anything heavy is imported."""
+"""The command ``gdl``: choose a verb before anything slow is imported."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import gc
-import importlib
 import os
 import re
 import sys
 
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.cli import run_verb
+from gdlightning.errors import UserError
 from gdlightning.signals import Stopped, stop_signals
 from gdlightning.streams import drop_failed_output, open_missing
 
-VERBS = {
-    "fit": "train a model: gdl fit --config FILE [--optimizer NAME] [--KEY VALUE ...]",
-    "lr-find": "a learning rate for a config, by a range test: gdl lr-find --config FILE [--apply]",
-    "diagnose": "what is wrong with a training, in words: gdl diagnose RUN [--png FILE]",
-    "predict": "predictions for new data: gdl predict RUN --input FILE --output FILE",
-    "export": "weights or computation in one file: gdl export RUN --output FILE.safetensors",
-    "test": "metrics of a run on its test split: gdl test RUN",
-    "compare": "which optimizer, with evidence: gdl compare --config FILE --optimizers adamw,sgd",
-    "recommend": "optimizer, lr, schedule for a task, with reasons: gdl recommend --config FILE",
-    "curvature": "spectrum of a run's Hessian, λ·lr beside the stability limit: gdl curvature RUN",
-    "optimizers": "list optimizers, or explain one: gdl optimizers [PATTERN | show NAME]",
-    "schedules": "list and draw learning-rate schedules: gdl schedules [PATTERN] [--png FILE]",
-    "landscape": "the loss around a trained network, to be turned: gdl landscape RUN",
-    "paths": "optimizers race on a test function: gdl paths rosenbrock --optimizers adam,sgd",
-    "lab": "the claims of gradient descent, measured: gdl lab run edge-of-stability",
-    "list": "list what can be named in a config: gdl list model|net|data|clip|callback",
-    "new": "write a starter of one's own: gdl new task|optimizer|data NAME",
-}
-
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a verb; return 2 for what the user can fix.
+    """Run a verb and return its exit code.
 
     Args:
-        argv: the verb and its arguments; those of the process, which is then ours until its end, if
-            None.
+        argv: the verb and its arguments. If None, those of the process; streams and signals are
+            then handled until the process ends.
+
+    Returns:
+        The exit code: 2 for a mistake that the user can fix.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         open_missing()
     debug = "--debug" in arguments[1:]
     try:
-        with _handled(arguments, until_exit=argv is None):
+        with _signals_handled(arguments, until_exit=argv is None):
             return _run(arguments)
     except UserError as error:
         if debug:
@@ -54,10 +38,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {_short(str(error))}", file=sys.stderr)
         return error.code
     except (MemoryError, RuntimeError) as error:
-        words = _out_of_memory(error)
-        if debug or not words:
+        message = _out_of_memory(error)
+        if debug or not message:
             raise
-        print(f"error: {words}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return UserError.code
     except Stopped as stop:
         return stop.code
@@ -67,69 +51,64 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning ends with 1 after it
             return 130
         raise
-    except BrokenPipeError:  # the reader, e.g. head, has seen enough
-        if arguments[0] == "fit":  # of another pipe: those of its output are dropped
+    except BrokenPipeError:  # the reader of the output, e.g. head, has exited
+        if arguments[0] == "fit":  # another pipe: failures of the output are dropped
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _handled(arguments: list[str], until_exit: bool) -> contextlib.AbstractContextManager[None]:
-    """Let nothing end a training but what it is documented to end by; leave other verbs alone."""
+def _signals_handled(
+    arguments: list[str], until_exit: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Handle stop signals and failing output of ``gdl fit``; do nothing for other verbs."""
     if arguments[:1] != ["fit"]:
         return contextlib.nullcontext()
     if until_exit:
         drop_failed_output()
-        atexit.register(_forget_cycles)
+        atexit.register(_collect_once)
     return stop_signals.handled(until_exit)
 
 
-def _forget_cycles() -> None:
-    """Collect garbage once; Python would do so several times at exit, a second with torch."""
+def _collect_once() -> None:
+    """Collect garbage once at exit; Python would do so several times (1 s with torch)."""
     gc.collect()
     gc.freeze()
 
 
 def _run(arguments: list[str]) -> int:
-    """Run a verb.
+    """Run a verb, or print the version or the help.
 
     Raises:
-        UserError: there is no such verb, or the verb says what is wrong.
+        UserError: there is no such verb, or the verb raises an error.
     """
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0
-    if arguments[0] == "--version":
+    first, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
+    if first == "--version":
         from importlib.metadata import version
 
         print(version("gdlightning"))
         return 0
-    verb, rest = arguments[0], arguments[1:]
-    if verb not in VERBS:
-        raise UserError(f"There is no verb {verb}.{did_you_mean(verb, VERBS)}\n{_verbs()}")
-    if os.getcwd() not in sys.path:  # one's own modules, named in a config
-        sys.path.insert(0, os.getcwd())
-    run = importlib.import_module(f"gdlightning.cli.{verb.replace('-', '_')}").main
-    code: int = run([a for a in rest if a != "--debug"])
-    return code
+    if first in ("-h", "--help"):
+        first = "help"
+    return run_verb(first, [a for a in rest if a != "--debug"])
 
 
 def _out_of_memory(error: BaseException) -> str:
-    """What to say of a lack of memory; empty for any other error."""
+    """Return the message for an out-of-memory error; empty for any other error."""
     text = str(error)
     asked = re.search(r"tried to allocate (\d+) bytes|Tried to allocate ([\d.]+ \w+)", text)
     if not (isinstance(error, MemoryError) or asked):
         return ""
     size = asked.group(2) or f"{int(asked.group(1)) / 2**30:,.1f} GiB" if asked else ""
-    wanted = f" {size} was asked for." if size else ""
+    requested = f" {size} was requested." if size else ""
     return (
-        f"There is not enough memory.{wanted}\n"
-        "A smaller data.batch_size, data.micro_batch_size or net needs less."
+        f"Out of memory.{requested}\n"
+        "Reduce data.batch_size, data.micro_batch_size or the size of the network."
     )
 
 
 def _short(message: str, lines: int = 5, width: int = 300) -> str:
-    """A message in a few lines that a terminal can show, whatever values it quotes."""
+    """Shorten a message to a few printable lines."""
     kept = message.splitlines()
     if len(kept) > lines:
         kept = [*kept[: lines - 2], "…", kept[-1]]
@@ -137,24 +116,6 @@ def _short(message: str, lines: int = 5, width: int = 300) -> str:
     clean = "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in cut)
     return clean.encode(sys.stderr.encoding or "utf-8", "replace").decode(
         sys.stderr.encoding or "utf-8"
-    )
-
-
-def _verbs() -> str:
-    return "Verbs: " + ", ".join(VERBS)
-
-
-def _help() -> str:
-    width = max(map(len, VERBS))
-    lines = [f"  {verb.ljust(width)}  {text}" for verb, text in VERBS.items()]
-    return "\n".join(
-        [
-            "gdl: train any PyTorch model with any optimizer.",
-            "",
-            *lines,
-            "",
-            "gdl VERB --help explains a verb; --debug shows the traceback of an error.",
-        ]
     )
 
 

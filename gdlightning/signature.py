@@ -16,7 +16,7 @@ REQUIRED: Any = inspect.Parameter.empty
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its name, a type that a config can hold, its default, and a word of help."""
+    """Option of a class or function: name, type, default, and help text."""
 
     name: str
     type: Any
@@ -25,17 +25,17 @@ class Option:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Whether the option has no default."""
         return self.default is REQUIRED
 
     @property
     def type_name(self) -> str:
-        """The type as people write it, e.g. ``float`` or ``int | 'full'``."""
+        """Type as text, such as ``float`` or ``int | full``."""
         return type_name(self.type)
 
 
 def type_name(kind: Any) -> str:
-    """A type as people write it."""
+    """Return a type as text, such as ``int | null``."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is type(None):
         return "null"
@@ -50,14 +50,14 @@ def type_name(kind: Any) -> str:
 
 
 def options_of(target: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Option]:
-    """The options of a class or function; those of base classes too where it takes ``**kwargs``.
+    """Return the options of a class or function, with those of base classes for ``**kwargs``.
 
     Args:
-        target: a class or function.
-        skip: names that are no options.
+        target: class or function.
+        skip: parameters that are not options.
 
     Returns:
-        Name → option; without parameters whose type a config can't hold and that have a default.
+        Name → option. A parameter with a default is left out if a config cannot hold its type.
     """
     found: dict[str, Option] = {}
     for function, document in _functions(target):
@@ -79,13 +79,13 @@ def options_of(target: Callable[..., Any], skip: Collection[str] = ()) -> dict[s
 
 
 def _default(target: Any, name: str, default: Any) -> Any:
-    """The default itself where a dataclass makes it afresh each time."""
+    """Return the default of a parameter; call the default factory of a dataclass field."""
     field = getattr(target, "__dataclass_fields__", {}).get(name)
     return default if field is None or field.default_factory is MISSING else field.default_factory()
 
 
 def _functions(target: Callable[..., Any]) -> list[tuple[Any, str]]:
-    """The functions whose parameters ``target`` accepts, with the docstrings that explain them."""
+    """Return the functions whose parameters ``target`` accepts, with their docstrings."""
     if not inspect.isclass(target):
         return [(target, target.__doc__ or "")]
     found = []
@@ -100,7 +100,7 @@ def _functions(target: Callable[..., Any]) -> list[tuple[Any, str]]:
     return found
 
 
-@functools.cache  # an optimizer a parameter may be made, and each reads it
+@functools.cache  # in_backward builds one optimizer per parameter
 def _help(document: str) -> dict[str, str]:
     from docstring_parser import parse
 
@@ -118,9 +118,9 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def plain_type(kind: Any, default: Any = None) -> Any:
-    """``kind`` without the parts that a config can't hold; None if nothing is left.
+    """Return a type without the parts that a config cannot hold, or None if nothing remains.
 
-    A parameter without annotation has its default's type.
+    A parameter without an annotation has the type of its default.
     """
     if kind is None or isinstance(kind, str) or kind in (Any, REQUIRED):
         if isinstance(default, tuple) and default and all(type(v) in (int, float) for v in default):

@@ -1,8 +1,8 @@
-"""Tries the contract on every optimizer, and compares what comes out with the entries.
+"""Test every optimizer against the contract, and compare the results with the entries.
 
-Two processes share the clauses that one process can try; then two ranks train each optimizer
-together. Prints each place where an entry says otherwise; the exit code is 1 if there is any. With
-``--write`` the results become ``gdlightning/optimizers/benchmark_table.json`` and
+Two processes share the clauses that run in one process; then two ranks train each optimizer
+together. Prints each contradiction to an entry; the exit code is 1 if there is any. With
+``--write``, the results become ``gdlightning/optimizers/benchmark_table.json`` and
 ``docs/optimizers.md``.
 
     python scripts/contract.py --write
@@ -23,12 +23,20 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parent.parent / "docs" / "optimizers.md"
-LIBRARIES = ("torch", "lightning", "pytorch-optimizer", "heavyball", "schedulefree", "prodigyopt",
-             "torchao", "bitsandbytes")  # fmt: skip
+LIBRARIES = (
+    "torch",
+    "lightning",
+    "pytorch-optimizer",
+    "heavyball",
+    "schedulefree",
+    "prodigyopt",
+    "torchao",
+    "bitsandbytes",
+)
 
 
 def one(name: str) -> Any:
-    """The record of one optimizer."""
+    """Return the record of one optimizer."""
     import warnings
 
     import torch
@@ -44,14 +52,18 @@ def one(name: str) -> Any:
 
 
 def main() -> int:
-    """Try all, or those that are named."""
+    """Test all optimizers, or the given ones."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="the atlas and its page")
-    parser.add_argument("--page", action="store_true", help="only the page, from the atlas as is")
+    parser.add_argument(
+        "--write", action="store_true", help="write the benchmark table and its page"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="write only the page, from the stored benchmark table"
+    )
     given = parser.parse_args()
-    from gdlightning.cli.optimizer_tables import page
+    from gdlightning.cli.printing.optimizer_tables import page
     from gdlightning.conformance.ranks import two_ranks
     from gdlightning.optimizers import benchmark_table as atlas
     from gdlightning.optimizers.registry import entries, find, installed
@@ -68,8 +80,12 @@ def main() -> int:
     records: dict[str, Any] = {}
 
     def progress(what: str, count: int) -> None:
-        print(f"\r{what} {count}/{len(names)}, {time.monotonic() - began:.0f} s ", end="",
-              file=sys.stderr, flush=True)  # fmt: skip
+        print(
+            f"\r{what} {count}/{len(names)}, {time.monotonic() - began:.0f} s ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
         for record in pool.imap_unordered(one, names):

@@ -1,7 +1,9 @@
-"""docs/lab.md with its pictures, from all experiments of ``gdl lab``.
+"""Generate docs/lab.md with its figures from all experiments of ``gdl lab``.
 
-python scripts/lab.py [--folder runs/lab]: half an hour on two cores; seeds that stand in the
-folder, measured by the same code, are taken from there.
+Takes eleven minutes on two cores. Seeds that the same code has measured in the folder are reused.
+
+    python scripts/lab.py
+    python scripts/lab.py --folder runs/lab
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ seconds, and all of them eleven minutes. The verdicts hold for small tasks that 
 
 
 def main() -> None:
-    """Run what is not there, and write the page."""
+    """Run missing experiments, and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("runs/lab"))
     folder = parser.parse_args().folder

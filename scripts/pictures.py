@@ -1,6 +1,9 @@
-"""The pictures and pages of README and docs/landscape.md, from trainings that this makes.
+"""Generate the figures and pages of README and docs/landscape.md from new training runs.
 
-python scripts/pictures.py [--output docs]: some minutes on two cores.
+Takes some minutes on two cores.
+
+    python scripts/pictures.py
+    python scripts/pictures.py --output docs
 """
 
 from __future__ import annotations
@@ -23,11 +26,24 @@ from gdlightning.landscape.surface_figure import capital, contour, heading, shad
 CONFIG = str(Path(__file__).resolve().parent.parent / "configs" / "tabular.yaml")
 QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")
 TRAINED = (
-    "--model.net.hidden", "[32,32,32,32]", "--model.net.activation", "tanh",
-    "--model.net.dropout", "0", "--optimizer", "sgd", "--optimizer.lr", "0.2",
-    "--schedule", "constant", "--clip", "none", "--trainer.max_epochs", "20",
-)  # fmt: skip
-"""Without normalisation, at a large learning rate: the path bends, the surface has a ridge."""
+    "--model.net.hidden",
+    "[32,32,32,32]",
+    "--model.net.activation",
+    "tanh",
+    "--model.net.dropout",
+    "0",
+    "--optimizer",
+    "sgd",
+    "--optimizer.lr",
+    "0.2",
+    "--schedule",
+    "constant",
+    "--clip",
+    "none",
+    "--trainer.max_epochs",
+    "20",
+)
+"""No normalisation and a large learning rate, so that path and surface are curved."""
 RACE = "gd,momentum,sgd,rmsprop,adam,lion,lbfgs"
 
 
@@ -50,15 +66,24 @@ def main() -> None:
 
 
 def landscapes(output: Path) -> None:
-    """A net's training seen in the plane of its path, at random, and on the way to another."""
+    """Draw landscapes along the path, random directions, eigenvectors, and between two nets."""
     fit = ("fit", "--config", CONFIG, *QUIET, *TRAINED)
     run(*fit, "--name", "tanh", "--checkpoint.every_n_steps", "2", "--checkpoint.keep", "2000")
     run(*fit, "--name", "other", "--seed", "1")
     trained = "runs/tanh/version_0"
     path = measured(trained, "--directions", "path", "--size", "81", "--extent", "0.6")
     around = measured(trained, "--size", "61")
-    between = measured(trained, "--directions", "between", "--dims", "1", "--size", "101", "--to",
-                       "runs/other/version_0")  # fmt: skip
+    between = measured(
+        trained,
+        "--directions",
+        "between",
+        "--dims",
+        "1",
+        "--size",
+        "101",
+        "--to",
+        "runs/other/version_0",
+    )
     curved = measured(trained, "--directions", "eigen", "--size", "61")
     for theme, mark in ((LIGHT, ""), (DARK, "-dark")):
         save(banner(path, theme), output / f"landscape{mark}.png", dpi=140)
@@ -68,28 +93,28 @@ def landscapes(output: Path) -> None:
 
 
 def banner(surface: Surface, theme: Theme) -> Any:
-    """The training loss from the side and from above."""
+    """Draw the training loss in three dimensions and as contours."""
     shades = shades_of(surface)["train"]
     layer = surface.layers()["train"].numpy()
     made, (side, above) = style.figure(1, 2, size=(6.3, 4.8), theme=theme)
     draw(side, surface, layer, shades, theme, Camera())
     style.title(side, capital(shades.label), theme)
     contour(above, surface, layer, shades, theme)
-    style.title(above, "The same from above", theme)
+    style.title(above, "Training loss from above", theme)
     style.legend(above, DARK, loc="upper right", handletextpad=0.3)
-    heading(made, "The training loss of a network, and the way that SGD took through it", theme)
+    heading(made, "Training loss of a network with the path of SGD", theme)
     return made
 
 
 def measured(*flags: str) -> Surface:
-    """A surface by the command line."""
+    """Measure a surface with ``gdl landscape``."""
     run("landscape", *flags, "--output", "seen")
     newest = max(Path("seen").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     return Surface.read(newest)
 
 
 def run(*arguments: str) -> None:
-    """A verb that must succeed."""
+    """Run a ``gdl`` command that must succeed."""
     if gdl(list(arguments)):
         raise SystemExit(f"gdl {' '.join(arguments)} failed")
 

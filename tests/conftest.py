@@ -1,4 +1,4 @@
-"""The command line, run in this process and in a folder of its own."""
+"""Fixtures that run the command line in this process, in an empty folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ settings.load_profile("shared")
 
 @pytest.fixture
 def gdl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """``gdl(*arguments)`` in an empty folder."""
+    """Return ``gdl(*arguments)``, which runs in an empty folder."""
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
 
@@ -35,7 +35,7 @@ def gdl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def fit(gdl: Run) -> Run:
-    """``fit(config, *flags)``: a training without progress bar that must succeed."""
+    """Return ``fit(config, *flags)``, a run without progress bar that must succeed."""
 
     def run(config: str, *flags: str) -> Result:
         result = gdl("fit", "--config", str(CONFIGS / f"{config}.yaml"), *QUIET, *flags)
@@ -47,17 +47,29 @@ def fit(gdl: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of 39 steps, saved every five: last (39), previous-1 (35), previous-2 (30)."""
+    """Return a finished run of 39 steps, with checkpoints of steps 39, 35 and 30."""
     root = tmp_path_factory.mktemp("finished")
-    code = main(["fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--run_root", str(root),
-                 "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "5"])  # fmt: skip
+    code = main(
+        [
+            "fit",
+            "--config",
+            str(CONFIGS / "tabular.yaml"),
+            *QUIET,
+            "--run_root",
+            str(root),
+            "--trainer.max_epochs",
+            "3",
+            "--checkpoint.every_n_steps",
+            "5",
+        ]
+    )
     assert code == 0
     return root / "tabular" / "version_0"
 
 
 @pytest.fixture
 def unfinished_run(finished_run: Path, gdl: Run) -> Path:
-    """``runs/tabular/version_0``: the same as if it had been killed after its last save."""
+    """Return the run as if it had been killed after its last save."""
     folder = Path("runs/tabular/version_0")
     shutil.copytree(finished_run, folder)
     (folder / "metrics.json").unlink()

@@ -1,4 +1,4 @@
-"""What tests share: a command's result, paths, and readers of run folders."""
+"""Helpers of tests: results of commands, paths, and readers of run folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu
 
 @dataclass
 class Result:
-    """What a command left behind."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -33,7 +33,7 @@ Run = Callable[..., Result]
 
 
 def contents(folder: Path) -> dict[str, bytes | str | None]:
-    """All that a folder holds: files, where links lead, None for folders."""
+    """Return the contents of a folder: bytes of files, targets of links, None for folders."""
 
     def content(path: Path) -> bytes | str | None:
         if path.is_symlink():
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes | str | None]:
 
 
 def metrics(name: str, version: int = 0) -> dict[str, float]:
-    """The final metrics of a run in this folder."""
+    """Return the final metrics of a run in this folder."""
     found: dict[str, float] = json.loads(
         Path(f"runs/{name}/version_{version}/metrics.json").read_text()
     )
@@ -52,7 +52,7 @@ def metrics(name: str, version: int = 0) -> dict[str, float]:
 
 
 def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    """A state as a checkpoint gives it back, read without running code."""
+    """Save and load a state as in a checkpoint, without running code."""
     stream = io.BytesIO()
     torch.save(state, stream)
     stream.seek(0)

@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path, *kinds: str) -> list[str]:
-    """The code blocks of some kinds in their order."""
+    """Return the code blocks of the given languages, in order."""
     return [text for kind, text in BLOCK.findall(page.read_text()) if kind in kinds]
 
 
@@ -32,9 +32,13 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     }
     for line in "".join(blocks(page, "bash")).splitlines():
         done = subprocess.run(
-            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
             check=False,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, line
 
@@ -58,8 +62,10 @@ def test_yaml_blocks_are_configs(tmp_path: Path) -> None:
         path.write_text(yaml.safe_dump(config | yaml.safe_load(text)))
         done = subprocess.run(
             [sys.executable, "-m", "gdlightning", "fit", "--config", str(path), "--print_config"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
 
 

@@ -1,10 +1,22 @@
-"""Errors for people: the nearest names, and which extra to install."""
+"""Errors with fields, similar names, and the extra that installs a package."""
 
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 import pytest
 
-from gdlightning.errors import UserError, did_you_mean, fold, nearest, require
+from gdlightning.errors import (
+    COMMAND_LINE,
+    StorageError,
+    UserError,
+    concerning,
+    did_you_mean,
+    fold,
+    nearest,
+    require,
+)
 
 
 @pytest.mark.parametrize("name", ["Adam-W", "adam_w", "ADAM W", "adamw"])
@@ -40,3 +52,45 @@ def test_a_missing_package_names_the_extra() -> None:
         "A data set needs the package no_such_package, which is not installed.\n"
         "Install it with: pip install 'gdlightning[hub]'"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "fields", "text"),
+    [
+        ("There is no run.", {}, "There is no run."),
+        ("lr must be positive", {"value": -1}, "lr must be positive (got -1)."),
+        ("lr must be positive", {"value": 0, "file": "c.yaml"},
+         "lr must be positive (got 0, in c.yaml)."),
+        ("lr must be a number", {"value": "fast", "file": COMMAND_LINE, "hint": "Set --lr 1."},
+         "lr must be a number (got fast, on the command line).\nSet --lr 1."),
+        ("There is no x. Did you mean y?\nAll: y, z.", {"file": "c.yaml"},
+         "There is no x. Did you mean y? (in c.yaml)\nAll: y, z."),
+        ("path must be a folder", {"value": ""}, "path must be a folder (got '')."),
+    ],
+)  # fmt: skip
+def test_text_from_message_value_file_and_hint(
+    message: str, fields: dict[str, Any], text: str
+) -> None:
+    assert str(UserError(message, **fields)) == text
+    assert str(StorageError(message, **fields)) == text
+
+
+def test_fields_survive_pickling() -> None:
+    error = UserError("wrong", key="optimizer.lr", value=-1, hint="Set 1.", file="c.yaml")
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error) == "wrong (got -1, in c.yaml).\nSet 1."
+    assert (copy.key, copy.value, copy.hint, copy.file) == ("optimizer.lr", -1, "Set 1.", "c.yaml")
+
+
+def test_a_section_is_added_to_message_and_key() -> None:
+    error = UserError("lr must be positive", key="lr", value=-1).within("optimizer.companion")
+    assert error.key == "optimizer.companion.lr"
+    assert str(error) == "optimizer.companion: lr must be positive (got -1)."
+    assert UserError("wrong").within("model.net").key == "model.net"
+
+
+def test_concerning_sets_a_key_only_where_there_is_none() -> None:
+    for given, key in ((None, "init_from"), ("data.path", "data.path")):
+        with pytest.raises(UserError) as error, concerning("init_from"):
+            raise UserError("wrong", key=given)
+        assert error.value.key == key

@@ -25,7 +25,7 @@ IN_A_MODULE = np.random.default_rng(5)
 
 
 class Data:
-    """A data set that holds a generator in one of several ways."""
+    """Data set with a generator in one of several places."""
 
     def __init__(self, held: Any = None) -> None:
         self.held = held
@@ -43,8 +43,11 @@ class Data:
 def numbers(generator: Any) -> list[float]:
     if isinstance(generator, torch.Generator):
         return torch.rand(3, generator=generator).tolist()
-    return [float(generator.random()) for _ in range(3)] if not isinstance(
-        generator, np.random.RandomState) else generator.rand(3).tolist()  # fmt: skip
+    return (
+        [float(generator.random()) for _ in range(3)]
+        if not isinstance(generator, np.random.RandomState)
+        else generator.rand(3).tolist()
+    )
 
 
 GENERATORS: dict[str, Callable[[], Any]] = {
@@ -71,7 +74,7 @@ def test_a_generator_continues_from_a_file(name: str, tmp_path: Path) -> None:
 
 
 def places() -> dict[str, tuple[Any, str]]:
-    """Where a generator is held → the object to look into, and the path that is found."""
+    """Object with a generator, and the path to find, by place."""
     g = torch.Generator()
     weighted = WeightedRandomSampler([1.0, 2.0], 2, generator=g)
     return {

@@ -46,9 +46,14 @@ def handles(process: subprocess.Popen[str], number: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
     ("command", "name", "wait"),
-    [(MODULE, "SIGTERM", 0.0), (SCRIPT, "SIGUSR1", 0.0), (MODULE, "SIGUSR1", 0.5),
-     (SCRIPT, "SIGTERM", 1.5), (MODULE, "SIGINT", 1.0)],
-)  # fmt: skip
+    [
+        (MODULE, "SIGTERM", 0.0),
+        (SCRIPT, "SIGUSR1", 0.0),
+        (MODULE, "SIGUSR1", 0.5),
+        (SCRIPT, "SIGTERM", 1.5),
+        (MODULE, "SIGINT", 1.0),
+    ],
+)
 def test_a_signal_during_imports_stops_with_the_code_and_one_line(
     command: tuple[str, ...], name: str, wait: float, tmp_path: Path
 ) -> None:
@@ -106,7 +111,7 @@ def test_other_verbs_end_with_130_after_an_interrupt(gdl: Run) -> None:
 
 
 def test_a_signal_after_the_end_of_a_run_changes_nothing(tmp_path: Path) -> None:
-    """Otherwise a scheduler would start a finished run again."""
+    """Otherwise, a scheduler would restart a finished run."""
     (tmp_path / "late.py").write_text(
         "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
     )

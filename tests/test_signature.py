@@ -35,9 +35,13 @@ class Derived(Base):
     """
 
     def __init__(
-        self, path: str, size: float = 2, net: nn.Module | None = None,
-        hook: Callable[[], None] | None = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        path: str,
+        size: float = 2,
+        net: nn.Module | None = None,
+        hook: Callable[[], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
 
 

@@ -1,4 +1,4 @@
-"""What is printed never ends a run."""
+"""Failed output never ends a run."""
 
 from __future__ import annotations
 
@@ -39,11 +39,14 @@ def test_output_that_cannot_be_written_is_dropped(how: str, tmp_path: Path) -> N
                 os.close(number)
 
     done = subprocess.run(
-        [sys.executable, "-c", PRINTS], cwd=tmp_path, check=False, preexec_fn=close,
+        [sys.executable, "-c", PRINTS],
+        cwd=tmp_path,
+        check=False,
+        preexec_fn=close,
         stdout=subprocess.PIPE if target is None else target,
         stderr=subprocess.PIPE if target is None else target,
         env=os.environ | {"PYTHONIOENCODING": "ascii" if how == "ascii" else "utf-8"},
-    )  # fmt: skip
+    )
     os.close(writer)
     os.close(full)
     assert done.returncode == 7, done.stderr
@@ -53,9 +56,20 @@ def test_output_that_cannot_be_written_is_dropped(how: str, tmp_path: Path) -> N
 
 def test_a_run_outlives_its_readers_and_a_full_log_file(tmp_path: Path) -> None:
     """As in ``gdl fit ... > FILE 2> >(head -1)`` on a full disk."""
-    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-               str(CONFIGS / "tabular.yaml"), "--trainer.max_epochs", "2",
-               "--optimizer", "adagrad", "--trainer.accelerator", "cpu"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "gdlightning",
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        "--trainer.max_epochs",
+        "2",
+        "--optimizer",
+        "adagrad",
+        "--trainer.accelerator",
+        "cpu",
+    ]
     with Path("/dev/full").open("w") as full:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
     assert process.stderr is not None

@@ -104,7 +104,8 @@ class StochasticWeightAveraging(Averaging):
             raise UserError(
                 "callbacks: stochastic-weight-averaging needs to know when training ends.\n"
                 "Set trainer.max_epochs or trainer.max_steps, and every_n_steps if an epoch has "
-                "no end."
+                "no end.",
+                key="callbacks",
             )
         self._every = self.every_n_steps or math.ceil(epoch)
 

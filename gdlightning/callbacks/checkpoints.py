@@ -13,19 +13,35 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 
+from gdlightning import internals
 from gdlightning.callbacks import resume_state
 from gdlightning.callbacks.stop_conditions import Stopped, Stops
+from gdlightning.data.loader import BatchLoader
 from gdlightning.data.resumable import ResumableLoader, not_exact
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.eval_weights import fitting
+from gdlightning.engine.train_loaders import train_loaders
 from gdlightning.errors import UserError
+from gdlightning.storage.checkpoint import LAST
 from gdlightning.storage.checkpoint_io import PlainCheckpointIO
 from gdlightning.storage.logs import flush, log_ends
+
+VAL_LOSS = "val_loss"
+VAL_LOSS_NAMES = {
+    *("valloss", "validloss", "validationloss", "evalloss", "devloss"),
+    *("lossval", "lossvalid", "lossvalidation", "losseval", "vallossepoch"),
+}
+"""Usual names of a validation loss, as ``plain_name`` returns them."""
 
 EXACT = "exact"
 """Key of what a checkpoint holds beyond Lightning's own state, for the same bits on resume."""
 SHARE = 100
 """Training goes on for at least this many times the length of the last save."""
+
+
+def plain_name(metric: str) -> str:
+    """Return the letters and digits of a metric's name, in lower case."""
+    return "".join(c for c in metric.lower() if c.isalnum())
 
 
 class Checkpoints(Checkpoint):
@@ -38,7 +54,8 @@ class Checkpoints(Checkpoint):
     Args:
         folder: where they are written.
         stops: reasons to stop.
-        monitor: the metric that tells the best; none is kept where it is not logged.
+        monitor: metric that decides which checkpoint is best. The default also matches the usual
+            spellings of a validation loss, such as val/loss and valid_loss.
         mode: whether it is to fall (min) or to rise (max).
         keep: how many of the last checkpoints are kept.
         every_seconds: between two saves, and never more often than costs a hundredth of the time.
@@ -46,7 +63,6 @@ class Checkpoints(Checkpoint):
 
     Attributes:
         start: Called when the first step or validation of this process is about to be made.
-        at_once: Save before the first step too, since training did not continue from ``last.ckpt``.
 
     Raises:
         UserError: a number can't be meant.
@@ -57,7 +73,7 @@ class Checkpoints(Checkpoint):
         folder: Path,
         stops: Stops,
         *,
-        monitor: str = "val_loss",
+        monitor: str = VAL_LOSS,
         mode: Literal["min", "max"] = "min",
         keep: int = 3,
         every_seconds: float = 60.0,
@@ -68,17 +84,22 @@ class Checkpoints(Checkpoint):
             "every_n_steps": 1 if every_n_steps is None else every_n_steps,
         }.items():
             if number < 1:
-                raise UserError(f"checkpoint.{key} is {number}; write 1 or more.")
+                raise UserError(
+                    f"checkpoint.{key} is {number}; write 1 or more.", key=f"checkpoint.{key}"
+                )
         if not every_seconds >= 0:
-            raise UserError(f"checkpoint.every_seconds is {every_seconds}; write 0 or more.")
+            raise UserError(
+                f"checkpoint.every_seconds is {every_seconds}; write 0 or more.",
+                key="checkpoint.every_seconds",
+            )
         self.folder, self.stops, self.monitor, self.mode, self.keep = (
             folder, stops, monitor, mode, keep)  # fmt: skip
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps
         self.start: Callable[[L.Trainer], None] = lambda trainer: None
-        self.at_once = False
         self.best_score: float | None = None
         self.best_path = ""
         self._due = ""
+        self._reported = False
         self._is_between = False
         self._saved = (time.monotonic(), 0.0, 0)  # when, how long it took, after which step
         self._before_validation: dict[str, Any] | None = None
@@ -90,6 +111,8 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take part between two batches, and before a validation."""
         self._saved = (time.monotonic(), 0.0, trainer.global_step)
+        if not internals.private_names():
+            return
         loop: Any = trainer.fit_loop.epoch_loop
         loop.between = functools.partial(self._between, trainer)
         loop.val_loop.before = functools.partial(self._before, trainer, pl_module)
@@ -100,7 +123,17 @@ class Checkpoints(Checkpoint):
         Raises:
             UserError: Some state that a resume needs cannot be stored.
         """
-        loader = trainer.fit_loop._combined_loader
+        if not internals.private_names():
+            if self._loaded is not None:
+                own, self._loaded = self._loaded["ranks"][trainer.global_rank], None
+                resume_state.set_modes(module, own["modes"])
+                for loader, state in zip(train_loaders(trainer), own["loaders"], strict=True):
+                    if state is not None:
+                        loader.load_state_dict(state)
+                self._random = own["random"]
+                self._apply_random(trainer, keep=True)
+            return
+        loader = internals.combined_loader(trainer)
         if trainer.is_global_zero and isinstance(loader, ResumableLoader):
             for what in not_exact(loader.flattened):
                 print(f"Note: After a resume, {what}", file=sys.stderr)
@@ -108,16 +141,16 @@ class Checkpoints(Checkpoint):
             self._continue(trainer, module, self._loaded)
         writer = trainer.strategy.checkpoint_io
         if isinstance(writer, PlainCheckpointIO):
-            writer.check(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
+            writer.check(internals.checkpoint_content(trainer))
 
     def _continue(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loaded: dict[str, Any]
     ) -> None:
         own = loaded["ranks"][trainer.global_rank]
-        trainer.fit_loop._last_train_dl_reload_epoch = own["reloaded"]
-        loader = trainer.fit_loop._combined_loader
+        internals.set_reload_epoch(trainer, own["reloaded"])
+        loader = internals.combined_loader(trainer)
         if isinstance(loader, ResumableLoader) and own["loader"] is not None:
-            loader.resume(own["loader"], trainer.fit_loop._data_fetcher)
+            loader.resume(own["loader"], internals.data_fetcher(trainer))
         resume_state.set_modes(pl_module, own["modes"])
         resume_state.set_gradients(pl_module, own["gradients"])
         resume_state.set_metric_states(pl_module, own["metrics"])
@@ -133,14 +166,13 @@ class Checkpoints(Checkpoint):
         """
         self._apply_random(trainer)
         self.start(trainer)
-        if trainer.fit_loop.epoch_loop._should_accumulate():
+        if internals.accumulates(trainer):
             return
         reason = self.stops.reason(trainer)
         self._is_between = True
         if self._due:
             self._save_best(trainer)
-        if reason is not None or self.at_once or self._is_due(trainer):
-            self.at_once = False
+        if reason is not None or self._is_due(trainer):
             self.save(trainer)
         self._is_between = False
         if reason is not None:
@@ -153,10 +185,18 @@ class Checkpoints(Checkpoint):
         if self._loaded is not None:  # stopped in this validation: no batch was trained since
             own = self._loaded["ranks"][trainer.global_rank]
             resume_state.log_again(trainer, module, own["logs"])
-            if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+            if internals.epoch_is_over(trainer):
                 self._loaded = None  # else the next batch begins the means again, and adds these
         flush(trainer.loggers)
         self._before_validation = self._own_state(trainer, module)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the run, if nothing is called between batches."""
+        if not internals.private_names():
+            self._apply_random(trainer)
+            self.start(trainer)
 
     def on_train_batch_end(
         self,
@@ -166,7 +206,14 @@ class Checkpoints(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Add the running means of the epoch's part before a resume."""
+        """Add the running means of the epoch's part before a resume.
+
+        Raises:
+            Stopped: a stop was asked for, and nothing is called between batches.
+        """
+        if not internals.private_names():
+            self._after_batch(trainer, batch_idx)
+            return
         if self._loaded is not None:
             before = self._loaded["ranks"][trainer.global_rank]["logs"]
             resume_state.add_means(trainer, before)
@@ -186,12 +233,12 @@ class Checkpoints(Checkpoint):
         Raises:
             Stopped: a stop was asked for.
         """
-        if not fitting(trainer) or self._replays_window(trainer):
+        if not fitting(trainer) or not internals.private_names() or self._replays_window(trainer):
             return
         if (reason := self.stops.reason(trainer)) is not None:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, WeightAveraging) and callback._average_model is not None:
-                    callback._swap_models(pl_module)  # back: it validates with the mean weights
+                if isinstance(callback, WeightAveraging):
+                    internals.swap_average(callback, pl_module)  # a validation uses the average
             self.save(trainer)
             raise Stopped(reason)
 
@@ -200,7 +247,8 @@ class Checkpoints(Checkpoint):
         if not fitting(trainer):
             return
         self._before_validation = None
-        found = trainer.callback_metrics.get(self.monitor)
+        name = self._monitored(trainer)
+        found = trainer.callback_metrics[name] if name else None
         if found is None or not torch.isfinite(torch.as_tensor(found)):
             return
         score = float(found)
@@ -208,8 +256,31 @@ class Checkpoints(Checkpoint):
         if self.best_score is None or sign * score < sign * self.best_score:
             self.best_score = score
             self._due = f"best-epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
-            if trainer.fit_loop.epoch_loop._should_accumulate():
+            if not internals.private_names():
+                self._save_best(trainer)
+            elif internals.accumulates(trainer):
                 self._save_best(trainer)  # the weights change before the next call of _between
+
+    def _monitored(self, trainer: L.Trainer) -> str:
+        """Return the logged metric that decides which checkpoint is best, or an empty string."""
+        logged = trainer.callback_metrics
+        if self.monitor in logged:
+            return self.monitor
+        usual = self.monitor == VAL_LOSS
+        name = next((n for n in logged if usual and plain_name(n) in VAL_LOSS_NAMES), "")
+        if not self._reported and trainer.is_global_zero:
+            self._reported = True
+            text = f"checkpoint.monitor {self.monitor} is not logged"
+            if name:
+                print(f"Note: {text}; {name} decides which checkpoint is best.", file=sys.stderr)
+            else:
+                names = ", ".join(sorted(logged)) or "none"
+                print(
+                    f"Note: {text}, so no best checkpoint is kept. Logged metrics: {names}.\n"
+                    "Set one of them: --checkpoint.monitor NAME",
+                    file=sys.stderr,
+                )
+        return name
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end."""
@@ -217,11 +288,21 @@ class Checkpoints(Checkpoint):
             self._save_best(trainer)
         self.save(trainer)
 
+    def _after_batch(self, trainer: L.Trainer, batch_idx: int) -> None:
+        """Save and stop at the end of a batch, with public names of Lightning alone."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches and not trainer.is_last_batch:
+            return
+        reason = self.stops.reason(trainer)
+        if reason is not None or self._is_due(trainer):
+            self.save(trainer)
+        if reason is not None:
+            raise Stopped(reason)
+
     def _replays_window(self, trainer: L.Trainer) -> bool:
         """Return whether a step that evaluates the loss again is only partly accumulated."""
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         replays = any(isinstance(callback, Replay) for callback in callbacks)
-        return replays and trainer.fit_loop.epoch_loop._should_accumulate()
+        return replays and internals.accumulates(trainer)
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         when, took, step = self._saved
@@ -238,7 +319,7 @@ class Checkpoints(Checkpoint):
         """Write ``last.ckpt``, with all logs up to here on the disk before it."""
         began = time.monotonic()
         flush(trainer.loggers)
-        path = self.folder / "last.ckpt"
+        path = self.folder / LAST
         trainer.save_checkpoint(path, storage_options={"keep": self.keep})
         now = time.monotonic()
         self._saved = (now, now - began, trainer.global_step)
@@ -266,8 +347,13 @@ class Checkpoints(Checkpoint):
         """Add what Lightning leaves out, and set its counters so that it goes on from here."""
         own = self._before_validation or self._own_state(trainer, pl_module)
         logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        checkpoint[EXACT] = {"ranks": resume_state.each_rank(own), "logged": logged}
-        loop: Any = trainer.fit_loop.epoch_loop
+        checkpoint[EXACT] = {
+            "ranks": resume_state.each_rank(own),
+            "logged": logged,
+            "between_batches": internals.private_names(),
+        }
+        if not internals.private_names():
+            return
         states = checkpoint["loops"]["fit_loop"]
         if self._before_validation is not None:
             # As if validation had begun its first batch: Lightning starts it again from there.
@@ -275,32 +361,61 @@ class Checkpoints(Checkpoint):
             states["epoch_loop.val_loop.batch_progress"] = {
                 "total": dict(begun), "current": dict(begun), "is_last_batch": False,
             }  # fmt: skip
-        elif self._is_between and loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+        elif self._is_between and internals.validates_now(trainer):
             # Lightning counts this step for its loggers again when it skips the validation
             # that was made before the save.
-            states["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
+            internals.uncount_logged_step(states)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember what ``on_train_start`` puts back."""
+        """Remember what ``restore`` restores.
+
+        Raises:
+            UserError: The checkpoint was written with private names and none are used now, or the
+                reverse; the position in the data is stored in different ways.
+        """
         self._loaded = checkpoint.get(EXACT)
+        if self._loaded is None:
+            return
+        saved = self._loaded.get("between_batches", True)
+        if saved != internals.private_names():
+            where = "between two batches" if saved else "at the end of a batch"
+            raise UserError(
+                f"The checkpoint was saved {where}, which is not supported with this version of "
+                f"Lightning or with {internals.PUBLIC}.\n"
+                "Resume with the version that wrote it, or start a new run with --init_from."
+            )
 
     def _own_state(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, Any]:
-        loader = trainer.fit_loop._combined_loader
-        accumulating = trainer.fit_loop.epoch_loop._should_accumulate()
+        if not internals.private_names():
+            return {
+                "random": resume_state.random_states(trainer),
+                "loaders": [
+                    loader.state_dict() if isinstance(loader, BatchLoader) else None
+                    for loader in train_loaders(trainer)
+                ],
+                "modes": resume_state.modes(module),
+                "log_ends": self._log_ends(trainer),
+            }
+        loader = internals.combined_loader(trainer)
+        accumulating = internals.accumulates(trainer)
+        logs = resume_state.logs(trainer, module)
+        if self._loaded is not None:  # saved before the first batch: they are added after it
+            logs = self._loaded["ranks"][trainer.global_rank]["logs"]
         return {
             "random": resume_state.random_states(trainer),
             "loader": loader.state() if isinstance(loader, ResumableLoader) else None,
-            "reloaded": trainer.fit_loop._last_train_dl_reload_epoch,
+            "reloaded": internals.reload_epoch(trainer),
             "modes": resume_state.modes(module),
             "gradients": resume_state.gradients(module) if accumulating else {},
             "metrics": resume_state.metric_states(module),
-            "logs": resume_state.logs(trainer, module),
-            "log_ends": (
-                log_ends(self.folder.parent, trainer.loggers) if trainer.is_global_zero else {}
-            ),
+            "logs": logs,
+            "log_ends": self._log_ends(trainer),
         }
+
+    def _log_ends(self, trainer: L.Trainer) -> dict[str, int]:
+        return log_ends(self.folder.parent, trainer.loggers) if trainer.is_global_zero else {}
 
     def _apply_random(self, trainer: L.Trainer, keep: bool = False) -> None:
         """Set the random states that were loaded.

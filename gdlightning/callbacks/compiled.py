@@ -61,7 +61,8 @@ class Compiled(L.Callback):
             except Exception as error:  # of the compiler, or of what it can't take
                 first = str(error).strip().split("\n")[0]
                 raise UserError(
-                    f"compile: torch.compile fails on this model: {first}\nLeave compile out."
+                    f"compile: torch.compile fails on this model: {first}\nLeave compile out.",
+                    key="compile",
                 ) from error
             self.seconds = time.perf_counter() - began - self.before
             self.after = _time(run)

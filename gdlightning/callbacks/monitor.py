@@ -18,11 +18,13 @@ from torch.optim import Optimizer
 
 from gdlightning.callbacks.measurement import Measurement, measurable
 from gdlightning.callbacks.monitor_header import head, matrices
+from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.step_logger import log
 from gdlightning.diagnostics.run_record import RunRecord
+from gdlightning.engine.accumulation import AccumulationWindow
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
-from gdlightning.engine.train_loaders import indexed_loader
+from gdlightning.engine.train_loaders import batch_indices
 from gdlightning.errors import UserError
 from gdlightning.monitor.step_delta import Moved, Movement
 from gdlightning.storage.atomic_write import plain_numbers
@@ -35,7 +37,7 @@ SPIKE, LEAST = 4.0, 30
 """A loss that many typical deviations above the median of so many others is a spike."""
 
 
-class Monitor(L.Callback):
+class Monitor(Observer):
     """Measures a step now and then, and writes what it saw as a line of ``instruments.jsonl``.
 
     Of a measured step: the gain ratio, which is the change of its batch's loss over what the
@@ -60,17 +62,19 @@ class Monitor(L.Callback):
     def __init__(self, every: int | None = None, curvature: int = 0) -> None:
         for key, value in (("every", every), ("curvature", curvature)):
             if value is not None and value < 0:
-                raise UserError(f"monitor.{key} is {value}; write 1 or more, 0 for never.")
+                raise UserError(
+                    f"monitor.{key} is {value}; write 1 or more, 0 for never.", key=f"monitor.{key}"
+                )
         if every == 0 and curvature:
-            raise UserError("monitor.every is 0, so nothing is measured; leave it out.")
+            raise UserError(
+                "monitor.every is 0, so nothing is measured; leave it out.", key="monitor.every"
+            )
         self.every, self.curvature = every, curvature
         self.folder: Path | None = None
         self.record = RunRecord()
         self.optimization: Optimization | None = None
         self._next, self._last = 0, -1
         self.on, self._awaited, self._begins = False, 0, False
-        self._loader: Any = None
-        self._indexed: Any = None
         self._step_loss: Tensor | None = None
         self._losses: list[Tensor] = []
         self._seen: list[tuple[int, Any]] = []
@@ -86,13 +90,7 @@ class Monitor(L.Callback):
         """See whether this training can be measured; begin the file."""
         self.on = self.every != 0 and measurable(trainer, pl_module, self.optimization)
         self._step_loss, self._awaited, self._last = None, 0, trainer.global_step
-        self.on_train_epoch_start(trainer, pl_module)
         self._begins = self.on and trainer.global_step == 0 and trainer.is_global_zero
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look up once who tells the weight of a batch and its examples."""
-        self._loader = trainer.train_dataloader
-        self._indexed = indexed_loader(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -116,7 +114,7 @@ class Monitor(L.Callback):
         """Keep the loss."""
         if self.on and self._awaited:  # an optimizer's further evaluations are not counted
             self._awaited -= 1
-            own, weight = loss.detach(), getattr(self._loader, "weight", 1.0)
+            own, weight = loss.detach(), self._window().share
             own = own if weight == 1.0 else own * weight
             self._step_loss = own if self._step_loss is None else self._step_loss + own
 
@@ -125,6 +123,8 @@ class Monitor(L.Callback):
     ) -> None:
         """Keep weights and gradients of a measured step; compare the gradient after one."""
         if not self.on:
+            return
+        if self._step_loss is None:  # the module skipped all batches of this step
             return
         if self._former is not None:
             step, movement = self._former
@@ -148,9 +148,11 @@ class Monitor(L.Callback):
             return
         self._last = step
         before, self._step_loss = self._step_loss, None
+        if before is not None and (factor := self._window().factor) != 1.0:
+            before = before * factor
         if before is not None:
             self._losses.append(before)
-            self._seen.append((step - 1, getattr(self._indexed, "index", None)))
+            self._seen.append((step - 1, batch_indices(trainer)))
         clip = self.optimization.clip if self.optimization is not None else None
         if clip is not None and clip.norm is not None:
             self._clipped.append(clip.clipped)
@@ -178,6 +180,9 @@ class Monitor(L.Callback):
         """The same, where training ends early: those are the steps that tell why."""
         if isinstance(exception, Exception):
             self.on_train_end(trainer, pl_module)
+
+    def _window(self) -> AccumulationWindow:
+        return self.optimization.window if self.optimization is not None else AccumulationWindow()
 
     # The measurement
 

@@ -35,8 +35,7 @@ def head(
     if optimization is not None:
         schedule = optimization.schedule
         start |= {
-            "optimizer": optimization.choice.entry.name,
-            "schedule": schedule.name,
+            **optimization.describe(trainer),
             "warmup": schedule.warmup_steps(steps or 1) if steps else 0,
             "clip": type(optimization.clip).__name__,
         }

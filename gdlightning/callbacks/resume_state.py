@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from gdlightning import internals
+from gdlightning.engine.train_loaders import train_loaders
 from gdlightning.random_state import (
     find_generators,
     generator_states,
@@ -22,8 +24,7 @@ from gdlightning.tasks.task import Task
 def trained_parts(trainer: L.Trainer) -> dict[str, Any]:
     """Return what may hold random generators beside the process itself, by name."""
     found: dict[str, Any] = {"model": trainer.lightning_module, "data": trainer.datamodule}  # type: ignore[attr-defined]
-    combined: Any = trainer.fit_loop._combined_loader
-    found["train_dataloader"] = list(combined.flattened) if combined is not None else None
+    found["train_dataloader"] = train_loaders(trainer)
     found["val_dataloaders"] = trainer.val_dataloaders
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if type(callback).__module__.partition(".")[0] not in ("gdlightning", "lightning"):
@@ -82,8 +83,8 @@ def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
     """Module path of each torchmetrics metric → what it has gathered so far."""
     states: dict[str, dict[str, Any]] = {
         path: {
-            "updates": metric._update_count,
-            "state": {k: _copy(getattr(metric, k)) for k in metric._defaults},
+            "updates": internals.update_count(metric),
+            "state": {k: _copy(getattr(metric, k)) for k in internals.state_names(metric)},
         }
         for path, metric in _metrics(module).items()
     }
@@ -109,12 +110,12 @@ def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> N
             continue
         for name, value in saved["state"].items():
             setattr(metric, name, _copy(value, metric.device))
-        metric._update_count, metric._computed = saved["updates"], None
+        internals.set_update_count(metric, saved["updates"])
 
 
 def logs(trainer: L.Trainer, module: nn.Module) -> dict[str, dict[str, Any]]:
     """What ``self.log(..., on_epoch=True)`` has gathered in this epoch, and how it was called."""
-    results: Any = trainer.fit_loop.epoch_loop._results
+    results = internals.results(trainer)
     paths = {id(metric): path for path, metric in _metrics(module).items()}
     found: dict[str, dict[str, Any]] = {}
     for key, result in results.items():
@@ -128,8 +129,8 @@ def logs(trainer: L.Trainer, module: nn.Module) -> dict[str, dict[str, Any]]:
             found[key]["metric"] = paths.get(id(result.value))
             continue
         found[key]["value"] = result.value.clone()
-        if meta.on_step and result._forward_cache is not None:
-            found[key]["step"] = result._forward_cache.clone()
+        if meta.on_step and (step := internals.step_value(result)) is not None:
+            found[key]["step"] = step.clone()
         if meta.is_mean_reduction:
             found[key]["count"] = result.cumulated_batch_size.clone()
     return found
@@ -140,7 +141,7 @@ CALL = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "metric_attri
 
 def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, Any]]) -> None:
     """Let later steps and the epoch's end find what was logged before the resume, and not since."""
-    results: Any = trainer.fit_loop.epoch_loop._results
+    results = internals.results(trainer)
     metrics = _metrics(module)
     for key, entry in saved.items():
         value = entry["value"] if "value" in entry else metrics.get(entry["metric"] or "")
@@ -152,14 +153,14 @@ def log_again(trainer: L.Trainer, module: nn.Module, saved: dict[str, dict[str, 
         if "value" in entry:
             results[key].value = value.to(results[key].value)
         if "step" in entry:  # Lightning logs it again at each step until there is a new one
-            results[key]._forward_cache = entry["step"].to(value.device)
+            internals.set_step_value(results[key], entry["step"].to(value.device))
         if "count" in entry:
             results[key].cumulated_batch_size = entry["count"].to(value.device)
 
 
 def add_means(trainer: L.Trainer, saved: dict[str, dict[str, Any]]) -> None:
     """Add what was gathered before the resume to what the first batch after it has logged."""
-    results: Any = trainer.fit_loop.epoch_loop._results
+    results = internals.results(trainer)
     for key in [k for k in saved if k in results and "value" in saved[k]]:
         before, now = saved.pop(key), results[key]
         value = before["value"].to(now.value.device)

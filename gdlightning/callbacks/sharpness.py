@@ -9,6 +9,7 @@ import lightning.pytorch as L
 
 from gdlightning.callbacks.measurement import Measurement
 from gdlightning.callbacks.monitor import Monitor
+from gdlightning.callbacks.observer import Observer
 from gdlightning.curvature.curvature_report import measured
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.curvature.lanczos import extremes
@@ -22,7 +23,7 @@ PRODUCTS = 30
 """With the Hessian, at most, for each of two spectra."""
 
 
-class Sharpness(L.Callback):
+class Sharpness(Observer):
     """Measures the ends of the Hessian every so many steps, and λ·lr beside what is stable.
 
     It is the loss of one step's batches, in training mode, after the step; a measurement costs some

@@ -14,6 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning import internals
+from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.tensorboard_media import few, histograms, model_graph, show_samples
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
@@ -22,7 +24,7 @@ from gdlightning.optimizers.group_table import table
 from gdlightning.tasks.task import examples
 
 
-class Watch(L.Callback):
+class Watch(Observer):
     """Logs, every ``trainer.log_every_n_steps`` optimizer steps, what the optimizer does.
 
     ``lr/GROUP`` is the learning rate of the step that was just made; ``grad_norm`` the global norm
@@ -195,7 +197,7 @@ def log(logger: Logger, values: dict[str, float], step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         rows = [Summary.Value(tag=k, simple_value=v) for k, v in values.items()]
-        writer = logger.experiment._get_file_writer()
+        writer = internals.file_writer(logger.experiment)
         writer.add_summary(Summary(value=rows), step)
 
 

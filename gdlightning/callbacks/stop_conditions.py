@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
+from gdlightning import internals
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.errors import UserError
 from gdlightning.signals import SIGNALS, Phase, Stopped, stop_signals
@@ -66,7 +67,7 @@ class Stops(L.Callback):
     def _take_back(self, trainer: L.Trainer) -> None:
         """Lightning would end training on SIGTERM without a save, with exit code 0."""
         stop_signals.install()
-        trainer._signal_connector.received_sigterm = False
+        internals.clear_sigterm(trainer)
 
     @contextlib.contextmanager
     def training(self, trainer: L.Trainer) -> Iterator[None]:
@@ -226,4 +227,4 @@ def seconds_of(given: str | float | None) -> float | None:
     if re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
         return sum(float(amount) * UNITS[unit] for amount, unit in parts)
-    raise UserError(f"max_time is {given}; write 90s, 30m, 2h, 1h30m, or 01:30:00.")
+    raise UserError(f"max_time is {given}; write 90s, 30m, 2h, 1h30m, or 01:30:00.", key="max_time")

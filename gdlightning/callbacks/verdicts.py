@@ -12,6 +12,7 @@ import lightning.pytorch as L
 from tqdm import tqdm
 
 from gdlightning.callbacks.monitor import Monitor
+from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.step_logger import boards
 from gdlightning.diagnostics.diagnose import as_markdown, as_text, diagnose, write
 from gdlightning.diagnostics.run_record import RunRecord
@@ -24,7 +25,7 @@ LIVE = ("fault",)
 """What is told while a training runs; the rest waits for its end."""
 
 
-class Verdicts(L.Callback):
+class Verdicts(Observer):
     """Says what the monitor's measurements mean.
 
     While training runs, each fault is told once; at the end all verdicts are told, written to

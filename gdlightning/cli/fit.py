@@ -1,9 +1,8 @@
-"""``gdl fit``: train, then test, and leave a run folder."""
+"""``gdl fit``: train a model, test it, and write a run folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gdlightning.config.expand_paths import expand
 from gdlightning.config.settings import located
@@ -12,18 +11,20 @@ from gdlightning.runs.fit import fit
 from gdlightning.runs.load_config import load
 from gdlightning.runs.run_folder import CONFIG, named_run, to_yaml
 
-if TYPE_CHECKING:
-    pass
+GROUP = "train"
+SUMMARY = "Train a model, test it, and write a run folder"
+USAGE = "gdl fit --config FILE [--optimizer NAME] [--KEY VALUE ...]"
 
 
 def main(argv: list[str]) -> int:
-    """Train what the config and flags describe.
+    """Train the run that the config and flags describe.
 
     Raises:
-        UserError: whatever is wrong with them, before anything is written.
+        UserError: a setting is wrong; raised before anything is written.
     """
+    argv = ["--config" if argument == "-c" else argument for argument in argv]
     if set(argv) & {"--help", "-h"} or any(a.partition("=")[0].endswith(".help") for a in argv):
-        from gdlightning.cli.help import show
+        from gdlightning.cli.printing.fit_help import show
 
         return show(argv)
     config, switches = load(_with_own_config(argv))
@@ -42,10 +43,10 @@ def main(argv: list[str]) -> int:
 
 
 def _with_own_config(argv: list[str]) -> list[str]:
-    """Read the run's own config for ``gdl fit --resume RUN`` alone.
+    """Add the run's config to ``gdl fit --resume RUN`` without ``--config``.
 
     Raises:
-        UserError: there is no such run.
+        UserError: the run does not exist.
     """
     given = [a.partition("=")[0] for a in argv]
     if "--resume" not in given or "--config" in given or "--model" in given:

@@ -1,4 +1,4 @@
-"""``gdl lab``: the claims of gradient descent as experiments."""
+"""``gdl lab``: claims about gradient descent as experiments."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from gdlightning.lab.experiment import card, names
 if TYPE_CHECKING:
     from gdlightning.lab.run_experiments import Result
 
+GROUP = "explore"
+SUMMARY = "Test claims about gradient descent in experiments"
+USAGE = "gdl lab run edge-of-stability"
+
 
 def main(argv: list[str]) -> int:
     """List experiments, or run some or all of them.
 
     Raises:
-        UserError: an experiment is not known, or a value can't be meant.
+        UserError: an experiment does not exist, or an option has an invalid value.
     """
     given = _parser().parse_args(argv)
     if given.names and given.action != "run":
         raise UserError(
-            f"gdl lab {given.action} takes no names. For some experiments alone write\n"
+            f"gdl lab {given.action} takes no names. To run some experiments, write\n"
             f"gdl lab run {' '.join(given.names)}"
         )
     if given.action == "list":
@@ -32,13 +36,13 @@ def main(argv: list[str]) -> int:
         return 0
     wanted = names() if given.action == "all" else given.names
     if not wanted:
-        raise UserError("gdl lab run needs the name of an experiment; gdl lab list has them.")
+        raise UserError("gdl lab run needs the name of an experiment; gdl lab list lists them.")
     cards = [card(name) for name in wanted]
     for flag, value in (("--seeds", given.seeds), ("--workers", given.workers)):
         if value is not None and value < 1:
             raise UserError(f"{flag} is {value}; write 1 or more.")
     require("sklearn", "data", "The lab's data")
-    require("matplotlib", "plots", "Drawing what an experiment showed")
+    require("matplotlib", "plots", "Drawing the results of an experiment")
     folder = _folder(given.output)
     from gdlightning.lab.experiment_page import page, record, write
     from gdlightning.lab.run_experiments import run
@@ -61,14 +65,19 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "gdl lab", description="The claims of gradient descent, measured: effect, spread, verdict."
+        "gdl lab", description=f"{SUMMARY}: effect size, confidence interval and verdict."
     )
     add = parser.add_argument
     add("action", nargs="?", choices=("list", "run", "all"), default="list")
-    add("names", nargs="*", help="of experiments to run: gdl lab list")
-    add("--seeds", type=int, help="how many; each experiment's own number if not given")
-    add("--workers", type=int, help="processes; as many as there are cores if not given")
-    add("--output", default="lab", metavar="FOLDER", help="of pages, pictures, records (lab)")
+    add("names", nargs="*", help="experiments to run: gdl lab list")
+    add("--seeds", type=int, help="number of seeds (set by each experiment)")
+    add("--workers", type=int, help="number of processes (the number of cores)")
+    add(
+        "--output",
+        default="lab",
+        metavar="FOLDER",
+        help="folder of pages and figures (lab)",
+    )
     add("--format", choices=("text", "json"), default="text")
     return parser
 
@@ -79,7 +88,7 @@ def _folder(path: str) -> Path:
         (folder / "seeds").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"--output {path}: no folder for records can be made there: {error.strerror}."
+            f"--output {path}: the folder cannot be created: {error.strerror}."
         ) from error
     return folder
 

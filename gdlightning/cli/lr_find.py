@@ -1,11 +1,9 @@
-"""``gdl lr-find``: the learning rates that are worth training with, by a range test."""
+"""``gdl lr-find``: find a learning rate with a range test."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,26 +13,33 @@ if TYPE_CHECKING:
     from gdlightning.config.schema import Config
     from gdlightning.range_test.suggestion import LrRange
 
-KEPT = ("accelerator", "precision", "deterministic", "benchmark", "accumulate_grad_batches",
-        "limit_train_batches", "overfit_batches")  # fmt: skip
-"""Options of the Trainer that concern a step."""
+GROUP = "choose"
+SUMMARY = "Find a learning rate for a config with a range test"
+USAGE = "gdl lr-find --config FILE [--apply]"
 
 
 def main(argv: list[str]) -> int:
-    """Test, print what was found, and if asked for draw it and write it to the config.
+    """Run the test, print the result, and optionally draw it and write it to the config.
 
     Raises:
-        UserError: the config is wrong, or there is no learning rate to find.
+        UserError: the config is wrong, or the optimizer has no learning rate to find.
     """
     given, rest = _parser().parse_known_args(argv)
     from gdlightning.config.settings import located
     from gdlightning.runs.load_config import load
+    from gdlightning.runs.run_range_test import config_flags, find_lr
 
     if given.png:
         _check_png(Path(given.png))
-    config, _ = load([*_files(given.config), *rest])
+    config, _ = load([*config_flags(given.config), *rest])
     try:
-        found, key = _found(config, given)
+        found, key = find_lr(
+            config,
+            steps=given.steps,
+            lr_min=given.lr_min,
+            lr_max=given.lr_max,
+            apply_to=given.config if given.apply else (),
+        )
     except UserError as error:
         raise located(error, config.given) from error
     if given.png:
@@ -54,16 +59,22 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "gdl lr-find",
-        description="Find a learning rate: some steps of the training that a config describes, "
-        "while the learning rate grows. Flags of gdl fit change the config. No run is left behind.",
+        description="Find a learning rate: train for some steps while the learning rate grows. "
+        "Flags of gdl fit change the config. No run folder is written.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", action="append", required=True, help="a YAML file")
+    parser.add_argument("-c", "--config", action="append", required=True, help="a YAML file")
     parser.add_argument("--steps", type=int, default=210, help="optimizer steps (210)")
     parser.add_argument(
-        "--lr_min", "--lr-min", type=float, default=1e-6, help="of the first (1e-6)"
+        "--lr_min",
+        "--lr-min",
+        type=float,
+        default=1e-6,
+        help="learning rate of the first step (1e-6)",
     )
-    parser.add_argument("--lr_max", "--lr-max", type=float, default=10.0, help="of the last (10)")
+    parser.add_argument(
+        "--lr_max", "--lr-max", type=float, default=10.0, help="learning rate of the last step (10)"
+    )
     parser.add_argument("--png", metavar="FILE", help="draw the curve to this file")
     parser.add_argument(
         "--apply", action="store_true", help="write the learning rate to the last config file"
@@ -72,66 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _found(config: Config, given: argparse.Namespace) -> tuple[LrRange, str]:
-    """What the test says, and the key that it is about."""
-    from gdlightning.optimizers.choice import Choice
-    from gdlightning.range_test.lr_range_test import check, lr_key, range_test
-    from gdlightning.runs.build_run import assemble, build_grouping
-    from gdlightning.runs.quiet import quiet
-
-    quiet()
-    if config.note:
-        print(f"Note: {config.note}", file=sys.stderr)
-    optimizer = config.chosen("optimizer")
-    choice = Choice.of(optimizer)
-    check(choice, given.steps, given.lr_min, given.lr_max)
-    key = ".".join(("optimizer", *lr_key(choice)))
-    if given.apply:
-        _check_apply(given.config, choice.entry.name, key)
-    training = assemble(config)
-    options = config.values["trainer"]
-    found = range_test(
-        training.module, training.data, optimizer, clip=config.chosen("clip"),
-        groups=build_grouping(config), steps=given.steps, lr_min=given.lr_min,
-        lr_max=given.lr_max, progress=options.get("enable_progress_bar") is not False,
-        trainer={k: options[k] for k in KEPT if options.get(k) is not None},
-    )  # fmt: skip
-    return found, key
-
-
-def _files(paths: Sequence[str]) -> list[str]:
-    return [part for path in paths for part in ("--config", path)]
-
-
 def _check_png(path: Path) -> None:
     from gdlightning.drawing.style import FORMATS
 
     require("matplotlib", "plots", "Drawing the range test")
     if path.suffix not in FORMATS:
-        raise UserError(f"--png {path}: a picture ends in {', '.join(FORMATS)}.")
+        raise UserError(f"--png {path}: write a file that ends in {', '.join(FORMATS)}.")
     if not path.absolute().parent.is_dir():
-        raise UserError(f"--png {path}: there is no such folder.")
-
-
-def _check_apply(files: Sequence[str], tested: str, key: str) -> None:
-    """Refuse to write a learning rate beside another optimizer's name.
-
-    Raises:
-        UserError: the files name another optimizer, or the last one can't be changed so.
-    """
-    from gdlightning.config.edit_yaml import rewritten
-    from gdlightning.config.schema import DEFAULTS
-    from gdlightning.config.settings import merge, read_flags
-    from gdlightning.optimizers.registry import find
-
-    setting = merge(read_flags(_files(files), set())[0]).get("optimizer.name")
-    named = str(setting.value) if setting else DEFAULTS["optimizer"]
-    if named == "auto" or find(named).name != tested:
-        raise UserError(
-            f"--apply: {files[-1]} would train with {named}, and {tested} is tested.\n"
-            f"Write optimizer: {tested} there first, or leave --apply out."
-        )
-    rewritten(files[-1], key, 0.1)
+        raise UserError(f"--png {path}: the folder does not exist.")
 
 
 def _title(config: Config, found: LrRange) -> str:
@@ -147,16 +106,22 @@ def _text(found: LrRange, config: Config, key: str, given: argparse.Namespace) -
     now = _now(config, key)
     has = f" (now {now:g})" if now is not None and key in config.given else ""
     done = f"Wrote {key}: {found.point:g} to {given.config[-1]}{has}."
-    write = f"Write {key}: {found.point:g}{has}, or let --apply do it."
-    sure = [f"Less sure: {note}" for note in found.notes] or [
-        "Nothing speaks against it. Where such tests were right and where not: docs/lr-find.md"
+    write = f"Write {key}: {found.point:g}{has}, or use --apply."
+    notes = [f"Warning: {note}" for note in found.notes] or [
+        "The curve looks fine. For the reliability of range tests, see docs/lr-find.md"
     ]
-    return "\n".join([
-        _title(config, found), "", in_text(found), "",
-        f"A good learning rate is {found.point:g}; from {found.low:g} to {found.high:g} is worth "
-        "trying.",
-        done if given.apply else write, *sure,
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            _title(config, found),
+            "",
+            in_text(found),
+            "",
+            f"Suggested learning rate: {found.point:g}. "
+            f"Values from {found.low:g} to {found.high:g} are worth trying.",
+            done if given.apply else write,
+            *notes,
+        ]
+    )
 
 
 def _json(found: LrRange, config: Config, key: str, given: argparse.Namespace) -> str:
@@ -182,7 +147,7 @@ def _json(found: LrRange, config: Config, key: str, given: argparse.Namespace) -
 
 
 def _now(config: Config, key: str) -> float | None:
-    """What the config has."""
+    """Return the present value of a config key; None if it is not a number."""
     tree: Any = config.values
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None

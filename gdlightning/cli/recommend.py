@@ -1,4 +1,4 @@
-"""``gdl recommend``: an optimizer and all that goes with it, with reasons, as YAML to paste."""
+"""``gdl recommend``: optimizer, schedule and clipping for a config, with reasons."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import argparse
 import json
 from typing import Any
 
+GROUP = "choose"
+SUMMARY = "Recommend optimizer, schedule and clipping for a config, with reasons"
+USAGE = "gdl recommend --config FILE"
+
 
 def main(argv: list[str]) -> int:
-    """Print what is recommended for a config.
+    """Print the recommendation for a config as YAML.
 
     Raises:
-        UserError: the config is wrong, or does not say how long to train.
+        UserError: the config is wrong, or sets no number of steps or epochs.
     """
     parser = argparse.ArgumentParser(
         "gdl recommend",
@@ -19,14 +23,11 @@ def main(argv: list[str]) -> int:
         "Flags of gdl fit change the config.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", action="append", required=True, help="a YAML file")
-    parser.add_argument(
-        "--measure", action="store_true", help="refine it with a few short trainings"
-    )
+    parser.add_argument("-c", "--config", action="append", required=True, help="a YAML file")
+    parser.add_argument("--measure", action="store_true", help="refine it with a few short runs")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given, rest = parser.parse_known_args(argv)
     from gdlightning.config.early_checks import check_glance
-    from gdlightning.config.lightning_import import import_lightning
     from gdlightning.config.schema import General
     from gdlightning.config.settings import merge, read_flags
     from gdlightning.runs.quiet import quiet
@@ -35,7 +36,6 @@ def main(argv: list[str]) -> int:
     settings, _ = read_flags([*files, *rest], set())
     merged = merge(settings)
     check_glance(merged, General)
-    import_lightning(merged)
     quiet()
     from gdlightning.runs.auto_optimizer import recommended, without_optimizer
 
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
 
 
 def text(facts: Any, found: Any, refined: Any) -> str:
-    """YAML to paste, the reasons as comments above it."""
+    """Return the recommended sections as YAML, with the reasons as comments."""
     import yaml
 
     kind = "fine-tuning" if facts.finetuning else "training from scratch"

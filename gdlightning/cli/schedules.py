@@ -14,16 +14,20 @@ from gdlightning.schedules import Schedule, find, names, options
 from gdlightning.schedules.schedule_figure import curve, draw_png, draw_text
 from gdlightning.signature import options_of
 
+GROUP = "look up"
+SUMMARY = "List and draw learning-rate schedules"
+USAGE = "gdl schedules [PATTERN] [--png FILE]"
+
 
 def main(argv: list[str]) -> int:
     """List schedules with a drawing each, as JSON, or as a PNG.
 
     Raises:
-        UserError: nothing matches, or a value can't be meant.
+        UserError: nothing matches, or an option has an invalid value.
     """
-    parser = argparse.ArgumentParser("gdl schedules", description="List and draw schedules.")
+    parser = argparse.ArgumentParser("gdl schedules", description=f"{SUMMARY}.")
     parser.add_argument("pattern", nargs="?", default="*", help="a name, or a pattern: 'cos*'")
-    parser.add_argument("--warmup", default="0", help="steps, 10%% or 2 epochs; drawn in front")
+    parser.add_argument("--warmup", default="0", help="warmup: steps, 10%% or 2 epochs")
     parser.add_argument("--png", help="draw them to this file")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(argv)
@@ -38,7 +42,7 @@ def main(argv: list[str]) -> int:
     if given.png:
         path = Path(given.png)
         if not path.absolute().parent.is_dir():
-            raise UserError(f"--png {path}: there is no such folder.")
+            raise UserError(f"--png {path}: the folder does not exist.")
         draw_png(drawn, path)
         print(f"Drew {len(drawn)} schedules to {path}")
         return 0
@@ -47,12 +51,12 @@ def main(argv: list[str]) -> int:
         settings = ", ".join(f"{o['name']} {o['default']}" for o in facts["options"])
         print(f"{name}: {facts['summary']}" + (f"  [{settings}]" if settings else ""))
         print(draw_text(curve(schedule)), end="\n\n")
-    print("In front of any of them: schedule.warmup, as 500 (steps), 10%, or '2 epochs'.")
+    print("Each can start with a warmup: schedule.warmup: 500 (steps), 10%, or '2 epochs'.")
     return 0
 
 
 def record(name: str) -> dict[str, Any]:
-    """Name, summary and options of a schedule as plain values."""
+    """Return name, summary and options of a schedule as plain values."""
     decay = find(name)
     module = inspect.getmodule(decay)
     described = options_of(decay)

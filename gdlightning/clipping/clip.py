@@ -139,5 +139,5 @@ def positive(key: str, value: float) -> float:
         UserError: if the value is not positive.
     """
     if not value > 0:
-        raise UserError(f"clip.{key} must be positive (got {value}).")
+        raise UserError(f"clip.{key} must be positive", key=f"clip.{key}", value=value)
     return value

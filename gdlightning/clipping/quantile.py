@@ -29,11 +29,14 @@ class QuantileClip(Clip):
     def __init__(self, quantile: float = 0.9, window: int = 200, warmup: int = 20) -> None:
         super().__init__()
         if not 0 < quantile < 1:
-            raise UserError(f"clip.quantile must be between 0 and 1 (got {quantile}).")
+            raise UserError(
+                "clip.quantile must be between 0 and 1", key="clip.quantile", value=quantile
+            )
         if window < 2 or not 1 <= warmup <= window:
             raise UserError(
                 "clip.window must be at least 2, and clip.warmup between 1 and the window "
-                f"(got window {window}, warmup {warmup})."
+                f"(got window {window}, warmup {warmup}).",
+                key=("clip.window", "clip.warmup"),
             )
         self.quantile, self.window, self.warmup = quantile, window, warmup
         self.past = torch.full((window,), torch.nan)

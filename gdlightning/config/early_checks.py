@@ -1,23 +1,23 @@
-"""What can be told wrong of settings before anything heavy is imported."""
+"""Check settings before torch and Lightning are imported, so that common mistakes fail fast."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 
-from gdlightning.config.settings import NAMED, SECTIONS, Setting, placed, shown
-from gdlightning.errors import UserError, did_you_mean, fold
+from gdlightning.config.settings import NAMED, SECTIONS, Setting, placed
+from gdlightning.errors import UserError, did_you_mean, fold, shown
 
 
 def check_glance(merged: Mapping[str, Setting], general: type) -> None:
-    """Refuse misspelt keys of the first level, and optimizers that there are not.
+    """Check the keys of the first level, and the name of the optimizer.
 
     Args:
         merged: dotted key → setting.
-        general: the dataclass of the options that stand in no section.
+        general: dataclass of the options outside of sections.
 
     Raises:
-        UserError: with place and nearest name.
+        UserError: with the origin and similar names.
     """
     alone = [f.name for f in dataclasses.fields(general)]
     heads = [s for s in (*NAMED, *SECTIONS) if "." not in s]
@@ -29,13 +29,13 @@ def check_glance(merged: Mapping[str, Setting], general: type) -> None:
                 raise UserError(f"There is no section {shown(head)} ({shown(key)}).{near}")
             if not rest and head not in (*heads, *alone):
                 near = did_you_mean(head, [*heads, *alone])
-                if near:  # else another section may have an option of that name
+                if near:  # else schema.check may find the option in a section
                     raise UserError(f"There is no option {shown(key)}.{near}")
     _check_optimizer(merged)
 
 
 def is_auto(merged: Mapping[str, Setting]) -> bool:
-    """Whether the optimizer is to be the one that is recommended."""
+    """Return whether gdlightning chooses the optimizer (``optimizer: auto``)."""
     chosen = merged.get("optimizer.name")
     return chosen is not None and fold(str(chosen.value)) == "auto"
 

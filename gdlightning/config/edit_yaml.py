@@ -1,4 +1,4 @@
-"""One value of a config file changed where it stands: comments and layout stay."""
+"""Change one value of a config file, and keep its comments and layout."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from gdlightning.storage.atomic_write import open_atomic
 
 
 def rewrite(path: str, key: str, value: float) -> None:
-    """Write a number to a config file, whole or not at all.
+    """Set a number in a config file atomically.
 
     Raises:
-        UserError: as ``rewritten``.
-        StorageError: the file can't be written.
+        UserError: as in ``rewritten``.
+        StorageError: if the file cannot be written.
     """
-    file = Path(path).resolve()  # a link stays one
+    file = Path(path).resolve()  # keeps a symbolic link
     text, mode = rewritten(path, key, value), file.stat().st_mode
-    with open_atomic(file) as stream:  # bytes: line ends stay as they are
+    with open_atomic(file) as stream:  # bytes: keeps the line ends
         stream.write(text.encode())
     file.chmod(mode)
 
 
 def rewritten(path: str, key: str, value: float) -> str:
-    """The text of a config file with a number at a dotted key, everything else as it is.
+    """Return the text of a config file with a number set at a dotted key.
 
     Raises:
-        UserError: the file can't be read, or its layout allows no such change.
+        UserError: if the file cannot be read, or its layout does not allow the change.
     """
     before = {s.key: s.value for s in flatten(read_yaml(path), path)}
     text = Path(path).read_bytes().decode()  # with its line ends
@@ -48,8 +48,9 @@ def rewritten(path: str, key: str, value: float) -> str:
 
 def _by_hand(path: str, key: str, number: str) -> UserError:
     return UserError(
-        f"{path} is laid out so that {key} can't be changed there without changing more.\n"
-        f"Write {key}: {number} by hand."
+        f"{key} cannot be changed in {path} without changing other lines.",
+        key=key,
+        hint=f"Set {key}: {number} by hand.",
     )
 
 
@@ -72,12 +73,12 @@ def _changed(text: str, key: str, number: str) -> str:
             return _put(text, node, _instead(text, node, key, rest, number))
         owner = node
     if owner is root or not isinstance(owner, yaml.MappingNode):
-        return _appended(text, key, number)  # of a list at the end: refused by who calls
+        return _appended(text, key, number)  # rewritten() detects a list at the end
     return _inserted(text, owner, _nested(rest, number))
 
 
 def _instead(text: str, node: yaml.Node, key: str, rest: Sequence[str], number: str) -> str:
-    """What takes a word's or number's place: a bare name becomes a section with that name."""
+    """Return the replacement of a scalar; a bare name becomes a section with that name."""
     section = key.removesuffix("." + ".".join(rest))
     if not rest or section not in NAMED:
         return number
@@ -85,7 +86,7 @@ def _instead(text: str, node: yaml.Node, key: str, rest: Sequence[str], number: 
 
 
 def _find(owner: yaml.MappingNode, keys: Sequence[str]) -> tuple[int, yaml.Node] | None:
-    """The entry of a mapping that leads to a key, and how many of its parts it takes."""
+    """Return the number of parts of a key that an entry of a mapping matches, and its value."""
     for name, node in reversed(owner.value):
         parts = str(name.value).split(".")
         if list(keys[: len(parts)]) == parts:
@@ -94,7 +95,7 @@ def _find(owner: yaml.MappingNode, keys: Sequence[str]) -> tuple[int, yaml.Node]
 
 
 def _nested(keys: Sequence[str], number: str) -> str:
-    """``base: {lr: 0.1}`` for base and lr."""
+    """Return a nested entry, such as ``base: {lr: 0.1}`` for the keys base and lr."""
     *outer, last = keys
     inner = f"{last}: {number}"
     for name in reversed(outer):
@@ -111,7 +112,7 @@ def _put(text: str, node: yaml.Node, new: str) -> str:
 
 
 def _inserted(text: str, owner: yaml.MappingNode, entry: str) -> str:
-    """The entry as the second of a mapping: the first is its name, as a rule."""
+    """Insert an entry as the second of a mapping, because the first is usually the name."""
     if not owner.value:
         at = owner.start_mark.index + 1  # within the braces
         return text[:at] + entry + text[at:]
@@ -128,7 +129,7 @@ def _inserted(text: str, owner: yaml.MappingNode, entry: str) -> str:
 
 
 def _appended(text: str, key: str, number: str) -> str:
-    """A section of its own at the end."""
+    """Append the section at the end."""
     section, *rest = key.split(".")
     end = _break(text, "\n")
     begin = "" if not text or text.endswith("\n") else end

@@ -1,4 +1,4 @@
-"""The lists in the section optimizer: parts and wrappers, each entry checked like a section."""
+"""Check the lists ``optimizer.parts`` and ``optimizer.wrappers``; each entry is like a section."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gdlightning.signature import Option
 
 
 def compose(values: dict[str, Any], given: Mapping[str, Setting]) -> None:
-    """Check ``optimizer.parts`` and ``optimizer.wrappers`` and give their values their types.
+    """Check ``optimizer.parts`` and ``optimizer.wrappers``, and convert their values.
 
     Args:
-        values: of the whole config, changed in place.
-        given: dotted key → the setting that the user gave.
+        values: values of the whole config, changed in place.
+        given: dotted key → setting that the user gave.
 
     Raises:
-        UserError: name, key or value is not known or of another type; tells where it was given.
+        UserError: if a name or option is unknown, or a value has another type.
     """
     for key, read in (("parts", _part), ("wrappers", _wrapper)):
         where = f"optimizer.{key}"
@@ -54,7 +54,7 @@ def _wrapper(entry: Any, where: str, setting: Setting | None) -> Any:
 def _typed(
     chosen: Mapping[str, Any], known: Mapping[str, Option], where: str, setting: Setting | None
 ) -> dict[str, Any]:
-    """The chosen options with the types that they should have."""
+    """Convert the given options to their types."""
     origin = setting.origin if setting else "the defaults"
     settings = {f"{where}.{k}": Setting(f"{where}.{k}", v, origin) for k, v in chosen.items()}
     found: Any = parse(settings, {f"{where}.{k}": known[k] for k in chosen})

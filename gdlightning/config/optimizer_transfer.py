@@ -1,35 +1,36 @@
-"""Another optimizer on the command line than a config was tuned for: where it starts from."""
+"""Derive settings for an optimizer on the command line from those of the config's optimizer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from gdlightning.config.settings import COMMAND_LINE, Setting
-from gdlightning.errors import UserError
+from gdlightning.config.settings import PYTHON, Setting
+from gdlightning.errors import COMMAND_LINE, UserError
 from gdlightning.optimizers.registry import find
 from gdlightning.optimizers.transfer import PASSED_ON, transfer
 
 
 def transferred(merged: dict[str, Setting], former: Mapping[str, Setting]) -> str:
-    """Add settings that follow from the former optimizer's, unless the new one has its own.
+    """Add settings derived from those of the previous optimizer, unless they are set.
 
     Args:
-        merged: the settings, changed in place.
-        former: those of the optimizer that was displaced.
+        merged: dotted key → setting, changed in place.
+        former: settings of the previous optimizer.
 
     Returns:
-        What was done, for people; empty where nothing was.
+        Message that describes the derived settings; empty if there are none.
     """
     chosen = merged.get("optimizer.name")
-    if chosen is None or chosen.origin != COMMAND_LINE or "optimizer.lr" in merged:
+    if chosen is None or chosen.origin not in (COMMAND_LINE, PYTHON) or "optimizer.lr" in merged:
         return ""
     try:
         before, now = (find(str(s.value)) for s in (former["optimizer.name"], chosen))
-    except (UserError, KeyError):  # said later, where names are checked
+    except (UserError, KeyError):  # schema.check raises the error
         return ""
-    given = {k: _number(former[f"optimizer.{k}"].value)
-             for k in PASSED_ON if f"optimizer.{k}" in former}  # fmt: skip
+    given = {
+        k: _number(former[f"optimizer.{k}"].value) for k in PASSED_ON if f"optimizer.{k}" in former
+    }
     found = transfer(before, given, now)
     if found is None:
         return ""
@@ -46,5 +47,5 @@ def transferred(merged: dict[str, Setting], former: Mapping[str, Setting]) -> st
 def _number(value: Any) -> Any:
     try:
         return float(value)
-    except (TypeError, ValueError):  # said later, where types are checked
+    except (TypeError, ValueError):  # typed_values.parse raises the error
         return value

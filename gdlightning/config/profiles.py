@@ -1,4 +1,4 @@
-"""How much a training shows of itself: everything, or as little as makes it fastest."""
+"""Profiles, which set several options: ``full``, and ``fast`` without logs and checks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FAST: dict[str, Any] = {
     "loggers": [], "trainer.enable_progress_bar": False, "guard.policy": "off",
     "monitor.every": 0, "watch.graph": False, "watch.samples": False,
 }  # fmt: skip
-"""What ``profile: fast`` sets where the user did not; training metrics are left out besides."""
+"""Options that ``profile: fast`` sets unless the user did. It also disables training metrics."""
 
 
 def apply(values: dict[str, Any], given: Collection[str]) -> None:
-    """Set what a profile stands for, where it is not given by itself."""
+    """Set the options of the profile that the user did not give."""
     if values["profile"] == "fast":
         for key, value in FAST.items():
             if key not in given:

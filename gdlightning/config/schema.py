@@ -1,12 +1,14 @@
-"""A whole training, read from files and flags, checked, and ready to be built or saved."""
+"""Check the settings of a run against the options of the selected classes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gdlightning.config import profiles
+from gdlightning.config.given_objects import Objects, check_objects
 from gdlightning.config.optimizer_parts import compose
 from gdlightning.config.settings import (
     FIXED,
@@ -14,13 +16,13 @@ from gdlightning.config.settings import (
     SECTIONS,
     Setting,
     at,
+    located,
     placed,
     put,
-    shown,
 )
 from gdlightning.config.typed_values import parse
 from gdlightning.config.value_checks import check_general
-from gdlightning.errors import UserError, did_you_mean, nearest
+from gdlightning.errors import UserError, did_you_mean, nearest, shown
 from gdlightning.signature import Option, options_of
 
 VERSION = 1
@@ -31,35 +33,35 @@ DEFAULTS = {"optimizer": "adamw", "schedule": "constant", "clip": "none"}
 
 @dataclass(frozen=True)
 class General:
-    """What concerns the run as a whole.
+    """Options of the run as a whole.
 
     Args:
-        version: of the config format.
-        name: of the run; its folder is RUN_ROOT/NAME/version_N.
-        seed: of weights, data order and random numbers.
-        run_root: the folder of all runs.
-        imports: modules to import first, e.g. one that registers an optimizer.
+        version: version of the config format.
+        name: name of the run; its folder is RUN_ROOT/NAME/version_N.
+        seed: seed of weights, data order and random numbers.
+        run_root: folder of all runs.
+        imports: modules to import first, such as one that registers an optimizer.
         loggers: any of tensorboard, csv, wandb, mlflow.
-        init_from: a checkpoint or .safetensors file whose weights the model starts from.
-        threads: CPU threads of torch; its own choice if not given.
+        init_from: checkpoint or .safetensors file with the initial weights of the model.
+        threads: number of CPU threads of torch; chosen by torch if not set.
         resume: auto resumes the newest unfinished run of this config, or starts a new one; a run
             folder resumes that run from its newest checkpoint, a checkpoint file from that one.
         resume_changed: resume the run that ``resume`` names although its options differ.
         overwrite: replace the newest version of this name instead of adding one; the former run is
             kept as version_N.replaced until the new one ends and has saved a checkpoint.
-        profile: full shows all that a training does; fast leaves out loggers, bar, guard and
-            training metrics, each of which can be given by itself.
-        compile: compile net and, on a GPU, optimizer with torch.compile; what it costs and gains
-            is told.
+        profile: full shows and logs everything; fast disables loggers, progress bar, guard and
+            training metrics, each of which can be enabled separately.
+        compile: compile net and, on a GPU, optimizer with torch.compile, and report the time that
+            it costs and saves.
         recompute: shell patterns of parts of the model, such as net.blocks.*, whose activations are
-            computed again in the backward pass instead of kept (activation checkpointing).
+            recomputed in the backward pass instead of stored (activation checkpointing).
         max_time: stop and save after this time, such as 90s, 30m, 2h or 01:30:00.
-        check_resume: Check that this training resumes exactly: train so many optimizer steps, save,
-            restore in a new process, train on, and compare all bits with a run that was not
-            interrupted. Nothing else is trained.
-        stop_after: stop and save after this number of optimizer steps of this process; a resumed
-            run makes as many more.
-        callbacks: further callbacks of Lightning's, of gdlightning's or of your own, each a name or
+        check_resume: check that this run resumes exactly: train for this number of optimizer steps,
+            save, resume in a new process, and compare all bits with an uninterrupted run. Nothing
+            else is trained.
+        stop_after: stop and save after this number of optimizer steps in this process; a resumed
+            run takes as many again.
+        callbacks: additional callbacks of Lightning, of gdlightning, or your own, each a name or
             {name, options}.
     """
 
@@ -89,18 +91,21 @@ class Config:
 
     Attributes:
         values: nested, with a ``name`` in each named section; every option has its value.
-        given: dotted key → the setting that the user gave.
+        given: dotted key → setting that the user gave.
         classes: named section → its class or function.
-        note: what was derived from other settings, for people; empty where nothing was.
+        note: message about settings derived from others; empty if there are none.
+        objects: Python objects that a file cannot store, by dotted key; empty for a config of
+            files and flags alone.
     """
 
     values: dict[str, Any]
     given: dict[str, Setting]
     classes: dict[str, Any]
     note: str = ""
+    objects: Objects = field(default_factory=Objects)
 
     def section(self, name: str) -> dict[str, Any]:
-        """The options of a section, without ``name`` and nested sections."""
+        """Return the options of a section, without ``name`` and nested sections."""
         tree: Any = self.values
         for part in name.split("."):
             tree = tree.get(part, {})
@@ -108,7 +113,7 @@ class Config:
         return {k: v for k, v in tree.items() if k != "name" and k not in nested}
 
     def chosen(self, name: str) -> dict[str, Any]:
-        """What the user set in a named section, its ``name`` included, values as parsed."""
+        """Return the parsed values that the user set in a named section, including ``name``."""
         tree: Any = self.values
         for part in name.split("."):
             tree = tree.get(part, {})
@@ -122,40 +127,63 @@ class Config:
         return found
 
 
-def check(merged: dict[str, Setting]) -> Config:
-    """Find the classes, and check every key and value against them.
+def check(merged: dict[str, Setting], objects: Objects | None = None) -> Config:
+    """Find the selected classes, and check every key and value against their options.
+
+    Args:
+        merged: dotted key → setting; default names of nested sections are added.
+        objects: Python objects that settings name (``object:…``) but cannot store, by dotted key.
 
     Raises:
-        UserError: with file, key, value, and the nearest right one.
+        UserError: with key, value, origin, and similar names.
     """
     _check_version(merged)
     _check_names(merged)
     _import(merged)
-    classes, known = _known(merged)
+    objects = Objects() if objects is None else objects
+    check_objects(merged, objects)
+    _check_net_has_task(merged)
+    classes, known = _known(merged, objects)
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
     values = parse(merged, known)
-    profiles.apply(values, merged)
-    compose(values, merged)
     for section in classes:
         put(values, f"{section}.name", str(_name(merged, section)))
+    profiles.apply(values, merged)
+    compose(values, merged)
     for key, option in known.items():
         if option.required and key not in merged:
             text = (option.help or option.type_name).rstrip(".")
             chosen = merged.get(f"{key.rpartition('.')[0]}.name")
-            raise at(UserError(f"{key} is missing: {text}."), chosen)
+            raise at(UserError(f"{key} is missing: {text}.", key=key), chosen)
     try:
         check_general(values)
     except UserError as error:
-        raise at(error, merged.get(str(error).split()[0])) from error
-    return Config(values, merged, classes)
+        raise located(error, merged) from error
+    return Config(values, merged, classes, objects=objects)
+
+
+def _check_net_has_task(merged: Mapping[str, Setting]) -> None:
+    """Check that a net has a task to be trained for.
+
+    Raises:
+        UserError: if it has none, with what to write.
+    """
+    net = merged.get("model.net.name")
+    if net is not None and "model.name" not in merged:
+        error = UserError(
+            f"The net {shown(net.value)} has no task to be trained for.\n"
+            "Write --task classification, --task regression, or --task custom-loss --model.loss "
+            "NAME."
+        )
+        raise at(error, net)
 
 
 def _check_names(merged: Mapping[str, Setting]) -> None:
-    """Refuse a misspelt ``name`` of a section before its options are held against a default.
+    """Check for a misspelled ``name`` of a section, which would select the default.
 
     Raises:
-        UserError: with the key that was meant.
+        UserError: with the correct key.
     """
     for key, setting in merged.items():
         section, _, last = key.rpartition(".")
@@ -168,20 +196,47 @@ def _name(merged: Mapping[str, Setting], section: str) -> Any:
     return DEFAULTS.get(section) if setting is None or setting.value is None else setting.value
 
 
-def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option]]:
-    """Named section → class, and dotted key → option, for these choices of names."""
+def _known(
+    merged: dict[str, Setting], objects: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Option]]:
+    """Return named section → class, and dotted key → option, for the selected names."""
     from gdlightning.config import sections as choices
 
     known = dict(options_of(General))
     for section in FIXED:
         known |= {f"{section}.{k}": o for k, o in choices.fixed_options(section).items()}
-    rules = "a list of {pattern, lr, weight_decay, freeze}; the first that matches counts"
+    rules = "a list of {pattern, lr, weight_decay, freeze}; the first match applies"
     known["groups.rules"] = Option("rules", list[dict[str, Any]] | None, None, rules)
     known |= {f"trainer.{k}": o for k, o in choices.trainer_options().items()}
     classes: dict[str, Any] = {}
     for section in ("model", "data", "optimizer", "schedule", "clip"):
-        _choose(section, merged, classes, known, choices.find)
+        if section == "optimizer":
+            _keep_own_optimizers(classes.get("model"), merged)
+        if section == "clip":
+            _name_norm(merged)
+        _choose(section, merged, classes, known, choices.find, objects)
     return classes, known
+
+
+def _name_norm(merged: dict[str, Setting]) -> None:
+    """Read ``clip: 1.0`` as a maximum norm."""
+    given = merged.get("clip.name")
+    if given is None or not re.fullmatch(r"\d*\.?\d+([eE][-+]?\d+)?", str(given.value)):
+        return
+    merged["clip.name"] = Setting("clip.name", "norm", given.origin)
+    merged.setdefault("clip.max_norm", Setting("clip.max_norm", float(given.value), given.origin))
+
+
+def _keep_own_optimizers(model: Any, merged: dict[str, Setting]) -> None:
+    """Choose the model's own optimizers if it has some and no other one is named."""
+    if "optimizer.name" in merged or not isinstance(model, type):
+        return
+    from gdlightning.engine.module_optimization import has_optimizers
+    from gdlightning.optimizers.registry import MODULE
+
+    if has_optimizers(model):
+        origin = f"{model.__name__}.configure_optimizers"
+        merged["optimizer.name"] = Setting("optimizer.name", MODULE.name, origin)
 
 
 def _choose(
@@ -190,25 +245,29 @@ def _choose(
     classes: dict[str, Any],
     known: dict[str, Option],
     find: Callable[..., Any],
+    objects: Mapping[str, Any],
 ) -> None:
+    if section in objects:
+        classes[section] = type(objects[section])
+        return
     name = _name(merged, section)
     if name is None:
         return
     try:
         plain = isinstance(name, str | int | float) and str(name).isprintable()
         if not plain or not str(name).strip():
-            raise UserError(f"{section} is {shown(name)}, which is no name.")
+            raise UserError(f"{section} must be a name", value=name)
         choice = find(section, str(name))
     except UserError as error:
-        told = UserError(f"{section}: {error}") if "." in section else error
-        raise at(told, merged.get(f"{section}.name")) from error
+        named = error.within(section) if "." in section else error
+        raise at(named, merged.get(f"{section}.name")) from error
     classes[section] = choice.target
     known |= {f"{section}.{k}": o for k, o in choice.options.items()}
     for nested, default in choice.nested.items():
         inner = f"{section}.{nested}"
         if default and f"{inner}.name" not in merged:
             merged[f"{inner}.name"] = Setting(f"{inner}.name", default, "the default")
-        _choose(inner, merged, classes, known, find)
+        _choose(inner, merged, classes, known, find, objects)
 
 
 def _check_key(
@@ -219,6 +278,8 @@ def _check_key(
         return
     if any(key.startswith(f"{k}.") and _holds_dict(o.type) for k, o in known.items()):
         return
+    from gdlightning.optimizers.registry import MODULE
+
     head = key.partition(".")[0]
     inside = [k for k in known if k.startswith(f"{section}.")] if section else []
     message = f"There is no option {shown(key)}.{_near(key, inside, known, classes)}"
@@ -228,8 +289,13 @@ def _check_key(
         message = (
             f"{chosen} has no option {shown(last)} ({shown(key)})."
             f"{did_you_mean(SYNONYMS.get(last, last), ['name', *names])}\n"
-            f"Its options: {', '.join(names) or 'none'}."
+            f"Available options: {', '.join(names) or 'none'}."
         )
+        if section == "optimizer" and classes[section] is MODULE:
+            message = (
+                f"{shown(key)} is set, but the optimizers are the model's own "
+                "(configure_optimizers).\nName the one that it is for, such as --optimizer adamw."
+            )
     elif section in NAMED and not inside:
         message = (
             f"{shown(key)} is set, but {section}.name does not say which {section} it is for."
@@ -242,7 +308,7 @@ def _check_key(
 
 
 def _near(key: str, inside: list[str], known: Mapping[str, Option], classes: Any) -> str:
-    """Did you mean: the same option of another section, a like one of this, or any that is like."""
+    """Suggest the same option of another section, or else options with similar names."""
     last = key.rpartition(".")[2]
     same = [k for k in known if k.rpartition(".")[2] == SYNONYMS.get(last, last)]
     if same:
@@ -259,8 +325,10 @@ def _check_version(merged: Mapping[str, Setting]) -> None:
     if setting is not None and str(setting.value) != str(VERSION):
         raise at(
             UserError(
-                f"version is {shown(setting.value)}; this gdlightning reads configs of version "
-                f"{VERSION}.\nCHANGELOG.md says what to change; then write version: 1."
+                f"version must be {VERSION} for this gdlightning",
+                key="version",
+                value=setting.value,
+                hint=f"See CHANGELOG.md for what to change, and set version: {VERSION}.",
             ),
             setting,
         )

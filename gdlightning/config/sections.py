@@ -1,4 +1,4 @@
-"""What can be chosen by name in each section of a config, and the options of each choice."""
+"""Classes that each section of a config can select by name, and their options."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdlightning.discovery import Catalogue
+from gdlightning.discovery import Catalogue, import_path
+from gdlightning.errors import UserError
 from gdlightning.signature import Option, options_of
+from gdlightning.tasks.catalogues import NETS, TASKS
 
-NETS = Catalogue("gdlightning.nets", "net", base="torch.nn:Module")
-TASKS = Catalogue("gdlightning.tasks", "model", base="lightning.pytorch:LightningModule")
 DATA = Catalogue("gdlightning.data", "data", base="lightning.pytorch:LightningDataModule")
 
 NOT_TRAINER = {
@@ -19,12 +19,12 @@ NOT_TRAINER = {
     "default_root_dir", "use_distributed_sampler", "reload_dataloaders_every_n_epochs", "max_time",
     "barebones", "model_registry", "limit_predict_batches",
 }  # fmt: skip
-"""Trainer arguments that other sections set, or that do nothing here."""
+"""Trainer arguments that other sections set, or that have no effect in gdlightning."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a name stands for: its class or function, options, and sections nested in it."""
+    """Selected class or function, with its options and nested sections."""
 
     target: Any
     options: dict[str, Option]
@@ -32,15 +32,15 @@ class Found:
 
 
 def find(section: str, name: str) -> Found:
-    """The choice of that name in a section.
+    """Return the class or function with the given name in a section.
 
     Raises:
-        UserError: there is none; the message has the nearest.
+        UserError: if there is none. The message suggests similar names.
     """
     kind = section.rpartition(".")[2]
     finders: dict[str, Callable[[str], Found]] = {
         "model": _task,
-        "net": lambda n: _class(NETS.find(n)),
+        "net": _net,
         "data": _data,
         "schedule": _schedule,
         "clip": _clip,
@@ -49,8 +49,19 @@ def find(section: str, name: str) -> Found:
     return finders.get(kind, _single)(name)
 
 
-def _class(cls: Any) -> Found:
-    return Found(cls, _linked(options_of(cls)))
+def _net(name: str) -> Found:
+    from gdlightning.tasks.construct import LINKED, is_third_party
+
+    cls = NETS.find(name)
+    options = _linked(options_of(cls))
+    if is_third_party(cls):  # sizes come from the data, also where the class has a default
+        options = {
+            k: Option(k, o.type | None, None, o.help)
+            if k in LINKED and isinstance(o.type, type)
+            else o
+            for k, o in options.items()
+        }
+    return Found(cls, options)
 
 
 def _data(name: str) -> Found:
@@ -59,7 +70,7 @@ def _data(name: str) -> Found:
 
 
 def _linked(options: dict[str, Option]) -> dict[str, Option]:
-    """Sizes come from the data: what is required of a net or task may still be left out."""
+    """Make required options optional, because their values may come from the data."""
     return {
         k: Option(k, o.type | None if isinstance(o.type, type) else o.type, None, o.help)
         if o.required
@@ -69,10 +80,32 @@ def _linked(options: dict[str, Option]) -> dict[str, Option]:
 
 
 def _task(name: str) -> Found:
+    _check_is_task(name)
     cls = TASKS.find(name)
     takes_net = "net" in inspect.signature(cls.__init__).parameters
     nested = {"net": getattr(cls, "default_net", None)} if takes_net else {}
     return Found(cls, _linked(options_of(cls, skip={"net"} if takes_net else ())), nested)
+
+
+def _check_is_task(name: str) -> None:
+    """Check that a class path is not that of a plain network.
+
+    Raises:
+        UserError: if it is, with what to write instead.
+    """
+    if "." not in name:
+        return
+    import lightning.pytorch as L
+    from torch import nn
+
+    found = import_path(name, "model")
+    plain = inspect.isclass(found) and issubclass(found, nn.Module)
+    if plain and not issubclass(found, L.LightningModule):
+        raise UserError(
+            f"model {name} is a plain network (torch.nn.Module), which has no loss.\n"
+            f"Write --net {name} --task classification (or --task regression, or "
+            "--task custom-loss --model.loss NAME)."
+        )
 
 
 def _schedule(name: str) -> Found:
@@ -97,24 +130,27 @@ COMPOSITION = {
     ),
     "wrappers": Option(
         "wrappers", list[str | dict[str, Any]] | None, None,
-        "around the optimizer, the outermost first: gdl list wrapper",
+        "wrappers around the optimizer, outermost first: gdl list wrapper",
     ),
     "in_backward": Option(
-        "in_backward", bool, False, "step each parameter in the backward pass, for memory"
+        "in_backward", bool, False, "step each parameter in the backward pass, which saves memory"
     ),
 }  # fmt: skip
-"""Options that every optimizer has beside its own."""
+"""Options of every optimizer in addition to its own."""
 
 
 def _composed(name: str) -> Found:
     from gdlightning.optimizers.choice import sub_choices
+    from gdlightning.optimizers.registry import MODULE
 
     own = _single(name)
+    if own.target is MODULE:
+        return own
     return Found(own.target, own.options | COMPOSITION, sub_choices(own.target))
 
 
 def _single(name: str) -> Found:
-    """An optimizer that is the companion or the base of another."""
+    """Return an optimizer without composition: a companion or a base."""
     from gdlightning.optimizers.options import options
     from gdlightning.optimizers.registry import find
 
@@ -123,14 +159,14 @@ def _single(name: str) -> Found:
 
 
 def trainer_options() -> dict[str, Option]:
-    """Arguments of Lightning's Trainer that a config can hold."""
+    """Return the arguments of Lightning's Trainer that a config can set."""
     from lightning.pytorch import Trainer
 
     return options_of(Trainer, NOT_TRAINER)
 
 
 def fixed_options(section: str) -> dict[str, Option]:
-    """The options of a section that has no choice of a name."""
+    """Return the options of a section that is not selected by name."""
     from gdlightning.callbacks.checkpoints import Checkpoints
     from gdlightning.callbacks.monitor import Monitor
     from gdlightning.callbacks.step_logger import Watch

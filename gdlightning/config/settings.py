@@ -1,4 +1,4 @@
-"""Settings from YAML files and flags, in the order in which they were given."""
+"""Read settings from YAML files and flags, and merge them in the order given."""
 
 from __future__ import annotations
 
@@ -6,82 +6,106 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gdlightning.errors import UserError, did_you_mean, fold
+from gdlightning.errors import COMMAND_LINE, UserError, did_you_mean, fold, shown
 
 NAMED = (
     "model", "model.net", "data", "optimizer", "optimizer.companion", "optimizer.base",
     "schedule", "clip",
 )  # fmt: skip
-"""Sections that are chosen by name and then have that choice's own options."""
+"""Sections selected by name, with the options of the selected class."""
 
 FIXED = ("groups", "watch", "monitor", "checkpoint", "guard")
-"""Sections whose options are always the same."""
+"""Sections whose options do not depend on other settings."""
 
 SECTIONS = (*FIXED, "trainer")
 
-COMMAND_LINE = "the command line"
+DEFAULTS = "the defaults"
+"""Origin of a setting that the user did not give."""
+PYTHON = "the arguments in Python"
+"""Origin of a setting that changes a config from Python."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value at a dotted key, and where it was given."""
+    """Value of a setting.
+
+    Args:
+        key: dotted key.
+        value: value as given, before it is converted to the type of the option.
+        origin: config file, ``COMMAND_LINE``, or a description of where the value comes from.
+    """
 
     key: str
     value: Any
     origin: str
 
 
-def shown(value: Any) -> str:
-    """A value for a message, on one line and short."""
-    text = value if isinstance(value, str) and value.isprintable() and value else repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
-
-
-MOST = 5000
-"""Values that a config may hold; one that grows beyond by anchors and merges is no config."""
+MAX_YAML_VALUES = 5_000
+"""Values (keys, scalars, lists and mappings) in a config file after anchors and merges are
+expanded."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML without tags that make objects, with ``1e-3`` a number and no key given twice."""
+    """Safe YAML loader that reads ``1e-3`` as a number and raises an error for duplicate keys."""
 
-    count = 0
+    _values = 0
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
-        """Count the values as they are read."""
-        self._add(1)
+        """Read a node, and stop early in a file with too many values."""
+        self._values += 1
+        self._check(self._values)
         found: yaml.Node | None = super().compose_node(parent, index)
         return found
 
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Count what a merge (``<<``) copies."""
-        super().flatten_mapping(node)
-        self._add(len(node.value))
+    def get_single_node(self) -> yaml.Node | None:
+        """Read the document, and check its size after anchors and merges are expanded."""
+        root: yaml.Node | None = super().get_single_node()
+        if root is not None:
+            self._check(self._size(root, {}))
+        return root
 
-    def _add(self, count: int) -> None:
-        self.count += count
-        if self.count > MOST:
-            raise UserError(f"{self.name} holds more than {MOST:,} values: it is no config.")
+    def _size(self, node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
+        """Return the number of values in a node, with those of an alias at each of its places."""
+        if node not in known:
+            known[node] = None
+            pairs = isinstance(node, yaml.MappingNode)
+            inner = [n for pair in node.value for n in pair] if pairs else node.value
+            known[node] = 1 + (
+                0
+                if isinstance(node, yaml.ScalarNode)
+                else sum(self._size(child, known) for child in inner)
+            )
+        size = known[node]
+        if size is None:
+            raise UserError(f"{self.name} contains an anchor that refers to itself.")
+        return size
+
+    def _check(self, count: int) -> None:
+        if count > MAX_YAML_VALUES:
+            raise UserError(
+                f"{self.name} has more than {MAX_YAML_VALUES:,} values, the maximum for a config "
+                "file (anchors and merges expanded)."
+            )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice: the first would be lost without a word."""
+        """Raise an error for a duplicate key, of which YAML would silently drop the first."""
         seen: set[Any] = set()
         for key, _ in node.value:
             where = f"{node.start_mark.name}, line {key.start_mark.line + 1}"
             if not isinstance(key, yaml.ScalarNode):
                 raise UserError(f"{where}: a key must be a word, not a list or a mapping.")
             if key.value in seen:
-                raise UserError(f"{where}: the key {shown(key.value)} stands twice.")
+                raise UserError(f"{where}: the key {shown(key.value)} is set twice.")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-# A date is the text that it looks like.
+# Dates stay text.
 Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -93,49 +117,50 @@ Loader.add_implicit_resolver(
 )
 
 
-MOST = 100_000
-"""Settings in a file."""
-
-
 def read_yaml(path: str) -> dict[str, Any]:
-    """A YAML file as a mapping.
+    """Read a YAML file as a mapping.
 
     Raises:
-        UserError: the file is missing, is no YAML, or holds no mapping; names file and line.
+        UserError: if the file is missing, is not valid YAML, or does not contain a mapping. The
+            message names the file and the line.
     """
     file = Path(path)
     try:
         with file.open(encoding="utf-8") as stream:
             found = yaml.load(stream, Loader)  # a SafeLoader
-        if isinstance(found, Mapping):
-            settings = sum(1 for _ in islice(flatten(found, path), MOST + 1))
-            if settings > MOST:  # by anchors that repeat each other
-                raise UserError(f"{path} holds more than {MOST:,} settings.")
     except RecursionError:
-        raise UserError(f"{path} is nested too deeply, or holds itself (by an anchor).") from None
+        raise UserError(f"{path} is nested too deeply.") from None
     except FileNotFoundError:
         near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
         raise UserError(f"There is no config file {path}.{did_you_mean(path, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The config file {path} can't be read: {error}") from error
+        raise UserError(f"The config file {path} cannot be read: {error}") from error
     except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:  # of odd tags
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or str(error)
-        raise UserError(f"{path}{line} is no valid YAML: {problem}.") from error
+        raise UserError(f"{path}{line} is not valid YAML: {problem}.") from error
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise UserError(f"{path} must hold keys and values, not {type(found).__name__}.")
+        raise UserError(
+            f"{path} must be a mapping of keys to values (got a {type(found).__name__})."
+        )
     return found
 
 
 def flatten(tree: Mapping[Any, Any], origin: str, prefix: str = "") -> Iterator[Setting]:
-    """The leaves of a nested mapping as settings; a named section may be its name alone."""
+    """Yield the leaves of a nested mapping as settings.
+
+    The value of a named section may be its name.
+
+    Raises:
+        UserError: if an unnamed section has a value that is not a mapping.
+    """
     for raw, value in tree.items():
         key = f"{prefix}{raw}"
         if key in NAMED and isinstance(value, Mapping):
-            # The name comes first: what stands before it in the file belongs to it too.
+            # merge() drops options before a new name, but order in one mapping must not matter.
             ordered = {k: v for k, v in value.items() if k == "name"} | dict(value)
             yield from flatten(ordered, origin, f"{key}.")
         elif key in NAMED:
@@ -146,32 +171,37 @@ def flatten(tree: Mapping[Any, Any], origin: str, prefix: str = "") -> Iterator[
             yield Setting(key, value, origin)
         elif value is not None:
             raise UserError(
-                f"{key} is {shown(value)}; it is a section of options, {key}.OPTION. They are "
-                f"listed by: gdl fit --{key}.help\n(in {origin})"
+                f"{key} is a section of options, and cannot be set to a value",
+                key=key,
+                value=value,
+                hint=f"Set {key}.OPTION. List the options with: gdl fit --{key}.help",
+                file=origin,
             )
 
 
 def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict[str, Any]]:
-    """Settings of a command line and the switches among them.
+    """Read the settings and switches of a command line.
 
     Args:
-        argv: without program and verb.
-        switches: flags that are no settings, e.g. ``debug``; a value may follow.
+        argv: arguments without program and verb.
+        switches: flags that are not settings, such as ``debug``; they may have a value.
 
     Returns:
-        The settings, those of ``--config`` files included, in order; switch → value.
+        Settings in the order given, including those of ``--config`` files, and switch → value.
 
     Raises:
-        UserError: an argument that is no flag, or a config file that can't be read.
+        UserError: if an argument is not a flag, or a config file cannot be read.
     """
     settings: list[Setting] = []
+    nets: list[Setting] = []
     found: dict[str, Any] = {}
     rest = list(argv)
     while rest:
         token = rest.pop(0)
         if not re.match(r"--[A-Za-z_]", token):
             raise UserError(
-                f"{shown(token)} is no option. Options begin with two hyphens: --optimizer adamw."
+                f"{shown(token)} is not an option.",
+                hint="Options start with two hyphens, such as --optimizer adamw.",
             )
         key, equals, text = token[2:].partition("=")
         value: Any = text
@@ -180,20 +210,32 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         key = key.replace("-", "_")
         if key == "config":
             if value is True or not value:
-                raise UserError("--config needs the name of a YAML file.")
+                raise UserError("--config needs the path of a YAML file.")
             settings += flatten(read_yaml(value), value)
         elif key in switches:
             found[key] = value
         else:
-            settings += flatten({key: value}, COMMAND_LINE)
-    return settings, found
+            # A new task starts its section afresh: --net is read after --task, in any order.
+            part = nets if key.partition(".")[0] == "net" else settings
+            part += flatten({aliased(key): value}, COMMAND_LINE)
+    return settings + nets, found
+
+
+ALIASES = {"net": "model.net", "task": "model"}
+"""Short names of sections."""
+
+
+def aliased(key: str) -> str:
+    """Return a dotted key with the section's full name."""
+    head, dot, rest = key.partition(".")
+    return f"{ALIASES.get(head, head)}{dot}{rest}"
 
 
 def merge(settings: list[Setting]) -> dict[str, Setting]:
-    """The last value of each key.
+    """Return the last setting of each key.
 
-    A new name in a named section starts that section afresh: nothing that was set for the former
-    choice, in a file or by an earlier flag, is carried over.
+    A new name in a named section resets the section: earlier settings for the previous choice, from
+    a file or a flag, are dropped.
     """
     merged: dict[str, Setting] = {}
     for setting in settings:
@@ -207,7 +249,11 @@ def merge(settings: list[Setting]) -> dict[str, Setting]:
 
 
 def displaced(settings: list[Setting], section: str) -> dict[str, Setting]:
-    """What was set in a section for the choice before the last; empty where there was none."""
+    """Return the settings of a section for its previous choice, before the last change of name.
+
+    Returns:
+        Dotted key → setting; empty if the name was set only once.
+    """
     name = f"{section}.name"
     changes = [
         number
@@ -226,7 +272,7 @@ def _last(settings: list[Setting], key: str) -> Any:
 
 
 def put(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value at a dotted key."""
+    """Set the value at a dotted key of a nested dictionary."""
     *path, last = key.split(".")
     for part in path:
         tree = tree.setdefault(part, {})
@@ -234,44 +280,41 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def at(error: UserError, setting: Setting | None) -> UserError:
-    """The same error with the place where the setting was given."""
-    origin = setting.origin if setting else "the defaults"
-    return UserError(f"{error}\n(in {origin})" if "(in " not in str(error) else str(error))
+    """Add the origin of a setting to an error that has none, and return the error."""
+    if setting is not None:
+        error.keys = error.keys or (setting.key,)
+    if error.file is None:
+        error.file = setting.origin if setting else DEFAULTS
+    return error
 
 
 @contextlib.contextmanager
 def placed(setting: Setting | None) -> Iterator[None]:
-    """Let an error that is raised within say where the setting was given."""
+    """Add the origin of a setting to errors that are raised within the block."""
     try:
         yield
     except UserError as error:
-        raise at(error, setting) from error
+        at(error, setting)
+        raise
 
 
 def located(error: UserError, given: Mapping[str, Setting]) -> UserError:
-    """The same error with the place of the setting that it names first, where it names one."""
-    text = str(error)
-    if text.startswith("trainer: "):  # Lightning names its arguments without the section
-        inside = {k: s for k, s in given.items() if k.startswith("trainer.")}
-        for key in [k for k in inside if re.search(rf"\b{k[8:]}\b", text)] or _meant(text, inside):
-            text = f"{key} is {shown(inside[key].value)}: {text.removeprefix('trainer: ')}"
-            return at(UserError(text), inside[key])
-    if type(error) is not UserError:
-        return error
-    named = [k for k in given if re.search(rf"(?<![\w.]){re.escape(k)}(?![\w.]*\w)", text)]
-    named = [min(named, key=text.index)] if named else _meant(text, given)
-    return at(error, given[named[0]]) if named else error
+    """Add the origin of the setting that an error names, and return the error.
 
+    Args:
+        error: error whose keys are full dotted keys.
+        given: dotted key → setting that the user gave.
 
-def _meant(text: str, given: Mapping[str, Setting]) -> list[str]:
-    """Keys that a message means without naming them in full: by their last part, or their value."""
-    first = re.match(r"\w*", text)
-    word = first[0] if first else ""
-    last = [k for k in given if k.rpartition(".")[2] == word]
-    if last:
-        return last
-    values = {k: str(setting.value) for k, setting in given.items()}
-    return [
-        k for k, value in values.items()
-        if len(value) > 2 and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text)
-    ]  # fmt: skip
+    Returns:
+        The error, without an origin if the user gave none of the settings. For a section, the
+        origin is known only if all of its settings have the same one.
+    """
+    for key in error.keys if error.file is None else ():
+        inside = {s.origin for k, s in given.items() if k.startswith(f"{key}.")}
+        if key in given:
+            error.file = given[key].origin
+        elif len(inside) == 1:
+            error.file = inside.pop()
+        if error.file is not None:
+            break
+    return error

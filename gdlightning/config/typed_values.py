@@ -1,4 +1,4 @@
-"""The types of settings, checked by jsonargparse, with errors that say where each was given."""
+"""Check the types of settings with jsonargparse, with errors that name key, value and origin."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from gdlightning.config.settings import NAMED, Setting, at, placed, put, shown
+from gdlightning.config.settings import NAMED, Setting, at, placed, put
 from gdlightning.config.value_checks import check_length, check_numbers
 from gdlightning.errors import UserError
 from gdlightning.signature import Option, type_name
 
 
 def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[str, Any]:
-    """Every option's value, nested, of its type.
+    """Convert the settings to the types of their options.
+
+    Args:
+        merged: dotted key → setting.
+        known: dotted key → option.
+
+    Returns:
+        Nested values of all options, defaults included.
 
     Raises:
-        UserError: with key, value and place of the first setting that is of another type.
+        UserError: if a setting has another type. The message names its key, value and origin.
     """
     from argparse import ArgumentError
 
@@ -37,13 +44,14 @@ def parse(merged: Mapping[str, Setting], known: Mapping[str, Option]) -> dict[st
         elif not (key.endswith(".name") and key.removesuffix(".name") in NAMED):
             put(tree, key, setting.value)
         if found and setting.value is None and not _optional(found):
-            raise at(UserError(f"{key} is empty; write {in_words(found.type)}."), setting)
+            error = UserError(f"{key} is empty, but must be {in_words(found.type)}", key=key)
+            raise at(error, setting)
     try:
         values: dict[str, Any] = parser.parse_object(tree).as_dict()
     except (ArgumentError, ValueError, TypeError, OverflowError) as error:
-        for key in merged:  # the first that can't be read by itself
+        for key in merged:  # raises the error of the first wrong setting
             _parse_one(parser, key, merged[key], known)
-        raise UserError(f"The config can't be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"The config cannot be parsed: {str(error).splitlines()[0]}") from error
     for key, setting in merged.items():
         if key in known:
             with placed(setting):
@@ -62,8 +70,8 @@ def _parse_one(parser: Any, key: str, setting: Setting, known: Mapping[str, Opti
     try:
         parser.parse_object(tree)
     except (ArgumentError, ValueError, TypeError, OverflowError) as error:
-        text = f"{key} is {shown(setting.value)}; write {in_words(option.type)}."
-        raise at(UserError(text), setting) from error
+        message = f"{key} must be {in_words(option.type)}"
+        raise at(UserError(message, key=key, value=setting.value), setting) from error
 
 
 def _get(tree: Any, key: str) -> Any:
@@ -77,7 +85,7 @@ def _optional(option: Option) -> bool:
 
 
 def _listed(value: Any, kind: Any) -> Any:
-    """``0.9,0.95`` for lists and tuples, and numbers where text is wanted."""
+    """Split ``0.9,0.95`` for lists and tuples, and convert numbers to text if text is expected."""
     text = str(kind)
     union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     plain = union and str in typing.get_args(kind)
@@ -90,12 +98,12 @@ def _listed(value: Any, kind: Any) -> Any:
     return value
 
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text",
+WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "text",
          type(None): "null", dict: "a mapping", list: "a list"}  # fmt: skip
 
 
 def in_words(kind: Any) -> str:
-    """What to write for a type: ``a whole number or full``, ``2 numbers, such as 0.9,0.99``."""
+    """Describe a type for a message: ``an integer or full``, ``2 numbers, such as 0.9,0.99``."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(in_words(a) for a in args if a is not type(None)))
@@ -104,5 +112,5 @@ def in_words(kind: Any) -> str:
     if origin is tuple and set(args) == {float}:
         return f"{len(args)} numbers, such as {','.join(['0.9', '0.99', '0.999'][: len(args)])}"
     if origin is list and args[0] in (int, str, float):
-        return "a list of " + {int: "whole numbers", str: "names", float: "numbers"}[args[0]]
+        return "a list of " + {int: "integers", str: "names", float: "numbers"}[args[0]]
     return WORDS.get(kind) or WORDS.get(origin) or type_name(kind)

@@ -1,4 +1,4 @@
-"""Values of general options that no training can have, whatever their type."""
+"""Checks of values that no run supports, whatever their type."""
 
 from __future__ import annotations
 
@@ -13,116 +13,120 @@ COUNTS = {
     "width", "depth", "heads", "kernel", "patch", "ngrams", "ngram_buckets", "blocks", "hidden",
     "numeric", "channels", "outputs", "features", "vocab_size", "cardinalities",
 }  # fmt: skip
-"""Options of the nets that count something."""
-MOST = 10**7
-"""Of a count: more of it fits in no memory."""
-LAYERS = 1_000
-"""Entries of a list of a net's, such as its hidden layers."""
-ENTRIES = 100_000
-"""Of any other list."""
-LONGEST = 200
-"""Bytes of a run's name; file systems take 255 for a folder."""
-SEEDS = 2**32
-NAMES = 100
-"""Entries of a list of names: of callbacks, loggers, modules to import."""
+"""Options of nets that are counts."""
+
+MAX_COUNT = 10**7
+"""Largest count; a net with more does not fit in memory."""
+
+MAX_LAYERS = 1_000
+"""Entries of a list in model.net, such as hidden layers."""
+
+MAX_ENTRIES = 100_000
+"""Entries of any other list."""
+
+MAX_NAMES = 100
+"""Entries of a list of names: callbacks, loggers, modules to import."""
+
+MAX_NAME_BYTES = 200
+"""Length of the name of a run; file systems support 255 bytes for a folder."""
+
+MAX_SEED = 2**32 - 1
+
+MAX_THREADS = 4_096
 
 
 def check_length(key: str, value: Any) -> None:
-    """Refuse a list that is too long, before each of its entries is looked at.
+    """Check the length of a list before each of its entries is processed.
 
     Raises:
-        UserError: with the key.
+        UserError: if the list is too long.
     """
     if key in ("callbacks", "loggers", "imports"):
-        most = NAMES
+        limit = MAX_NAMES
     else:
-        most = LAYERS if key.startswith("model.net.") else ENTRIES
-    if isinstance(value, list) and len(value) > most:
-        raise UserError(f"{key} has {len(value):,} entries; at most {most:,}.")
+        limit = MAX_LAYERS if key.startswith("model.net.") else MAX_ENTRIES
+    if isinstance(value, list) and len(value) > limit:
+        raise UserError(f"{key} has {len(value):,} entries; the maximum is {limit:,}", key=key)
 
 
 def check_general(values: Mapping[str, Any]) -> None:
-    """Refuse a name that is no folder's, and numbers out of range.
+    """Check the name of the run, its folder, and numbers that concern the whole run.
 
     Raises:
         UserError: with key, value, and what to write instead.
     """
     _check_name(values["name"])
-    if not 0 <= values["seed"] < SEEDS:
-        raise UserError(f"seed is {values['seed']}; write a number from 0 to {SEEDS - 1}.")
+    if not 0 <= values["seed"] <= MAX_SEED:
+        raise UserError(f"seed must be from 0 to {MAX_SEED}", key="seed", value=values["seed"])
     threads = values["threads"]
-    if threads is not None and not 1 <= threads <= 4096:
-        raise UserError(f"threads is {threads}; write a number from 1 to 4096.")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"threads must be from 1 to {MAX_THREADS}", key="threads", value=threads)
     steps = values["stop_after"]
     if steps is not None and steps < 1:
-        raise UserError(f"stop_after is {steps}; write 1 or more.")
+        raise UserError("stop_after must be at least 1", key="stop_after", value=steps)
     root = values["run_root"]
     if not root.strip() or "\0" in root:
-        raise UserError(f"run_root is {root!r}; write a folder, such as runs.")
+        raise UserError("run_root must be a folder, such as runs", key="run_root", value=root)
     if values["overwrite"] and values["resume"] is not None:
         raise UserError(
-            f"overwrite is true and resume is {values['resume']}: one replaces a run, the other "
-            "continues it.\nLeave one of them out."
+            f"overwrite is true and resume is {values['resume']}, but one replaces a run and the "
+            "other continues it",
+            key=("overwrite", "resume"),
+            hint="Remove one of them.",
         )
 
 
 def _check_name(name: str) -> None:
-    """A run's folder lies in the run root, never beside or above it.
+    """Check that the folder of a run is inside the run root.
 
     Raises:
-        UserError: the name has a slash, ``$`` or a control character, begins with ``~``, is empty,
-            ``.``, ``..`` or too long.
+        UserError: if the name contains a slash, ``$`` or a control character, starts with ``~``, is
+            empty, ``.``, ``..`` or too long.
     """
     odd = any(unicodedata.category(c) in ("Cc", "Cs") for c in name)
     inside = name.strip() and name not in (".", "..") and not set(name) & set("/\\$")
-    if odd or not inside or name.startswith("~") or len(name.encode("utf-8", "replace")) > LONGEST:
+    too_long = len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES
+    if odd or not inside or name.startswith("~") or too_long:
         raise UserError(
-            f"name is {name!r}; write the name of one folder in run_root, at most {LONGEST} bytes, "
-            "without slashes, $ or a leading ~.\nTo group runs, choose another --run_root."
+            f"name must be a folder name of at most {MAX_NAME_BYTES} bytes, without slashes, $ or "
+            "a leading ~",
+            key="name",
+            value=name,
+            hint="To group runs, set another --run_root.",
         )
 
 
 def check_numbers(key: str, value: Any) -> None:
-    """Refuse what is no number (NaN), and whole numbers that no 64 bits hold, within any value.
+    """Check all numbers within a value: no NaN, and integers of at most 64 bits.
 
     Raises:
-        UserError: with the key.
+        UserError: if a number is NaN or too large.
     """
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        for one in value:
-            check_numbers(key, one)
+        for entry in value:
+            check_numbers(key, entry)
     elif isinstance(value, float) and math.isnan(value):
-        raise UserError(f"{key} is nan; write a number.")
+        raise UserError(f"{key} must be a number", key=key, value=value)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         digits = len(str(abs(value))) if abs(value) < 10**4000 else "thousands of"
-        raise UserError(f"{key} has {digits} digits; write a smaller number.")
-
-
-def check_path(options: Mapping[str, Any]) -> None:
-    """Refuse an empty path, which would stand for the working directory.
-
-    Raises:
-        UserError: with the key.
-    """
-    path = options.get("path")
-    if isinstance(path, str) and not path.strip():
-        raise UserError(f"data.path is {path!r}; write a file or folder.")
+        raise UserError(f"{key} has {digits} digits; the maximum is 64 bits", key=key)
 
 
 def check_net(options: Mapping[str, Any]) -> None:
-    """Refuse counts below 1 and dropout outside 0 to 1 among the options of a net of ours.
+    """Check the options of a net of gdlightning: counts of at least 1, dropout in [0, 1).
 
     Raises:
-        UserError: with key, value, and what to write instead.
+        UserError: with key, value, and valid range.
     """
-    for key, value in options.items():
-        check_length(f"model.net.{key}", value)
+    for option, value in options.items():
+        key = f"model.net.{option}"
+        check_length(key, value)
         for number in value if isinstance(value, list) else [value]:
-            if key in COUNTS and number is not None and not 1 <= number <= MOST:
-                raise UserError(f"model.net.{key} is {value}; write 1 or more, at most {MOST}.")
-        if key == "dropout" and not 0 <= value < 1:
-            raise UserError(f"model.net.dropout is {value}; write a number from 0 to below 1.")
-        if key == "expansion" and not 0 < value <= MOST:
-            raise UserError(f"model.net.expansion is {value}; write a number above 0.")
+            if option in COUNTS and number is not None and not 1 <= number <= MAX_COUNT:
+                raise UserError(f"{key} must be from 1 to {MAX_COUNT:,}", key=key, value=value)
+        if option == "dropout" and not 0 <= value < 1:
+            raise UserError(f"{key} must be in [0, 1)", key=key, value=value)
+        if option == "expansion" and not 0 < value <= MAX_COUNT:
+            raise UserError(f"{key} must be positive", key=key, value=value)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning import internals
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.conformance.problem import Digits, digits, loader
@@ -163,7 +164,7 @@ class TrainingCheck:
         batches: Any = loader(digits(), accumulate, trainer.global_rank, ranks)
         if folder is not None:
             EpochLoop.install(trainer)  # which calls the checkpoints between two steps
-            batches = ResumableLoader(batches)
+            batches = ResumableLoader(batches) if internals.private_names() else batches
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns about small data
             trainer.fit(module, batches, ckpt_path=resume, weights_only=True)

@@ -41,16 +41,24 @@ class DataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         if batch_size != "full" and batch_size < 1:
-            raise UserError(f"data.batch_size is {batch_size}; write 1 or more, or full.")
+            raise UserError(
+                f"data.batch_size is {batch_size}; write 1 or more, or full.", key="data.batch_size"
+            )
         if micro_batch_size is not None and micro_batch_size < 1:
-            raise UserError(f"data.micro_batch_size is {micro_batch_size}; write 1 or more.")
+            raise UserError(
+                f"data.micro_batch_size is {micro_batch_size}; write 1 or more.",
+                key="data.micro_batch_size",
+            )
         for key, value in {"val_fraction": val_fraction, "test_fraction": test_fraction}.items():
             if not 0 <= value < 1:
-                raise UserError(f"data.{key} is {value}; write a number from 0 to below 1.")
+                raise UserError(
+                    f"data.{key} is {value}; write a number from 0 to below 1.", key=f"data.{key}"
+                )
         if val_fraction + test_fraction >= 1:
             raise UserError(
                 f"data.val_fraction {val_fraction} and data.test_fraction {test_fraction} leave "
-                "nothing to train on; their sum must be below 1."
+                "nothing to train on; their sum must be below 1.",
+                key=("data.val_fraction", "data.test_fraction"),
             )
         self.batch_size, self.micro_batch_size = batch_size, micro_batch_size
         self.val_fraction, self.test_fraction, self.seed = val_fraction, test_fraction, seed
@@ -107,7 +115,9 @@ class DataModule(L.LightningDataModule):
         Raises:
             UserError: If the examples cannot be read or prediction is not supported.
         """
-        raise UserError(f"{type(self).__name__} does not support new examples ({source}).")
+        raise UserError(
+            f"{type(self).__name__} does not support new examples ({source}).", key="data.path"
+        )
 
     # Called by Lightning
 
@@ -118,8 +128,8 @@ class DataModule(L.LightningDataModule):
         rows = self.load()
         if len(rows["train"]) == 0:
             raise UserError(
-                "The training split is empty. Add data, or lower data.val_fraction and "
-                "data.test_fraction."
+                "The training split is empty: give more data or smaller fractions.",
+                key=("data.val_fraction", "data.test_fraction", "data.path"),
             )
         self.rows = rows
 
@@ -141,8 +151,7 @@ class DataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return a loader of the training split, shuffled unless ``batch_size`` is ``full``."""
-        accumulate = self.trainer.accumulate_grad_batches if self.trainer else self.pieces
-        return self.loader("train", shuffle=self.batch_size != "full", accumulate=accumulate)
+        return self.loader("train", shuffle=self.batch_size != "full")
 
     def val_dataloader(self) -> Any:
         """Return a loader of the validation split, or an empty list if the split is empty."""
@@ -152,7 +161,7 @@ class DataModule(L.LightningDataModule):
         """Return a loader of the test split, or an empty list if the split is empty."""
         return self.loader("test") if len(self.rows.get("test", ())) else []
 
-    def loader(self, part: str, *, shuffle: bool = False, accumulate: int = 1) -> BatchLoader:
+    def loader(self, part: str, *, shuffle: bool = False) -> BatchLoader:
         """Return a loader of one split for this process.
 
         Args:
@@ -168,7 +177,6 @@ class DataModule(L.LightningDataModule):
             size,
             shuffle=shuffle,
             seed=self.seed,
-            accumulate=accumulate,
             rank=rank,
             world_size=world_size,
         )

@@ -89,7 +89,7 @@ class Forecast(DataModule):
         super().__init__(**kwargs)
         for key, value, low in (("context", context, MIN_CONTEXT), ("horizon", horizon, 1)):
             if value < low:
-                raise UserError(f"data.{key} is {value}; write {low} or more.")
+                raise UserError(f"data.{key} is {value}; write {low} or more.", key=f"data.{key}")
         self.context, self.horizon, self.log = context, horizon, log
 
     @abstractmethod
@@ -117,7 +117,8 @@ class Forecast(DataModule):
             longest = max(map(len, found.values()))
             raise UserError(
                 f"The longest series has {longest} steps, too few for data.horizon {self.horizon} "
-                f"and the held-out splits.\nUse longer series or a smaller data.horizon."
+                f"and the held-out splits.\nUse longer series or a smaller data.horizon.",
+                key=("data.horizon", "data.path"),
             )
         series = list(found.values())
         return {
@@ -139,12 +140,14 @@ class Forecast(DataModule):
             bad = (~torch.isfinite(values)).nonzero().flatten()
             if len(bad):
                 raise UserError(
-                    f"The series {name} of {source} has no finite value at step {int(bad[0]) + 1}."
+                    f"The series {name} of {source} has no finite value at step {int(bad[0]) + 1}.",
+                    key="data.path",
                 )
             if self.log and (values <= 0).any():
                 raise UserError(
                     f"data.log: the series {name} of {source} has non-positive values.\n"
-                    "Set data.log: false."
+                    "Set data.log: false.",
+                    key="data.log",
                 )
         return found
 
@@ -194,7 +197,9 @@ class ForecastTable(Forecast):
         frame = read_table(path, key)
         values = column(frame, self.target, "data.target", path)
         if not pd.api.types.is_numeric_dtype(values):
-            raise UserError(f"data.target: {self.target} of {path} is not numeric.")
+            raise UserError(
+                f"data.target: {self.target} of {path} is not numeric.", key="data.target"
+            )
         if self.time is not None:
             column(frame, self.time, "data.time", path)
             frame = frame.sort_values(self.time, kind="stable")
@@ -202,7 +207,10 @@ class ForecastTable(Forecast):
             return {self.target: _tensor(frame[self.target])}
         unnamed = int(column(frame, self.id, "data.id", path).isna().sum())
         if unnamed:
-            raise UserError(f"data.id: {unnamed} of {len(frame)} rows of {path} have no {self.id}.")
+            raise UserError(
+                f"data.id: {unnamed} of {len(frame)} rows of {path} have no {self.id}.",
+                key="data.id",
+            )
         return {str(k): _tensor(part[self.target]) for k, part in frame.groupby(self.id)}
 
 

@@ -82,10 +82,12 @@ class Images(DataModule):
     ) -> None:
         super().__init__(**kwargs)
         if size is not None and size < 1:
-            raise UserError(f"data.size is {size}; write 1 or more pixels.")
+            raise UserError(f"data.size is {size}; write 1 or more pixels.", key="data.size")
         for key, value in {"shift": shift, "zoom": zoom, "erase": erase}.items():
             if not 0 <= value < 1:
-                raise UserError(f"data.{key} is {value}; write a number from 0 to below 1.")
+                raise UserError(
+                    f"data.{key} is {value}; write a number from 0 to below 1.", key=f"data.{key}"
+                )
         self.size = size
         self.augmentation: dict[str, Any] = {
             "shift": shift,
@@ -105,7 +107,8 @@ class Images(DataModule):
         if len(classes) < 2:
             raise UserError(
                 f"{self.source} has only one class, {classes[0]}; two or more are needed "
-                "(data.path)."
+                "(data.path).",
+                key="data.path",
             )
         parts = split(len(pixels), self.fractions, self.seed, numbers)
         sample = parts[0][:: max(1, len(parts[0]) // 1000)]  # about 1,000 images suffice
@@ -203,13 +206,15 @@ class ImageFolder(Images):
         if not root.is_dir():
             near = [str(p) for p in root.parent.glob("*/")] if root.parent.is_dir() else []
             raise UserError(
-                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}"
+                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}",
+                key="data.path",
             )
         folders = sorted(p for p in root.iterdir() if p.is_dir() and image_files(p))
         if not folders:
             raise UserError(
                 f"data.path: {self.path} contains no folders with images.\n"
-                "It must contain one folder per class with the images of the class."
+                "It must contain one folder per class with the images of the class.",
+                key="data.path",
             )
         paths, numbers = [], []
         for number, folder in enumerate(folders):
@@ -262,12 +267,15 @@ class HubImages(Images):
             )
         except Exception as error:  # the library, the network and the disk raise different errors
             first = str(error).split("\n")[0]
-            raise UserError(f"data.path: {self.path} cannot be loaded: {first}") from error
+            raise UserError(
+                f"data.path: {self.path} cannot be loaded: {first}", key="data.path"
+            ) from error
         if isinstance(found, dict):
             if self.part not in found:
                 raise UserError(
                     f"data.part: {self.path} has no split {self.part}."
-                    f"{did_you_mean(self.part, found)} Its splits: {', '.join(found)}."
+                    f"{did_you_mean(self.part, found)} Its splits: {', '.join(found)}.",
+                    key="data.part",
                 )
             found = found[self.part]
         for key, name in {"data.image": self.image, "data.label": self.label}.items():
@@ -275,7 +283,8 @@ class HubImages(Images):
                 raise UserError(
                     f"{key}: {self.path} has no column {name}."
                     f"{did_you_mean(name, found.column_names)}\n"
-                    f"Its columns: {', '.join(found.column_names)}."
+                    f"Its columns: {', '.join(found.column_names)}.",
+                    key=key,
                 )
         values = found[self.label]
         names = getattr(found.features[self.label], "names", None)
@@ -284,9 +293,12 @@ class HubImages(Images):
         numbers = [-1 if v is None else v if names else number[str(v)] for v in values]
         first_image = self._image(found, 0)
         if not hasattr(first_image, "mode"):
-            raise UserError(f"data.image: column {self.image} of {self.path} contains no images.")
+            raise UserError(
+                f"data.image: column {self.image} of {self.path} contains no images.",
+                key="data.image",
+            )
         if min(numbers) < 0:
-            raise UserError(f"data.label: {self.path} has rows without a class.")
+            raise UserError(f"data.label: {self.path} has rows without a class.", key="data.label")
         shape = (
             channels_of(first_image),
             self.size or first_image.height,
@@ -301,7 +313,8 @@ class HubImages(Images):
         except Exception as error:  # decoders raise different errors
             first = str(error).split("\n")[0]
             raise UserError(
-                f"data.path: the image in row {number:,} of {self.path} cannot be read: {first}"
+                f"data.path: the image in row {number:,} of {self.path} cannot be read: {first}",
+                key="data.path",
             ) from error
 
 

@@ -73,7 +73,7 @@ class Language(DataModule):
     def load(self) -> Splits:
         """Encode or map the corpus, and split it in order: training, validation, test."""
         if self.context < 2:
-            raise UserError(f"data.context is {self.context}; write 2 or more.")
+            raise UserError(f"data.context is {self.context}; write 2 or more.", key="data.context")
         files = self.files()
         tokenizer: Tokenizer = Bytes() if self.level == "bytes" else Characters.of(files)
         corpus = tokenizer.corpus(files)
@@ -90,7 +90,8 @@ class Language(DataModule):
                 raise UserError(
                     f"The {name} split has {len(part)} tokens; data.context {self.context} needs "
                     f"at least {self.context + 1}.\nUse more text, a shorter context, or set "
-                    f"data.{name if name != 'train' else 'val'}_fraction to 0."
+                    f"data.{name if name != 'train' else 'val'}_fraction to 0.",
+                    key=("data.context", "data.path"),
                 )
         half = max(1, self.context // 2)
         return {

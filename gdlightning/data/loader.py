@@ -71,17 +71,14 @@ class BatchLoader:
     """Data loader whose order depends only on ``seed`` and the epoch.
 
     Args:
-        rows: The examples.
-        batch_size: The number of examples per batch on this device.
-        shuffle: If True, shuffle the examples in each epoch.
-        seed: The seed of the order.
-        accumulate: The number of batches per optimizer step.
-        rank: The rank of this process. The examples are distributed evenly over the processes.
-        world_size: The number of processes.
+        rows: the examples.
+        batch_size: examples a batch on this device.
+        shuffle: a new order each epoch.
+        seed: of the order.
+        rank: of this process among ``world_size``, which share the examples out evenly.
+        world_size: the number of processes.
 
     Attributes:
-        weight: The factor of the loss of the last batch, so that accumulated gradients are the mean
-            over all examples of the step.
         index: The examples of the last batch, int64 of shape [B].
         reorder: The number of times a new order was requested.
     """
@@ -93,15 +90,13 @@ class BatchLoader:
         *,
         shuffle: bool = False,
         seed: int = 0,
-        accumulate: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.rows, self.batch_size, self.shuffle, self.seed = rows, batch_size, shuffle, seed
-        self.accumulate, self.rank, self.world_size = accumulate, rank, world_size
+        self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.position = 0
-        self.weight = 1.0
         self.index = torch.empty(0, dtype=torch.int64)
         self.reorder = 0
         self._resumed = False
@@ -119,20 +114,17 @@ class BatchLoader:
         if not self._resumed and self.position:  # the last epoch was interrupted
             self.epoch, self.position = self.epoch + 1, 0
         self._resumed = False
-        return self._batches(self.position)
+        return self._batches()
 
-    def _batches(self, start: int) -> Iterator[Any]:
+    def _batches(self) -> Iterator[Any]:
+        # Read with the first batch: a state may be loaded after Lightning has called iter().
+        start, self._resumed = self.position, False
         order = self._order()
         sizes = [len(part) for part in order.split(self.batch_size)]
         batches = self._chunked(order[start * self.batch_size :])
         for number, index in enumerate(order.split(self.batch_size)):
             if number < start:
                 continue
-            window = number - number % self.accumulate
-            parts = sizes[window : window + self.accumulate]
-            # Lightning divides each loss by `accumulate`; parts of unequal size, or a window cut
-            # short by the epoch's end, need this factor to give the mean over the window.
-            self.weight = sizes[number] * self.accumulate / sum(parts)
             # Updated before the yield, because no batch is requested after the last one.
             self.position = (number + 1) % len(sizes)
             self.epoch += self.position == 0

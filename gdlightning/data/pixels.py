@@ -79,7 +79,7 @@ def read_image(path: Path, shape: Sequence[int]) -> Tensor:
             return to_tensor(image, shape)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         first = str(error).split("\n")[0]
-        raise UserError(f"The image {path} cannot be read: {first}") from error
+        raise UserError(f"The image {path} cannot be read: {first}", key="data.path") from error
 
 
 def to_tensor(image: Any, shape: Sequence[int]) -> Tensor:
@@ -116,5 +116,5 @@ def shape_of(path: Path, size: int | None) -> tuple[int, int, int]:
             width, height = image.size
             channels = channels_of(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"The image {path} cannot be read: {error}") from error
+        raise UserError(f"The image {path} cannot be read: {error}", key="data.path") from error
     return channels, size or height, size or width

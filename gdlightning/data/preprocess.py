@@ -40,7 +40,8 @@ def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict
         values = train[name]
         if values.isna().all():
             raise UserError(
-                f"Column {name} of {source} is empty in the training rows; drop it (data.drop)."
+                f"Column {name} of {source} is empty in the training rows; drop it (data.drop).",
+                key="data.path",
             )
         if name in categorical or not _is_numeric(values):
             levels = sorted({text_of(v) for v in values.dropna()})
@@ -130,11 +131,14 @@ def _numbers(values: pd.Series, name: str, source: str | Path) -> Tensor:
             pd.to_numeric(values).to_numpy(dtype="float64", na_value=float("nan"))
         )
     except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(f"Column {name} of {source} is not numeric: {error}") from error
+        raise UserError(
+            f"Column {name} of {source} is not numeric: {error}", key="data.path"
+        ) from error
     infinite = torch.isinf(numbers).nonzero().flatten()
     if len(infinite):
         raise UserError(
             f"Column {name} of {source} is infinite in row {int(infinite[0]) + 1} "
-            f"({len(infinite)} in total). Leave such values empty: missing values are imputed."
+            f"({len(infinite)} in total). Leave such values empty: missing values are imputed.",
+            key="data.path",
         )
     return numbers

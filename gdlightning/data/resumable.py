@@ -10,6 +10,7 @@ from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from torch.utils.data import DataLoader, IterableDataset
 
+from gdlightning import internals
 from gdlightning.random_state import (
     find_generators,
     generator_states,
@@ -216,7 +217,7 @@ def make_resumable(owner: Any) -> None:
     def train_dataloader() -> ResumableLoader:
         loaders = own()
         if isinstance(loaders, CombinedLoader):
-            return ResumableLoader(loaders.iterables, loaders._mode)
+            return ResumableLoader(loaders.iterables, internals.combined_mode(loaders))
         return ResumableLoader(loaders)
 
     owner.train_dataloader = train_dataloader

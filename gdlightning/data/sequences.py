@@ -147,7 +147,8 @@ class SequenceTable(Sequences):
         if several:
             raise UserError(
                 f"data.target: the series {several[0]} of {self.path} has more than one "
-                f"{self.target}; each series must have one class."
+                f"{self.target}; each series must have one class.",
+                key="data.target",
             )
         import pandas as pd
 
@@ -180,12 +181,17 @@ class SequenceTable(Sequences):
     def _pieces(self, frame: Any, channels: list[str], path: str | Path) -> list[tuple[Any, Any]]:
         unnamed = int(column(frame, self.id, "data.id", path).isna().sum())
         if unnamed:
-            raise UserError(f"data.id: {unnamed} of {len(frame)} rows of {path} have no {self.id}.")
+            raise UserError(
+                f"data.id: {unnamed} of {len(frame)} rows of {path} have no {self.id}.",
+                key="data.id",
+            )
         if self.time is not None:
             column(frame, self.time, "data.time", path)
             frame = frame.sort_values(self.time, kind="stable")
         if not channels:
-            raise UserError(f"{path} has no columns other than id, time and target.")
+            raise UserError(
+                f"{path} has no columns other than id, time and target.", key="data.path"
+            )
         return list(frame.groupby(self.id, sort=True))
 
     @staticmethod
@@ -200,11 +206,12 @@ class SequenceTable(Sequences):
                 if not pd.api.types.is_numeric_dtype(part[name]):
                     raise UserError(
                         f"data.columns: {name} of {path} is not numeric (series {key}).\n"
-                        "List the channels: data.columns: [a, b]."
+                        "List the channels: data.columns: [a, b].",
+                        key="data.columns",
                     )
             steps = torch.from_numpy(part[channels].to_numpy("float64", na_value=float("nan")))
             if torch.isinf(steps).any():
-                raise UserError(f"The series {key} of {path} has infinite values.")
+                raise UserError(f"The series {key} of {path} has infinite values.", key="data.path")
             found.append(steps)
         return found
 
@@ -226,10 +233,15 @@ class TsFile(Sequences):
         """Read the series of ``path``."""
         found, labels = read_ts(self.path, "data.path")
         if labels is None:
-            raise UserError(f"data.path: {self.path} has no class labels (@classLabel true).")
+            raise UserError(
+                f"data.path: {self.path} has no class labels (@classLabel true).", key="data.path"
+            )
         classes = sorted(set(labels))
         if len(classes) < 2:
-            raise UserError(f"data.path: {self.path} has only one class; two or more are needed.")
+            raise UserError(
+                f"data.path: {self.path} has only one class; two or more are needed.",
+                key="data.path",
+            )
         return Series(found, torch.tensor([classes.index(c) for c in labels])), classes
 
     def load(self) -> Splits:
@@ -240,8 +252,8 @@ class TsFile(Sequences):
         tests, labels = read_ts(self.test_path, "data.test_path", len(found.series[0][0]))
         if labels is None or set(labels) - set(classes):
             raise UserError(
-                f"data.test_path: {self.test_path} has no class labels, or classes that are not "
-                f"in {self.path}."
+                f"data.test_path: {self.test_path} has other classes than {self.path}.",
+                key="data.test_path",
             )
         fractions = (1 - self.val_fraction, self.val_fraction)
         train, val = split(len(found), fractions, self.seed, found.classes)

@@ -30,10 +30,12 @@ def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in READERS:
-        raise UserError(f"{key}: the format of {path} is not supported; use {', '.join(READERS)}.")
+        raise UserError(
+            f"{key}: the format of {path} is not supported; use {', '.join(READERS)}.", key=key
+        )
     if not file.is_file():
         near = [str(p) for p in file.parent.glob(f"*{suffix}")] if file.parent.is_dir() else []
-        raise UserError(f"{key}: there is no file {path}.{did_you_mean(str(path), near)}")
+        raise UserError(f"{key}: there is no file {path}.{did_you_mean(str(path), near)}", key=key)
     try:
         if suffix in (".parquet", ".pq"):
             require("pyarrow", "data", "Reading Parquet")
@@ -46,9 +48,9 @@ def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
         raise
     except Exception as error:  # parsers raise different errors
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"{key}: {path} cannot be read: {first}") from error
+        raise UserError(f"{key}: {path} cannot be read: {first}", key=key) from error
     if frame.empty:
-        raise UserError(f"{key}: {path} has no rows.")
+        raise UserError(f"{key}: {path} has no rows.", key=key)
     frame.columns = [str(c) for c in frame.columns]
     return frame
 
@@ -62,7 +64,8 @@ def column(frame: pd.DataFrame, name: str, key: str, path: str | Path) -> pd.Ser
     if name not in frame.columns:
         raise UserError(
             f"{key}: {path} has no column {name}.{did_you_mean(name, frame.columns)}\n"
-            f"Its columns: {', '.join(frame.columns[:12])}{', …' if frame.shape[1] > 12 else ''}"
+            f"Its columns: {', '.join(frame.columns[:12])}{', …' if frame.shape[1] > 12 else ''}",
+            key=key,
         )
     return frame[name]
 
@@ -75,12 +78,15 @@ def class_labels(values: pd.Series, key: str, path: str | Path) -> tuple[list[st
     """
     missing = int(values.isna().sum())
     if missing:
-        raise UserError(f"{key}: {missing} of {len(values)} rows of {path} have no {values.name}.")
+        raise UserError(
+            f"{key}: {missing} of {len(values)} rows of {path} have no {values.name}.", key=key
+        )
     names = sorted({text_of(v) for v in values}, key=_natural)
     if len(names) < 2:
         raise UserError(
             f"{key}: all rows of {path} have the same {values.name}, {names[0]!r}; "
-            "classification needs two or more classes."
+            "classification needs two or more classes.",
+            key=key,
         )
     number = {name: k for k, name in enumerate(names)}
     return names, [number[text_of(v)] for v in values]

@@ -43,7 +43,9 @@ class TableModule(DataModule):
         target = frame[self.target]
         features = frame.drop(columns=[self.target])
         if features.columns.empty:
-            raise UserError(f"{self.source} has no column other than the target {self.target}.")
+            raise UserError(
+                f"{self.source} has no column other than the target {self.target}.", key="data.path"
+            )
         if classify:
             classes, numbers = class_labels(target, "data.target", self.source)
             y: Tensor = torch.tensor(numbers)
@@ -51,7 +53,9 @@ class TableModule(DataModule):
             classes, y = [], self._numeric(target)
         parts = split(len(frame), self.fractions, self.seed, y if classify else None)
         if len(parts[0]) == 0:
-            raise UserError(f"{self.source} has {len(frame)} rows: too few to split.")
+            raise UserError(
+                f"{self.source} has {len(frame)} rows: too few to split.", key="data.path"
+            )
         train = features.iloc[parts[0].numpy()]
         self.fitted = preprocess.fit(train, self.categorical, self.source)
         self.fitted["classes"] = classes
@@ -59,7 +63,10 @@ class TableModule(DataModule):
             own = y[parts[0]].double()
             mean, std = float(own.mean()), float(own.std(correction=0))
             if preprocess.constant(mean, std):
-                raise UserError(f"data.target: {self.target} is the same in all training rows.")
+                raise UserError(
+                    f"data.target: {self.target} is the same in all training rows.",
+                    key="data.target",
+                )
             self.fitted |= {"target_mean": mean, "target_std": std}
         names = ("train", "val", "test")
         rows: Splits = {}
@@ -88,9 +95,13 @@ class TableModule(DataModule):
             Input("codes", seen, rows),
         )
 
-    def read(self, source: Path) -> Rows:
-        """Read rows for prediction. The target column is optional."""
-        return TensorRows(preprocess.apply(read_table(source, "--input"), self.fitted, source))
+    def read(self, source: Any) -> Rows:
+        """Return new rows of a file or a data frame; the target column may be missing."""
+        if isinstance(source, str | Path):
+            table, name = read_table(source, "--input"), source
+        else:
+            table, name = source.rename(columns=str), "the data frame"
+        return TensorRows(preprocess.apply(table, self.fitted, name))
 
     def _numeric(self, target: pd.Series) -> Tensor:
         import pandas as pd
@@ -103,7 +114,8 @@ class TableModule(DataModule):
             raise UserError(
                 f"data.target: {self.target} of {self.source} is {value!r} in row "
                 f"{int(bad[0]) + 1}, which is not a finite number ({len(bad)} such rows).\n"
-                "For classes, set data.problem: classification and a classification model."
+                "For classes, set data.problem: classification and a classification model.",
+                key="data.target",
             )
         return y
 
@@ -141,23 +153,40 @@ class Tabular(TableModule):
     def table(self) -> tuple[pd.DataFrame, bool]:
         """Read the file without the dropped columns."""
         frame = read_table(self.path)
-        values = column(frame, self.target, "data.target", self.path)
-        for key, names in {"data.categorical": self.categorical, "data.drop": self.drop}.items():
-            for name in names:
-                column(frame, name, key, self.path)
-        if self.target in self.drop:
-            raise UserError(f"data.drop contains {self.target}, which is the target. Remove it.")
-        return frame.drop(columns=self.drop), self._classify(values)
+        return select(frame, self.target, self.categorical, self.drop, self.problem, self.path)
 
-    def _classify(self, values: pd.Series) -> bool:
-        import pandas as pd
 
-        if self.problem != "auto":
-            return self.problem == "classification"
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            return True
-        known = values.dropna()
-        return bool((known % 1 == 0).all()) and known.nunique() <= 20
+def select(
+    frame: pd.DataFrame,
+    target: str,
+    categorical: list[str],
+    drop: list[str],
+    problem: str,
+    source: str,
+) -> tuple[pd.DataFrame, bool]:
+    """Return a table without the dropped columns, and whether the target is a class.
+
+    Raises:
+        UserError: if a column is missing, or the target is dropped.
+    """
+    values = column(frame, target, "data.target", source)
+    for key, names in {"data.categorical": categorical, "data.drop": drop}.items():
+        for name in names:
+            column(frame, name, key, source)
+    if target in drop:
+        raise UserError(f"data.drop contains {target}, which is the target. Remove it.")
+    classify = is_class(values) if problem == "auto" else problem == "classification"
+    return frame.drop(columns=drop), classify
+
+
+def is_class(values: pd.Series) -> bool:
+    """Return whether a target looks like a class: text, or at most 20 different whole numbers."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return True
+    known = values.dropna()
+    return bool((known % 1 == 0).all()) and known.nunique() <= 20
 
 
 class SklearnTabular(TableModule):

@@ -80,7 +80,7 @@ class Texts(DataModule):
         super().__init__(**kwargs)
         for key, value in {"features": features, "min_count": min_count, "ngrams": ngrams}.items():
             if value < 1:
-                raise UserError(f"data.{key} is {value}; write 1 or more.")
+                raise UserError(f"data.{key} is {value}; write 1 or more.", key=f"data.{key}")
         self.options = {
             "vocabulary": vocabulary,
             "features": features,
@@ -180,14 +180,16 @@ class TextFolder(Texts):
         if not root.is_dir():
             near = [str(p) for p in root.parent.glob("*/")] if root.parent.is_dir() else []
             raise UserError(
-                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}"
+                f"data.path: there is no folder {self.path}.{did_you_mean(self.path, near)}",
+                key="data.path",
             )
         files = [(p.name, sorted(p.rglob("*.txt"))) for p in sorted(root.iterdir()) if p.is_dir()]
         files = [(name, found) for name, found in files if found]
         if len(files) < 2:
             raise UserError(
                 f"data.path: {self.path} contains {len(files)} folders with .txt files; two or "
-                "more are needed, one per class."
+                "more are needed, one per class.",
+                key="data.path",
             )
         texts = [_read(f) for _, found in files for f in found]
         numbers = [k for k, (_, found) in enumerate(files) for _ in found]

@@ -126,6 +126,7 @@ def find_files(path: str, key: str) -> list[Path]:
     if not found:
         raise UserError(
             f"{key}: {path} is not a file, a folder with .txt, .md or .rst files, or a pattern "
-            "that matches a file."
+            "that matches a file.",
+            key=key,
         )
     return found

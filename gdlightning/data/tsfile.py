@@ -32,7 +32,7 @@ def read_ts(
     file = Path(path)
     if not file.is_file():
         near = [str(p) for p in file.parent.glob("*.ts")] if file.parent.is_dir() else []
-        raise UserError(f"{key}: there is no file {path}.{did_you_mean(path, near)}")
+        raise UserError(f"{key}: there is no file {path}.{did_you_mean(path, near)}", key=key)
     series: list[Tensor] = []
     labels: list[str] = []
     labelled, inside = False, False
@@ -48,7 +48,9 @@ def read_ts(
             inside = inside or word[0] == "@data"
             continue
         if not inside:
-            raise UserError(f"{key}: {path}, line {number}: there are values before @data.")
+            raise UserError(
+                f"{key}: {path}, line {number}: there are values before @data.", key=key
+            )
         *parts, last = line.split(":")
         if labelled:
             labels.append(last.strip())
@@ -59,11 +61,12 @@ def read_ts(
         if steps.shape[1] != channels:
             raise UserError(
                 f"{key}: {path}, line {number}: expected {channels} dimensions, got "
-                f"{steps.shape[1]}."
+                f"{steps.shape[1]}.",
+                key=key,
             )
         series.append(steps)
     if not series:
-        raise UserError(f"{key}: {path} contains no series after @data.")
+        raise UserError(f"{key}: {path} contains no series after @data.", key=key)
     return series, labels if labelled else None
 
 
@@ -77,11 +80,11 @@ def _steps(parts: list[str], path: str, number: int, key: str) -> Tensor:
             for p in parts
         ]
     except ValueError as error:
-        raise UserError(f"{key}: {path}, line {number}: {error}.") from error
+        raise UserError(f"{key}: {path}, line {number}: {error}.", key=key) from error
     if not channels:
-        raise UserError(f"{key}: {path}, line {number} contains no values.")
+        raise UserError(f"{key}: {path}, line {number} contains no values.", key=key)
     if any(c.isinf().any() for c in channels):
         raise UserError(
-            f"{key}: {path}, line {number} contains an infinite value; write ? instead."
+            f"{key}: {path}, line {number} contains an infinite value; write ? instead.", key=key
         )
     return torch.nn.utils.rnn.pad_sequence(channels, padding_value=float("nan"))

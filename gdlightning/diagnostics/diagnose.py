@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import textwrap
 from collections.abc import Sequence
@@ -12,10 +11,10 @@ import numpy as np
 
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict, in_order
-from gdlightning.discovery import modules
+from gdlightning.discovery import Catalogue
 from gdlightning.storage.atomic_write import write_json
 
-CHECKS = "gdlightning.diagnostics.checks"
+CHECKS = Catalogue("gdlightning.diagnostics.checks", "check", member=lambda home, _: home.find)
 VERDICTS = "verdicts.json"
 MARKS = {"fault": "✗", "warning": "!", "note": "·", "fine": "✓"}
 
@@ -29,11 +28,7 @@ def diagnose(record: RunRecord) -> list[Verdict]:
     if record.empty:
         return []
     with np.errstate(all="ignore"):  # losses may overflow
-        found = [
-            verdict
-            for name in modules(CHECKS)
-            for verdict in importlib.import_module(f"{CHECKS}.{name}").find(record)
-        ]
+        found = [verdict for name in CHECKS.names() for verdict in CHECKS.find(name)(record)]
     return in_order(found)
 
 

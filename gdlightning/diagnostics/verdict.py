@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 Severity = Literal["fault", "warning", "note", "fine"]
@@ -55,3 +57,14 @@ def in_order(found: list[Verdict]) -> list[Verdict]:
 
 def _rank(verdict: Verdict) -> int:
     return ORDER.index(verdict.severity)
+
+
+def read_verdicts(path: Path) -> list[Verdict]:
+    """Return the verdicts in a file; an empty list if there is no such file."""
+    if not path.is_file():
+        return []
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    lists = ("evidence", "advice", "symptoms")
+    for row in rows:
+        row.update({key: tuple(row[key]) for key in lists})
+    return [Verdict(**row) for row in rows]

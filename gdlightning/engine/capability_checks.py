@@ -63,5 +63,6 @@ def refuse(choice: Choice, asked: set[str]) -> None:
             if clause in asked and clause in entry.cannot:
                 raise UserError(
                     f"The optimizer {entry.name} is none that {CLAUSES[clause]}: "
-                    f"{entry.cannot[clause]}.\n{WITHOUT[clause]}"
+                    f"{entry.cannot[clause]}.\n{WITHOUT[clause]}",
+                    key="optimizer.name",
                 )

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning import internals
+
 ASYNCHRONOUS = frozenset({"cuda"})
 """Kinds of devices that compute behind the program, so that reading a number waits for them."""
 
@@ -27,9 +29,8 @@ def can_wait(optimizer: Optimizer, loss: Tensor, norm: Tensor | None) -> bool:
     return (
         loss.device.type in ASYNCHRONOUS
         and type(optimizer).__module__.startswith("torch.optim")
-        and bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+        and internals.skips_steps_on_device(optimizer)
         and bool(optimizer.state)
-        and not hasattr(optimizer.step, "_torchdynamo_orig_callable")
         and (norm is None or type(norm) is Tensor)
     )
 

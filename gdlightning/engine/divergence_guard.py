@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.engine.deferred_step import Judged, can_wait, forget
-from gdlightning.engine.train_loaders import indexed_loader, train_loaders
+from gdlightning.engine.train_loaders import batch_indices, train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.storage.checkpoint import write
@@ -70,11 +70,16 @@ class Guard(L.Callback):
     ) -> None:
         for key, number in {"patience": patience, "max_rollbacks": max_rollbacks}.items():
             if number < 1:
-                raise UserError(f"guard.{key} is {number}; write 1 or more.")
+                raise UserError(f"guard.{key} is {number}; write 1 or more.", key=f"guard.{key}")
         if spike is not None and not spike > 1:
-            raise UserError(f"guard.spike is {spike}; write a number above 1, such as 10.")
+            raise UserError(
+                f"guard.spike is {spike}; write a number above 1, such as 10.", key="guard.spike"
+            )
         if not 0 < lr_factor <= 1:
-            raise UserError(f"guard.lr_factor is {lr_factor}; write a number above 0, at most 1.")
+            raise UserError(
+                f"guard.lr_factor is {lr_factor}; write a number above 0, at most 1.",
+                key="guard.lr_factor",
+            )
         self.policy, self.patience, self.spike = policy, patience, spike
         self.lr_factor, self.max_rollbacks = lr_factor, max_rollbacks
         self.folder: Path | None = None
@@ -153,7 +158,7 @@ class Guard(L.Callback):
 
     def _step(self, trainer: L.Trainer, loss: Tensor, norm: Tensor | None) -> Judged:
         return Judged(trainer.global_step, loss, norm, self._batch,
-                      getattr(indexed_loader(trainer), "index", None))  # fmt: skip
+                      batch_indices(trainer))  # fmt: skip
 
     def _settle(self, everything: bool = False) -> None:
         """Judge the steps whose numbers have come, or all.

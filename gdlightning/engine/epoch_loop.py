@@ -6,35 +6,34 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
-from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.optimization.automatic import ClosureResult
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from torch import Tensor
 
+from gdlightning import internals
 from gdlightning.data.resumable import ResumableLoader
 from gdlightning.engine.optimization import Dropped
 from gdlightning.engine.step_plan import StepPlan
 
 
-class EpochLoop(_TrainingEpochLoop):
-    """Lightning's loop, in which a step is made of what somebody asked for.
+class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
+    """Lightning's loop over batches, with a plan of the hooks that a step needs.
 
-    Lightning asks every callback for every hook, enters a profiler around each, looks for a scaler,
-    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``StepPlan`` says
-    once an epoch who takes part, and logged numbers are read when they are due. Order of calls,
-    counters, logs and checkpoints are those of Lightning's loop; where a training needs more than
-    is planned for, it is Lightning's loop that runs.
+    Lightning calls every callback for every hook, enters a profiler around each, and reads all
+    logged values at every batch. Here, a ``StepPlan`` is computed once per epoch, and logged values
+    are read when they are due. The order of calls, counters, logs and checkpoints are those of
+    Lightning's loop. If a run needs features outside the plan, Lightning's methods run.
     """
 
     _plan: StepPlan | None = None
     between: Callable[[], None] | None = None
-    """Called between two batches, when all of the last one is done and logged."""
+    """Called between two batches, when the last one is complete and logged."""
 
     @classmethod
     def install(cls, trainer: L.Trainer) -> None:
-        """Let a trainer fit with this loop."""
+        """Replace the trainer's loop, unless private names are disabled."""
+        if not internals.private_names():
+            return
         former = trainer.fit_loop
         steps = former.epoch_loop.min_steps, former.epoch_loop.max_steps
         trainer.fit_loop = FitLoop(trainer, former.min_epochs, former.max_epochs)
@@ -45,13 +44,13 @@ class EpochLoop(_TrainingEpochLoop):
 
     @property
     def global_step(self) -> int:
-        """Optimizer steps that were made; asked for by nearly every hook."""
+        """Number of optimizer steps; read by nearly every hook."""
         if self._plan is None:
             return int(super().global_step)
         return int(self.automatic_optimization.optim_progress.optimizer.step.total.completed)
 
     def on_run_start(self, data_fetcher: Any) -> None:
-        """Find what a step consists of."""
+        """Compute the plan of a step."""
         super().on_run_start(data_fetcher)
         if isinstance(data_fetcher.combined_loader, ResumableLoader):
             data_fetcher.combined_loader.fetcher = data_fetcher
@@ -61,7 +60,7 @@ class EpochLoop(_TrainingEpochLoop):
         """Train on a batch.
 
         Raises:
-            StopIteration: the epoch has no more.
+            StopIteration: The epoch has no more batches.
         """
         trainer, plan = self.trainer, self._plan
         if self.between is not None and not self._validates_first(data_fetcher):
@@ -84,31 +83,29 @@ class EpochLoop(_TrainingEpochLoop):
         if plan.moves:
             batch = self._moved(batch)
         self.batch_progress.increment_ready()
-        connector, results = trainer._logger_connector, self._results
-        connector._first_loop_iter = connector._first_loop_iter is None
-        results.batch, results.batch_size, results.dataloader_idx = batch, None, None
+        internals.begin_batch(trainer, batch)
         self._call(plan, "on_train_batch_start", batch, batch_idx)
         self.batch_progress.increment_started()
-        accumulating = plan.accumulate > 1 and self._should_accumulate()
+        accumulating = plan.accumulate > 1 and internals.accumulates(self.trainer)
         output = self._step(plan, batch, batch_idx, accumulating)
         self.batch_progress.increment_processed()
         if not accumulating:
             self._schedule(plan)
-        if self._num_ready_batches_reached():
+        if internals.epoch_is_over(self.trainer):
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call(plan, "on_train_batch_end", output, batch, batch_idx)
         self._read_logs(plan)
 
     def _validates_first(self, data_fetcher: Any) -> bool:
-        """Return whether Lightning takes no batch now, since a validation is left to be made."""
+        """Return whether Lightning runs a pending validation before the next batch."""
         return bool(
             self.restarting
-            and self._should_check_val_fx(data_fetcher)
+            and internals.validates_now(self.trainer)
             and (self.val_loop.restarted_mid_evaluation or self.restarted_on_last)
         )
 
     def on_advance_end(self, data_fetcher: Any) -> None:
-        """Validate, if it is time."""
+        """Run the validation, if it is due."""
         plan, trainer = self._plan, self.trainer
         nothing = (
             plan is not None
@@ -118,26 +115,26 @@ class EpochLoop(_TrainingEpochLoop):
         )
         if plan is None or not nothing:
             super().on_advance_end(data_fetcher)
-        elif plan.accumulate == 1 or not self._should_accumulate():
+        elif plan.accumulate == 1 or not internals.accumulates(self.trainer):
             self._batches_that_stepped += 1
 
     def _moved(self, batch: Any) -> Any:
         trainer = self.trainer
         batch = trainer.precision_plugin.convert_input(batch)
-        batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
+        batch = internals.before_transfer(trainer, batch)
         return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
     def _step(
         self, plan: StepPlan, batch: Any, batch_idx: int, accumulating: bool
     ) -> dict[str, Any]:
-        """Forward, backward and, unless more batches are to come, the optimizer's step."""
-        module, optimizer, facts = plan.module, plan.optimizer, vars(plan.module)
+        """Run forward, backward and, after the last accumulated batch, the optimizer step."""
+        module, optimizer = plan.module, plan.optimizer
         progress = self.automatic_optimization.optim_progress.optimizer
         arguments = (batch, batch_idx) if plan.takes_index else (batch,)
-        facts["_current_fx_name"] = "training_step"
+        internals.set_hook(module, "training_step")
         with plan.context():
             output: Any = module.training_step(*arguments)
-        facts["_current_fx_name"] = None
+        internals.set_hook(module, None)
         loss: Tensor | None
         if isinstance(output, Tensor):
             loss = output if plan.accumulate == 1 else output / plan.accumulate
@@ -169,14 +166,14 @@ class EpochLoop(_TrainingEpochLoop):
         return outputs
 
     def _call(self, plan: StepPlan, name: str, *arguments: Any) -> None:
-        """Call those who have a hook, with the module knowing which, for its ``log``."""
+        """Call all implementations of a hook, and set its name for ``self.log``."""
         hooks = plan.hooks[name]
         if hooks:
-            trainer, module, facts = self.trainer, plan.module, vars(plan.module)
-            facts["_current_fx_name"] = name
+            trainer, module = self.trainer, plan.module
+            internals.set_hook(module, name)
             for hook in hooks:
                 hook(trainer, module, *arguments)
-            facts["_current_fx_name"] = None
+            internals.set_hook(module, None)
 
     def _schedule(self, plan: StepPlan) -> None:
         for config in plan.schedulers:
@@ -186,9 +183,9 @@ class EpochLoop(_TrainingEpochLoop):
                 self.scheduler_progress.increment_completed()
 
     def _read_logs(self, plan: StepPlan) -> None:
-        """Read what was logged, where somebody will look at it, and count the batch."""
+        """Read logged values if they are due, and count the batch."""
         trainer, every = self.trainer, self.trainer.log_every_n_steps
-        connector, results = trainer._logger_connector, self._results
+        connector, results = internals.logger_connector(trainer), internals.results(trainer)
         due = every and (self._batches_that_stepped + 1) % every == 0
         if due or self._is_training_done or trainer.should_stop or trainer.fast_dev_run:
             connector.on_batch_end()
@@ -201,30 +198,30 @@ class EpochLoop(_TrainingEpochLoop):
         self.batch_progress.increment_completed()
 
 
-class ValidationLoop(_EvaluationLoop):
-    """Lightning's validation, which is announced before its loaders are started."""
+class ValidationLoop(internals.EvaluationLoop):  # type: ignore[misc]
+    """Lightning's validation, with a function that is called before its loaders are started."""
 
     before: Callable[[], None] | None = None
-    """Called before a validation within training."""
+    """Called before a validation during training."""
 
     def run(self) -> list[Any]:
-        """Validate."""
+        """Run the validation."""
         if self.before is not None and not self.trainer.sanity_checking:
             self.before()
         outputs: list[Any] = super().run()
         return outputs
 
 
-class FitLoop(_FitLoop):
-    """Lightning's loop over epochs, which makes a validation that is left to be made.
+class FitLoop(internals.FitLoop):  # type: ignore[misc]
+    """Lightning's loop over epochs, which also runs a pending validation.
 
-    Lightning takes a training whose last step is made for done, although it was stopped within the
-    validation after that step.
+    Lightning considers a run complete after its last step, even if it was stopped during the
+    validation that follows that step.
     """
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left."""
+        """Whether the run is complete."""
         validation: Any = self.epoch_loop.val_loop.batch_progress.total
         return bool(super().done) and not (
             self.restarting and validation.ready > validation.processed

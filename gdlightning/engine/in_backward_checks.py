@@ -17,7 +17,8 @@ def check_clip(clip: Clip) -> None:
     if type(clip).__name__ != "NoClip":
         raise UserError(
             "clip can't be used with optimizer.in_backward: each gradient is gone before the next "
-            "is known.\nWrite clip: none (--clip none), or leave optimizer.in_backward out."
+            "is known.\nWrite clip: none (--clip none), or leave optimizer.in_backward out.",
+            key="clip",
         )
 
 
@@ -40,5 +41,6 @@ def check_trainer(trainer: L.Trainer) -> None:
         if holds:
             raise UserError(
                 f"optimizer.in_backward makes a step in each backward pass, but {reason}.\n"
-                "Leave one of the two out."
+                "Leave one of the two out.",
+                key="optimizer.in_backward",
             )

@@ -15,12 +15,15 @@ from torch.optim import Optimizer
 
 from gdlightning.clipping import Clip
 from gdlightning.clipping import find as find_clip
+from gdlightning.clipping.none import NoClip
 from gdlightning.curvature.double_backward import differentiable, differentiable_backward
 from gdlightning.engine import in_backward_checks as in_backward
+from gdlightning.engine.accumulation import AccumulationWindow
 from gdlightning.engine.capability_checks import asked_of_optimization, asked_of_trainer, refuse
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
+from gdlightning.engine.module_hooks import own_hooks
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
 from gdlightning.errors import UserError
@@ -71,9 +74,11 @@ class Optimization:
         self.parts: list[Part] = []
         self.module: L.LightningModule | None = None
         self.replay: Replay | None = None
-        self.step_loss = StepLoss()
+        self.window = AccumulationWindow()
+        self.step_loss = StepLoss(self.window)
         self.guard: Guard | None = None
         self.refusing = refusing
+        self.own_hooks: dict[str, Callable[..., Any]] = {}
         if refusing:
             asked = asked_of_optimization(self.schedule, self.clip, self.grouping)
             refuse(self.choice, asked)
@@ -82,8 +87,17 @@ class Optimization:
 
     def attach(self, module: L.LightningModule) -> None:
         """Make ``module`` be optimized so; call it before ``Trainer.fit``."""
+        if not module.automatic_optimization:
+            raise UserError(
+                f"The optimizer {self.choice.entry.name} is not supported for "
+                f"{type(module).__name__}, which uses manual optimization "
+                "(automatic_optimization = False).\n"
+                "Remove it, and create the optimizers in configure_optimizers."
+            )
+        detach(module)
         self.module = module
         self._own_callbacks = module.configure_callbacks
+        self.own_hooks = own_hooks(module, self.choice, clips=self.clips)
         replaced: dict[str, Callable[..., Any]] = {
             "configure_optimizers": self.configure_optimizers,
             "configure_gradient_clipping": self.configure_gradient_clipping,
@@ -95,6 +109,15 @@ class Optimization:
             replaced["training_step"] = differentiable(module.training_step)
         for name, method in replaced.items():
             setattr(module, name, method)
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped, as opposed to only measured."""
+        return not isinstance(self.clip, NoClip)
+
+    def describe(self, trainer: L.Trainer) -> dict[str, str]:
+        """Return the names of optimizer and schedule, for the header of the measurements."""
+        return {"optimizer": self.choice.entry.name, "schedule": self.schedule.name}
 
     def check(self, module: torch.nn.Module) -> None:
         """Build the optimizer once and throw it away, to find bad options before training.
@@ -112,10 +135,30 @@ class Optimization:
             UserError: it asks for what an entry can't do; or the steps are in the backward pass,
                 and it accumulates, scales, or is distributed.
         """
+        self._take_over_clipping(trainer)
         if self.refusing:
             refuse(self.choice, asked_of_trainer(trainer))
         if self.choice.in_backward:
             in_backward.check_trainer(trainer)
+
+    def _take_over_clipping(self, trainer: L.Trainer) -> None:
+        """Clip as the Trainer's ``gradient_clip_val`` says.
+
+        Raises:
+            UserError: if clipping is configured here, too.
+        """
+        value = trainer.gradient_clip_val
+        if value is None or "configure_gradient_clipping" in self.own_hooks:
+            return
+        if self.clips:
+            raise UserError(
+                f"Clipping is configured twice: clip and Trainer(gradient_clip_val={value}).\n"
+                "Remove one of them."
+            )
+        by_value = trainer.gradient_clip_algorithm == "value"
+        option = "max_value" if by_value else "max_norm"
+        self.clip = _clip({"name": "value" if by_value else "norm", option: float(value)})
+        trainer.gradient_clip_val = None  # it is not applied twice
 
     # The methods that stand in for the module's own
 
@@ -130,7 +173,7 @@ class Optimization:
             callbacks.append(Modes())
         if self.schedule.needs_metric:
             callbacks.append(Observe())
-        return [*callbacks, ClipMemory(self.clip)]
+        return [*callbacks, self.window, ClipMemory(self.clip)]
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer, and its schedule by optimizer step, if it has a learning rate."""
@@ -157,6 +200,10 @@ class Optimization:
         """
         if self.choice.in_backward:  # the step is made, and was judged by its loss
             return
+        self.window.scale(optimizer)
+        if own := self.own_hooks.get("configure_gradient_clipping"):
+            trainer = self._module.trainer
+            own(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
         self.clip(optimizer.param_groups)
         if self._is_bad(self.clip.norm, optimizer):
             raise Dropped
@@ -187,11 +234,17 @@ class Optimization:
         """Step, unless the guard drops it."""
 
         def closure() -> Any:
-            loss = optimizer_closure() if optimizer_closure is not None else None
-            return loss if loss is None else self.step_loss.take(self._module.trainer)
+            if optimizer_closure is not None:
+                optimizer_closure()
+            if self.step_loss.total is None:  # the module skipped all batches of this step
+                raise Dropped
+            return self.step_loss.take(self._module.trainer)
 
         with contextlib.suppress(Dropped):
-            optimizer.step(closure=closure if self._sees_loss else optimizer_closure)
+            if own := self.own_hooks.get("optimizer_step"):
+                own(epoch, batch_idx, optimizer, optimizer_closure)
+            else:
+                optimizer.step(closure=closure if self._sees_loss else optimizer_closure)
         self.step_loss.total = None
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -201,13 +254,16 @@ class Optimization:
         """
         if self.choice.in_backward and self._is_bad(None):
             return
-        weight = getattr(self._module.trainer.train_dataloader, "weight", 1.0)
-        if weight != 1.0:
-            loss = loss * weight
+        if (share := self.window.share) != 1.0:
+            loss = loss * share
+        if not vars(self._module).get("silent"):  # not when a step is repeated
+            self.window.add()
         if self._sees_loss:
             self.step_loss.add(loss, self._module.trainer)
         if self._second_order:
             differentiable_backward(loss, *args, **kwargs)
+        elif own := self.own_hooks.get("backward"):
+            own(loss, *args, **kwargs)
         else:
             loss.backward(*args, **kwargs)
 
@@ -222,7 +278,8 @@ class Optimization:
             if not self.schedule.endless or "steps" in self.choice.needs:
                 raise UserError(
                     f"The schedule {self.schedule.name} needs to know when training ends.\n"
-                    "Set trainer.max_epochs or trainer.max_steps."
+                    "Set trainer.max_epochs or trainer.max_steps.",
+                    key="schedule.name",
                 )
             total = 1
         batches = trainer.num_training_batches
@@ -246,7 +303,8 @@ class Optimization:
         if self.schedule.name != "constant" or self.schedule.warmup:
             raise UserError(
                 f"The optimizer {self.choice.entry.name} has no learning rate for a schedule to "
-                "change.\nWrite schedule: constant (--schedule constant), without a warm-up."
+                "change.\nWrite schedule: constant (--schedule constant), without a warm-up.",
+                key=("schedule.name", "schedule.warmup"),
             )
         return False
 
@@ -255,6 +313,13 @@ class Optimization:
         if self.module is None:
             raise RuntimeError("attach(module) comes first.")
         return self.module
+
+
+def detach(module: L.LightningModule) -> None:
+    """Give a module back the methods that an ``Optimization`` has replaced."""
+    for name, method in list(vars(module).items()):
+        if isinstance(getattr(method, "__self__", None), Optimization):
+            delattr(module, name)
 
 
 class Observe(L.Callback):

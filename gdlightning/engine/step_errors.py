@@ -39,7 +39,8 @@ def name_failures(optimizer: Optimizer, name: str) -> None:
             raise UserError(
                 f"The optimizer {name} can't make this step: {type(error).__name__}: {said}\n"
                 "Other options of it, or another optimizer, may train this model; --debug shows "
-                "where."
+                "where.",
+                key="optimizer.name",
             ) from error
 
     optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]

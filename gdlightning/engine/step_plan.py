@@ -17,10 +17,10 @@ from lightning.pytorch.plugins.precision import (
 )
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities.combined_loader import _MaxSizeCycle
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch.optim import Optimizer
 
+from gdlightning import internals
 from gdlightning.data.loader import BatchLoader
 from gdlightning.engine.optimization import Optimization
 
@@ -88,20 +88,22 @@ class StepPlan:
         if not isinstance(optimization, Optimization) or not module.automatic_optimization:
             return None
         precision, profiler = trainer.precision_plugin, trainer.profiler  # type: ignore[attr-defined]
+        epoch_loop: Any = trainer.fit_loop.epoch_loop
         served = (
             type(strategy) is SingleDeviceStrategy
             and (type(precision) in PRECISIONS or _unscaled(precision))
             and type(profiler) is PassThroughProfiler
             and not UNSERVED & optimization.choice.needs
             and not optimization.choice.in_backward
+            and "optimizer_step" not in optimization.own_hooks
             and not any(_has(module, name) for name in OWN_LOOP)
             and not any(c.reduce_on_plateau for c in trainer.lr_scheduler_configs)
             and len(trainer.optimizers) == 1
+            and not epoch_loop.automatic_optimization._skip_backward  # SWA updates batch norms so
         )
         if not served:
             return None
         loader = getattr(trainer, "train_dataloader", None)
-        epoch_loop: Any = trainer.fit_loop.epoch_loop
         return cls(
             callbacks=list(trainer.callbacks),  # type: ignore[attr-defined]
             module=module,
@@ -121,9 +123,9 @@ class StepPlan:
             or type(precision) in (HalfPrecision, DoublePrecision)
             or any(_has(module, name) or _data_has(trainer, name) for name in TRANSFER),
             schedulers=[c for c in trainer.lr_scheduler_configs if c.interval == "step"],
-            validates_last=not epoch_loop._should_check_val_epoch()
+            validates_last=not internals.validates_this_epoch(trainer)
             or (
-                getattr(trainer, "_val_check_time_interval", None) is None
+                not internals.validates_at_intervals_of_time(trainer)
                 and trainer.check_val_every_n_epoch is not None
                 and trainer.val_check_batch == trainer.num_training_batches
             ),
@@ -149,11 +151,8 @@ def _unscaled(precision: Any) -> bool:
 
 def _batches(trainer: Any) -> Iterator[Any] | None:
     """The loader's own iterator, within those that can cycle through several loaders."""
-    fetcher = trainer.fit_loop._data_fetcher
-    cycle = getattr(getattr(fetcher, "iterator", None), "_iterator", None)
-    iterators: list[Iterator[Any]] = getattr(cycle, "iterators", [])
-    alone = type(cycle) is _MaxSizeCycle and len(iterators) == 1 and fetcher.length is not None
-    return iterators[0] if alone and isinstance(trainer.train_dataloader, BatchLoader) else None
+    own = isinstance(trainer.train_dataloader, BatchLoader)
+    return internals.single_iterator(trainer) if own else None
 
 
 def _hooks(trainer: L.Trainer, name: str) -> list[Hook]:

@@ -1,4 +1,4 @@
-"""What an experiment showed."""
+"""The conclusion of an experiment: verdict, summary and effects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 
 
 class ClaimVerdict(enum.StrEnum):
-    """What came of a claim."""
+    """Verdict on a claim."""
 
     HOLDS = "holds"
     CONDITIONS = "holds under conditions"
@@ -19,13 +19,13 @@ class ClaimVerdict(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Effect:
-    """A quantity that was measured once a seed.
+    """A quantity measured once per seed.
 
     Args:
-        what: it is.
-        values: one a seed; None where there is none, such as the steps of a training that diverged.
-        unit: of the values; empty for a ratio.
-        expected: by theory or earlier work, in words.
+        what: name of the quantity.
+        values: one value per seed; None if undefined, such as the steps of a diverged run.
+        unit: unit of the values; empty for a ratio.
+        expected: value predicted by theory or earlier work, as text.
     """
 
     what: str
@@ -35,11 +35,11 @@ class Effect:
 
     @property
     def middle(self) -> float:
-        """The median over seeds; infinite where most have none."""
+        """The median over seeds, with undefined values as infinity."""
         return median(math.inf if v is None else v for v in self.values)
 
     def __str__(self) -> str:
-        """Median, and smallest to largest over seeds."""
+        """Return the median and the range over seeds."""
         known = [v for v in self.values if v is not None]
         if not known:
             return "none"
@@ -53,12 +53,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What all seeds together show.
+    """Conclusion from the measurements of all seeds.
 
     Args:
-        verdict: by a rule over the effects.
-        words: what was seen, with its figures, in a few sentences.
-        effects: the figures with their spread.
+        verdict: verdict by a rule over the effects.
+        words: summary of the results with their numbers, in a few sentences.
+        effects: measured quantities with their spread.
     """
 
     verdict: ClaimVerdict
@@ -67,13 +67,13 @@ class Conclusion:
 
 
 def effect(what: str, values: Iterable[float | None], unit: str = "", expected: str = "") -> Effect:
-    """An effect of any numbers; what is not finite counts as none."""
+    """Create an effect; non-finite values count as undefined."""
     known = tuple(float(v) if v is not None and math.isfinite(v) else None for v in values)
     return Effect(what, known, unit, expected)
 
 
 def shown(value: float) -> str:
-    """A number to three digits, as people write it."""
+    """Format a number with three significant digits."""
     if value and (abs(value) >= 1e6 or abs(value) < 1e-3):
         return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
@@ -82,5 +82,5 @@ def shown(value: float) -> str:
 
 
 def count(flags: Sequence[bool]) -> str:
-    """How many of them, as '3 of 5'."""
+    """Return how many flags are true, as '3 of 5'."""
     return f"{sum(flags)} of {len(flags)}"

@@ -1,4 +1,4 @@
-"""Training in a few lines, for experiments: any optimizer of the registry, in a plain loop."""
+"""A plain training loop for experiments, with any registered optimizer."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def descend(
     seed: int = 0,
     after: Callable[[int, float], bool | None] = lambda step, loss: None,
 ) -> list[float]:
-    """Train a net, and return the losses of its batches.
+    """Train a net, and return the batch losses.
 
-    It ends early where a loss is no longer finite; that loss is the last.
+    Training ends early at a non-finite loss, which is the last one returned.
 
     Args:
-        net: trained in place.
-        loss: of outputs and targets, a mean.
-        x: all inputs, shape [n, ...].
-        y: all targets, shape [n, ...].
-        optimizer: a name, or a mapping with ``name`` and options.
-        steps: optimizer steps at most.
-        batch_size: examples a step; all of them if not given.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        max_norm: to which the gradient's norm is clipped.
-        seed: of the order of the examples.
-        after: called with the number of steps made and the batch's loss before the last; may end
-            the training by returning True.
+        net: net to train in place.
+        loss: mean loss as a function of outputs and targets.
+        x: inputs, shape [n, ...].
+        y: targets, shape [n, ...].
+        optimizer: name, or mapping with ``name`` and options.
+        steps: maximum number of optimizer steps.
+        batch_size: number of examples per step; by default, all of them.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        max_norm: norm to which gradients are clipped; by default, they are not clipped.
+        seed: seed of the order of the examples.
+        after: function of the number of completed steps and the batch loss before the last step,
+            called after each step; training ends if it returns True.
     """
     stepper = made(net, optimizer, steps)
     given = {"name": schedule} if isinstance(schedule, str) else dict(schedule)
@@ -73,12 +73,12 @@ def descend(
 
 
 def made(net: nn.Module, optimizer: str | Mapping[str, Any], steps: int = 1000) -> Optimizer:
-    """An optimizer of the registry over a net's parameters, with its usual groups."""
+    """Return a registered optimizer for the parameters of a net, with the default groups."""
     return build(Choice.of(optimizer), net, Grouping(), Context(steps))[0]
 
 
 def batches(count: int, batch_size: int | None, seed: int) -> Iterator[Any]:
-    """Rows of one batch after the other, shuffled anew each epoch; incomplete batches are left."""
+    """Yield the rows of each batch, reshuffled per epoch; incomplete batches are dropped."""
     if batch_size is None or batch_size >= count:
         while True:
             yield slice(None)

@@ -1,39 +1,40 @@
-"""Experiments by name, and what is said of them without importing them."""
+"""Experiments by name, with descriptions that are read without importing them."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdlightning.discovery import modules
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.discovery import Catalogue
 from gdlightning.lab.conclusion import Conclusion
 
 FOLDER = Path(__file__).parent / "experiments"
+PACKAGE = "gdlightning.lab.experiments"
+EXPERIMENTS = Catalogue(PACKAGE, "experiment", member=lambda home, _: home)
 SEEDS = 5
 SHARED = ("descent", "samples", "tuning")
-"""Modules beside that may take part in measuring."""
+"""Shared modules of this folder that can affect measurements."""
 
 Found = dict[str, Any]
-"""What one seed showed, as plain values."""
+"""Measurements of one seed, as plain values."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is said of an experiment.
+    """Description of an experiment.
 
     Args:
-        name: by which it is run.
-        claim: in a line.
-        setup: how it is tried; paragraphs of plain text.
-        source: who claims it.
-        seeds: from which it is run.
-        alone: it measures time; nothing may run beside it.
+        name: name on the command line.
+        claim: claim to test, in one line.
+        setup: description of the method; paragraphs of plain text.
+        source: publication that makes the claim.
+        seeds: number of seeds.
+        alone: True if the experiment measures time, so that its seeds must not run in parallel.
     """
 
     name: str
@@ -45,29 +46,37 @@ class Card:
 
     @property
     def title(self) -> str:
-        """The name, as a heading."""
+        """The name as a heading."""
         words = self.name.replace("-", " ")
         return words[0].upper() + words[1:]
 
     @property
     def path(self) -> Path:
-        """The file that it is."""
-        return FOLDER / f"{self.name.replace('-', '_')}.py"
+        """The file of the experiment."""
+        return _file(self.name)
 
     @property
     def digest(self) -> str:
-        """Of the code that measures: what was measured by other code is measured anew."""
+        """SHA-256 of the measuring code. Measurements by other code are repeated."""
         own = self.path.read_text(encoding="utf-8")
         used = [f"{name}.py" for name in SHARED if f"lab.{name} import" in own]
         code = [own, *((FOLDER.parent / name).read_text(encoding="utf-8") for name in used)]
         return hashlib.sha256("\n".join(map(_measuring, code)).encode()).hexdigest()
 
 
+def _file(name: str) -> Path:
+    """Return the file of an experiment, without importing it."""
+    file = name.replace("-", "_")
+    if (FOLDER / f"{file}.py").exists():
+        return FOLDER / f"{file}.py"
+    spec = importlib.util.find_spec(f"{PACKAGE}.{file}")
+    return Path(str(spec.origin if spec else FOLDER / f"{file}.py"))
+
+
 def _measuring(code: str) -> str:
     """Return the code that measures, as text.
 
-    Comments, docstrings, what comes after measuring, and the locations of gdlightning's own modules
-    do not matter.
+    Comments, docstrings, ``conclude``, ``draw`` and the paths of gdlightning imports are excluded.
     """
     tree = ast.parse(code)
     later = ("conclude", "draw")
@@ -87,10 +96,10 @@ class Experiment:
     """An experiment that can be run.
 
     Args:
-        card: what is said of it.
-        measure: what one seed shows.
-        conclude: what all of them show.
-        draw: the figure, in a theme.
+        card: description of the experiment.
+        measure: function from a seed to its measurements.
+        conclude: function from the measurements of all seeds to the conclusion.
+        draw: function from the measurements of all seeds and a theme to the figure.
     """
 
     card: Card
@@ -100,25 +109,21 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """All experiments, in the order of the account that they follow; others at its end."""
-    found = modules("gdlightning.lab.experiments")
+    """Return the names of all experiments in the order of ``ORDER``, followed by any others."""
+    found = EXPERIMENTS.names()
     place = {name: k for k, name in enumerate(ORDER)}
     found.sort(key=lambda name: (place.get(name, len(place)), name))
     return [name.replace("_", "-") for name in found]
 
 
 def card(name: str) -> Card:
-    """What is said of an experiment; nothing heavy is imported.
+    """Return the description of an experiment without importing it.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: No experiment has this name.
     """
-    if name not in names():
-        raise UserError(
-            f"There is no experiment {name}.{did_you_mean(name, names())}\n"
-            "All of them: gdl lab list"
-        )
-    tree = ast.parse((FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
+    name = EXPERIMENTS.name(name).replace("_", "-")
+    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
     claim, _, setup = (ast.get_docstring(tree) or "").partition("\n")
     said = {
         node.targets[0].id: node.value
@@ -126,20 +131,23 @@ def card(name: str) -> Card:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     return Card(
-        name, claim.strip(), setup.strip(), ast.literal_eval(said["SOURCE"]),
+        name,
+        claim.strip(),
+        setup.strip(),
+        ast.literal_eval(said["SOURCE"]),
         ast.literal_eval(said["SEEDS"]) if "SEEDS" in said else SEEDS,
         ast.literal_eval(said["ALONE"]) if "ALONE" in said else False,
-    )  # fmt: skip
+    )
 
 
 def load(name: str) -> Experiment:
-    """An experiment, ready to run.
+    """Import an experiment.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: No experiment has this name.
     """
     known = card(name)
-    module = importlib.import_module(f"gdlightning.lab.experiments.{name.replace('-', '_')}")
+    module = EXPERIMENTS.find(known.name)
     return Experiment(known, module.measure, module.conclude, module.draw)
 
 

@@ -1,4 +1,4 @@
-"""What experiments showed, as a page for a browser and as Markdown for the documentation."""
+"""Reports of experiments: an HTML page, and Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAD = "Reproducible experiments with effect sizes, their spread over seeds, and
 
 
 def write(result: Result, folder: Path) -> None:
-    """An experiment's record as JSON, its figure for light and dark paper, and its page."""
+    """Write the record of an experiment as JSON, its figure in both themes, and its page."""
     name = result.card.name
     write_json(folder / f"{name}.json", record(result))
     for theme, mark in ((LIGHT, ""), (DARK, "-dark")):
@@ -28,28 +28,33 @@ def write(result: Result, folder: Path) -> None:
 
 
 def record(result: Result) -> dict[str, Any]:
-    """All of it as plain values."""
+    """Return a result as plain values."""
     card, outcome = result.card, result.outcome
     return {
-        **described(card), "verdict": outcome.verdict.value, "words": outcome.words,
+        **described(card),
+        "verdict": outcome.verdict.value,
+        "words": outcome.words,
         "effects": [
             {"what": e.what, "unit": e.unit, "values": list(e.values), "expected": e.expected}
             for e in outcome.effects
         ],
         "seconds": result.seconds,
-    }  # fmt: skip
+    }
 
 
 def described(card: Card) -> dict[str, Any]:
-    """What is said of an experiment before it is run."""
+    """Return the description of an experiment as plain values."""
     return {
-        "name": card.name, "claim": card.claim, "setup": card.setup, "source": card.source,
+        "name": card.name,
+        "claim": card.claim,
+        "setup": card.setup,
+        "source": card.source,
         "seeds": card.seeds,
-    }  # fmt: skip
+    }
 
 
 def page(results: Sequence[Result]) -> str:
-    """A page of one experiment, or of many with an overview, in one file."""
+    """Return a page of one experiment, or of several with an overview."""
     if len(results) == 1:
         only = results[0]
         return html.page(only.card.title, *_body(only), lead=only.card.claim)
@@ -83,20 +88,22 @@ def _body(result: Result) -> list[str]:
     return [
         f"<p>{_badge(outcome)}. {html.escape(outcome.words)}</p>",
         html.picture(lambda theme: result.experiment.draw(result.found, theme), card.claim),
-        html.table(("quantity", f"median of {len(result.found)} seeds (range)", "expected"),
-                   [(e.what, str(e), e.expected or "–") for e in outcome.effects]),
+        html.table(
+            ("quantity", f"median of {len(result.found)} seeds (range)", "expected"),
+            [(e.what, str(e), e.expected or "–") for e in outcome.effects],
+        ),
         *map(html.paragraph, card.setup.split("\n\n")),
         html.paragraph(f"Source of the claim: {card.source}"),
         html.code(f"gdl lab run {shlex.quote(card.name)}"),
-    ]  # fmt: skip
+    ]
 
 
 def markdown(results: Sequence[Result], pictures: str) -> str:
-    """The same as Markdown.
+    """Return the report as Markdown.
 
     Args:
-        results: of all experiments.
-        pictures: the folder of their figures, as a link relative to the text.
+        results: results of all experiments.
+        pictures: folder of the figures, as a link relative to the text.
     """
     table = ["| experiment | claim | verdict |", "|---|---|---|"]
     parts = []

@@ -1,4 +1,4 @@
-"""Panels that experiments share: optimizers beside each other, in the same colours everywhere."""
+"""Panels that compare optimizers, shared by the experiments, with one colour per optimizer."""
 
 from __future__ import annotations
 
@@ -12,24 +12,42 @@ from gdlightning.lab.experiment import Found
 from gdlightning.lab.tuning import Candidate
 
 COLOURS = {
-    "SGD": SERIES[0], "SGD with momentum": SERIES[1], "Adam": SERIES[2], "Adagrad": SERIES[3],
-    "AdamW": SERIES[4], "AdamW with warm-up": SERIES[4], "AdamW without warm-up": SERIES[6],
-}  # fmt: skip
+    "SGD": SERIES[0],
+    "SGD with momentum": SERIES[1],
+    "Adam": SERIES[2],
+    "Adagrad": SERIES[3],
+    "AdamW": SERIES[4],
+    "AdamW with warm-up": SERIES[4],
+    "AdamW without warm-up": SERIES[6],
+}
 
 
 def curves(
     panel: Any, found: Sequence[Found], candidates: Mapping[str, Candidate], theme: Theme
 ) -> None:
-    """Validation loss by learning rate: median and range over seeds; a gap where one diverged."""
+    """Plot validation loss by learning rate: median and range over seeds, a gap if one diverged."""
     for name, one in candidates.items():
         colour = COLOURS[name]
         columns = list(zip(*(seed[name]["validation"] for seed in found), strict=True))
         whole = [None not in column for column in columns]
         spread = [column if ok else (math.nan,) for ok, column in zip(whole, columns, strict=True)]
-        panel.plot(one.lrs, [median(c) for c in spread], color=colour, lw=1.6, marker="o", ms=3.5,
-                   label=name)  # fmt: skip
-        panel.fill_between(one.lrs, [min(c) for c in spread], [max(c) for c in spread],
-                           color=colour, alpha=0.18, lw=0)  # fmt: skip
+        panel.plot(
+            one.lrs,
+            [median(c) for c in spread],
+            color=colour,
+            lw=1.6,
+            marker="o",
+            ms=3.5,
+            label=name,
+        )
+        panel.fill_between(
+            one.lrs,
+            [min(c) for c in spread],
+            [max(c) for c in spread],
+            color=colour,
+            alpha=0.18,
+            lw=0,
+        )
     panel.set(xscale="log", xlabel="learning rate", ylabel="validation loss")
     panel.grid(axis="y", color=theme.rule, lw=0.5)
     panel.set_axisbelow(True)
@@ -41,7 +59,7 @@ def dots(
     theme: Theme,
     width: float = 0.8,
 ) -> None:
-    """Values of several candidates in groups: each seed a dot, the median a bar."""
+    """Plot values of candidates in groups: a dot per seed, and a bar at the median."""
     for place, scores in enumerate(groups.values()):
         step = width / len(scores)
         for k, (name, values) in enumerate(scores.items()):
@@ -53,8 +71,14 @@ def dots(
             ]
             panel.scatter(across, known, s=16, color=colour, alpha=0.8, lw=0, zorder=3)
             if known:
-                panel.hlines(median(known), middle - 0.42 * step, middle + 0.42 * step,
-                             color=colour, lw=2.2, zorder=2)  # fmt: skip
+                panel.hlines(
+                    median(known),
+                    middle - 0.42 * step,
+                    middle + 0.42 * step,
+                    color=colour,
+                    lw=2.2,
+                    zorder=2,
+                )
     panel.set_xticks(range(len(groups)), list(groups), color=theme.ink)
     panel.set(xlim=(-0.55, len(groups) - 0.45), ylabel="test loss")
     panel.grid(axis="y", color=theme.rule, lw=0.5)

@@ -1,4 +1,4 @@
-"""Running an experiment: its seeds side by side, each kept as soon as it is there."""
+"""Run experiments: seeds in parallel, each stored as soon as it is measured."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gdlightning.storage.typed_rows import mismatch
 
 @dataclass(frozen=True)
 class Result:
-    """An experiment that was run.
+    """Result of an experiment.
 
     Args:
-        experiment: that was.
-        found: what each seed showed.
-        outcome: what they show together.
-        seconds: that the seeds took, summed.
+        experiment: experiment that was run.
+        found: measurements of each seed.
+        outcome: conclusion from all seeds.
+        seconds: total time of all seeds.
     """
 
     experiment: Experiment
@@ -40,25 +40,26 @@ class Result:
 
     @property
     def card(self) -> Card:
-        """What is said of it."""
+        """The description of the experiment."""
         return self.experiment.card
 
 
 def run(name: str, folder: Path, seeds: int | None = None, workers: int | None = None) -> Result:
-    """Measure what is not yet there, and conclude.
+    """Measure the seeds that are not stored yet, and conclude.
 
-    Each seed's record is written to ``folder/seeds`` as soon as it is made. One that stands there
-    is taken, if the same code and the same torch made it.
+    The record of each seed is written to ``folder/seeds`` as soon as it is complete. Existing
+    records are used if they come from the same code and the same version of torch.
 
     Args:
-        name: of the experiment.
-        folder: to write to; it exists.
-        seeds: how many, from 0; the experiment's own number if not given.
-        workers: processes; as many as there are cores, one for what measures time.
+        name: name of the experiment.
+        folder: existing output folder.
+        seeds: number of seeds, starting at 0; by default, that of the experiment.
+        workers: number of processes; by default, one per core. Experiments that measure time
+            always use one.
 
     Raises:
-        UserError: there is no such experiment.
-        StorageError: a record can't be written.
+        UserError: No experiment has this name.
+        StorageError: A record cannot be written.
     """
     experiment = load(name)
     known = experiment.card
@@ -68,8 +69,14 @@ def run(name: str, folder: Path, seeds: int | None = None, workers: int | None =
     lacking = [seed for seed, file in enumerate(files) if _read(file, known) is None]
     count = 1 if known.alone else min(workers or os.cpu_count() or 1, len(lacking))
     context = multiprocessing.get_context("spawn")
-    with tqdm(total=len(files), desc=name, initial=len(files) - len(lacking), disable=None,
-              unit="seed", leave=False) as bar:  # fmt: skip
+    with tqdm(
+        total=len(files),
+        desc=name,
+        initial=len(files) - len(lacking),
+        disable=None,
+        unit="seed",
+        leave=False,
+    ) as bar:
         if lacking:
             with ProcessPoolExecutor(count, mp_context=context) as pool:
                 made = [pool.submit(_measure, name, seed, files[seed]) for seed in lacking]
@@ -82,7 +89,7 @@ def run(name: str, folder: Path, seeds: int | None = None, workers: int | None =
 
 
 def _measure(name: str, seed: int, file: Path) -> None:
-    """In a process of its own: one seed, on one thread, so that sums have the same order."""
+    """Measure one seed in a separate process, on one thread so that sums are reproducible."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     experiment = load(name)
@@ -100,7 +107,7 @@ class _Record(TypedDict):
 
 
 def _read(file: Path, known: Card) -> Any:
-    """Return the record in a file; None if it is no whole one, or was made by other code."""
+    """Return the record in a file, or None if it is incomplete or measured by other code."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -111,7 +118,7 @@ def _read(file: Path, known: Card) -> Any:
 
 
 def _digest(found: Found) -> str:
-    """Return a checksum of what a seed showed."""
+    """Return a digest of the measurements of a seed."""
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 

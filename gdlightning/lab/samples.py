@@ -1,4 +1,4 @@
-"""Small real data as tensors, for experiments."""
+"""Small real data sets as tensors, for experiments."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gdlightning.data.digits import digits as all_digits
 
 @dataclass(frozen=True)
 class Split:
-    """Examples to learn from, and others to test on.
+    """Training and test examples.
 
     Args:
-        x: inputs, [n, features].
-        y: classes [n], int64.
-        test_x: inputs that training does not see.
-        test_y: their classes.
+        x: training inputs, [n, features].
+        y: training classes [n], int64.
+        test_x: test inputs.
+        test_y: test classes.
     """
 
     x: Tensor
@@ -28,20 +28,20 @@ class Split:
 
 
 def digits(seed: int = 0, examples: int | None = None) -> Split:
-    """Handwritten digits, 8 × 8 pixels from 0 to 1, centred; 1,797 of them, a quarter for the test.
+    """Return 1,797 handwritten digits of 8 × 8 pixels, centred; a quarter are test examples.
 
     Source: E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998.
 
     Args:
-        seed: of the split.
-        examples: to learn from; all that are not tested on if not given.
+        seed: seed of the split.
+        examples: maximum number of training examples; by default, all except the test examples.
     """
     pixels, classes = all_digits()
     return split((pixels.flatten(1) / 16).float(), classes, seed, examples)
 
 
 def tumours(seed: int = 0) -> Split:
-    """569 rows of 30 features of breast tumours, standardised, two classes; a quarter for the test.
+    """Return 569 breast tumours with 30 standardised features; a quarter are test examples.
 
     Source: Wolberg, Mangasarian, Street: Breast Cancer Wisconsin (Diagnostic), UCI, 1993.
     """
@@ -54,7 +54,7 @@ def tumours(seed: int = 0) -> Split:
 
 
 def split(x: Tensor, y: Tensor, seed: int, examples: int | None = None) -> Split:
-    """Shuffled, a quarter for the test, inputs less the mean of those to learn from."""
+    """Shuffle and split off a quarter for testing, and subtract the mean of the training inputs."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     test, rest = order[: len(x) // 4], order[len(x) // 4 :][:examples]
     mean = x[rest].mean(0)

@@ -1,4 +1,4 @@
-"""Optimizers beside each other, each at its own learning rate."""
+"""Comparison of optimizers, each with a tuned learning rate."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FRESH = 1000
 
 @dataclass(frozen=True)
 class Candidate:
-    """An optimizer and the learning rates that are tried of it.
+    """An optimizer with the learning rates to try.
 
     Args:
-        options: its name and what is not tuned.
-        lrs: smallest first.
+        options: name of the optimizer, and options that are not tuned.
+        lrs: learning rates in ascending order.
     """
 
     options: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def grid(low: float, high: float, a_decade: int = 3) -> list[float]:
-    """Learning rates evenly spread over a logarithmic scale, both ends included."""
+    """Return learning rates that are evenly spaced on a logarithmic scale, including both ends."""
     count = round(a_decade * math.log10(high / low))
     return [low * (high / low) ** (k / count) for k in range(count + 1)]
 
@@ -42,14 +42,19 @@ def tuned(
     report: Callable[[Any], Found],
     seed: int,
 ) -> Found:
-    """For each candidate: loss by learning rate, the best, and what a fresh training with it shows.
+    """Tune the learning rate of each candidate, and test a new run with the best one.
 
     Args:
-        candidates: by name.
-        train: from an optimizer and a seed to a trained net.
-        validation: the loss by which learning rates are chosen.
-        report: of the fresh net; ``test`` is its loss on examples that served for nothing else.
-        seed: of the trainings that choose.
+        candidates: candidates by name.
+        train: function from an optimizer and a seed to a trained net.
+        validation: function from a net to the loss that selects the learning rate.
+        report: function from the net of the new run to its results; ``test`` is the loss on
+            examples that are used for nothing else.
+        seed: seed of the runs that select the learning rate.
+
+    Returns:
+        For each candidate the validation loss by learning rate, the best learning rate, and the
+        results of the new run.
     """
     found: Found = {}
     for name, one in candidates.items():
@@ -70,7 +75,7 @@ def _finite(report: Found) -> Found:
 
 
 def reported(found: Sequence[Found], key: str = "test") -> dict[str, list[float]]:
-    """Candidate → its test loss, or what else is reported, a seed; infinite where not finite."""
+    """Return the test loss, or another result, of each candidate per seed; inf if not finite."""
     return {
         name: [math.inf if one[name][key] is None else one[name][key] for one in found]
         for name in found[0]
@@ -78,16 +83,16 @@ def reported(found: Sequence[Found], key: str = "test") -> dict[str, list[float]
 
 
 def below(scores: Mapping[str, Sequence[float]], first: str, second: str) -> list[bool]:
-    """For each seed, whether the first has the lower score."""
+    """Return for each seed whether the first candidate has the lower score."""
     return [a < b for a, b in zip(scores[first], scores[second], strict=True)]
 
 
 def differences(scores: Mapping[str, Sequence[float]]) -> dict[tuple[str, str], Difference]:
-    """(better, worse) → their difference by a paired test over seeds, corrected for all pairs."""
+    """Return the difference of each pair (better, worse) by a paired test, Holm-corrected."""
     return {(one.first, one.second): one for one in compare(scores)}
 
 
 def better(scores: Mapping[str, Sequence[float]], first: str, second: str) -> bool:
-    """Whether the seeds show that one is better than the other."""
+    """Return whether the first candidate is significantly better than the second."""
     one = differences(scores).get((first, second))
     return one is not None and one.shown

@@ -109,10 +109,18 @@ class Surface:
                 Mark(m["step"], tuple(m["point"]), m["losses"], m["name"]) for m in kept["marks"]
             )
             losses = {split: _numbers(values) for split, values in kept["losses"].items()}
-            return cls(kept["title"], axes, losses, kept["centre"], marks, kept["facts"],
-                       kept["digest"])  # fmt: skip
-        except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-                ValueError) as error:  # fmt: skip
+            return cls(
+                kept["title"], axes, losses, kept["centre"], marks, kept["facts"], kept["digest"]
+            )
+        except (
+            OSError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise UserError(
                 f"{file} is not a complete landscape. Write it with: gdl landscape RUN"
             ) from error

@@ -41,7 +41,8 @@ class Attention(nn.Module):
             raise UserError(
                 "model.net.width must be divisible by heads"
                 f"{', with an even quotient' if rotary else ''} "
-                f"(got width {width}, heads {heads})."
+                f"(got width {width}, heads {heads}).",
+                key="model.net.width",
             )
         self.heads, self.dropout, self.causal, self.rotary = heads, dropout, causal, rotary
         self.qkv = nn.Linear(width, 3 * width, bias=False)

@@ -38,7 +38,8 @@ def recompute(module: nn.Module, patterns: Sequence[str]) -> list[str]:
         if not found:
             raise UserError(
                 f"recompute: the pattern {pattern} matches no submodule."
-                f"{did_you_mean(pattern, names)}\nThe first submodules: {', '.join(names[:6])}"
+                f"{did_you_mean(pattern, names)}\nThe first submodules: {', '.join(names[:6])}",
+                key="recompute",
             )
         chosen += [n for n in found if n not in chosen]
     outer = [n for n in chosen if not any(n.startswith(f"{o}.") for o in chosen)]
@@ -48,7 +49,8 @@ def recompute(module: nn.Module, patterns: Sequence[str]) -> list[str]:
             raise UserError(
                 f"recompute: {name} contains batch norm, whose running statistics would be "
                 "updated twice per batch.\nSelect submodules without batch norm, or remove "
-                "recompute."
+                "recompute.",
+                key="recompute",
             )
         part.forward = _checkpointed(part.forward)
     return outer

@@ -60,7 +60,8 @@ def _by_pattern(choice: Choice, module: nn.Module) -> list[tuple[Choice, list[st
             if not _can_take(own.choice.entry, "matrix", parameter, sparse):
                 raise UserError(
                     f"optimizer.parts: {own.choice.entry.name} only accepts "
-                    f"{_takes(own.choice.entry)}, which {name} ({own.pattern}) is not."
+                    f"{_takes(own.choice.entry)}, which {name} ({own.pattern}) is not.",
+                    key="optimizer.parts",
                 )
         taken |= set(names)
         found.append((own.choice, names))
@@ -78,7 +79,9 @@ def _of_main(choice: Choice, module: nn.Module, rest: list[str]) -> list[str]:
         has = "the model has none" if not choice.shares else "optimizer.parts leaves none"
         what = f"only accepts {_takes(choice.entry)}" if choice.companion else "trains the rest"
         raise UserError(
-            f"The optimizer {choice.entry.name} {what}, but {has}.\n{_alternative(choice, module)}"
+            f"The optimizer {choice.entry.name} {what}, but {has}.",
+            key="optimizer.name",
+            hint=_alternative(choice, module),
         )
     return mine
 

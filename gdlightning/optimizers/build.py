@@ -169,7 +169,9 @@ def _make(
             return cls(module, **settings)  # type: ignore[no-any-return]
         return cls(given, **settings)  # type: ignore[no-any-return]
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
-        raise UserError(f"The optimizer {entry.name} rejected its options: {error}") from error
+        raise UserError(
+            f"The optimizer {entry.name} rejected its options: {error}", key="optimizer"
+        ) from error
 
 
 def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:

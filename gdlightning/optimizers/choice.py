@@ -97,7 +97,9 @@ class Choice:
         entry, settings = _entry(given, where)
         for key in COMPOSED:
             if settings.get(key):
-                raise UserError(f"{where}: a {role} does not support {key} ({where}.{key}).")
+                raise UserError(
+                    f"{where}: a {role} does not support {key} ({where}.{key}).", key=where
+                )
             settings.pop(key, None)
         met = {"base": set(), "companion": CHAINED, "part": CHAINED | PICKY}[role]
         lacking = sorted(set(entry.needs) - met)
@@ -105,7 +107,8 @@ class Choice:
             why = NEEDS[lacking[0]] if lacking else "has no learning rate"
             raise UserError(
                 f"{where}: {entry.name} cannot be used as a {role}: it {why}.\n"
-                "Use an optimizer without special needs, such as adamw or sgd (gdl optimizers)."
+                "Use an optimizer without special needs, such as adamw or sgd (gdl optimizers).",
+                key=where,
             )
         check(entry, settings, where)
         return cls(entry, settings)
@@ -176,15 +179,15 @@ def sub_choices(entry: Entry) -> dict[str, str | None]:
 def _entry(given: str | Mapping[str, Any], where: str) -> tuple[Entry, dict[str, Any]]:
     settings = {"name": given} if isinstance(given, str) else dict(given)
     if "name" not in settings:
-        raise UserError(f"{where} must have a name. List the names with: gdl optimizers")
+        raise UserError(f"{where} must have a name. List the names with: gdl optimizers", key=where)
     try:
         entry = find(str(settings.pop("name")))
     except UserError as error:
-        raise UserError(f"{where}: {error}" if where != "optimizer" else str(error)) from error
+        raise (error if where == "optimizer" else error.within(where)) from error
     if entry.refused:
-        raise UserError(f"{where}: {entry.name} is not supported: {entry.refused}.")
+        raise UserError(f"{where}: {entry.name} is not supported: {entry.refused}.", key=where)
     if entry.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"{where}: {entry.name} needs a GPU, but none is available.")
+        raise UserError(f"{where}: {entry.name} needs a GPU, but none is available.", key=where)
     return entry, settings
 
 
@@ -205,12 +208,14 @@ def _check_composition(choice: Choice, where: str) -> None:
     for key, needs in conflicts.items():
         for need in sorted(needs):
             raise UserError(
-                f"{where}.{key} is not supported for {choice.entry.name}: it {NEEDS[need]}."
+                f"{where}.{key} is not supported for {choice.entry.name}: it {NEEDS[need]}.",
+                key=f"{where}.{key}",
             )
     if choice.in_backward and choice.entry.lr_free:
         raise UserError(
             f"{where}.in_backward is not supported for {choice.entry.name}: it estimates one "
-            "learning rate from all gradients, which are never available together."
+            "learning rate from all gradients, which are never available together.",
+            key=f"{where}.in_backward",
         )
 
 
@@ -221,13 +226,13 @@ def _list(wanted: Mapping[str, Any], key: str, where: str) -> Sequence[Any]:
     if isinstance(found, str | Mapping):
         return (found,)
     if not isinstance(found, Sequence):
-        raise UserError(f"{where}.{key} must be a list (got {_short(found)}).")
+        raise UserError(f"{where}.{key} must be a list", key=f"{where}.{key}", value=found)
     return found
 
 
 def _switch(value: Any, key: str) -> bool:
     if value is not None and not isinstance(value, bool):
-        raise UserError(f"{key} must be true or false (got {_short(value)}).")
+        raise UserError(f"{key} must be true or false", key=key, value=value)
     return bool(value)
 
 

@@ -63,20 +63,25 @@ class Grouping:
     def __post_init__(self) -> None:
         if not 0 < self.layer_decay <= 1:
             raise UserError(
-                f"groups.layer_decay must be positive and at most 1 (got {self.layer_decay})."
+                "groups.layer_decay must be positive and at most 1",
+                key="groups.layer_decay",
+                value=self.layer_decay,
             )
         for kind in self.decay:
             if kind not in KINDS:
                 raise UserError(
                     f"groups.decay must list kinds out of {', '.join(KINDS)} (got {kind})."
-                    f"{did_you_mean(kind, KINDS)}"
+                    f"{did_you_mean(kind, KINDS)}",
+                    key="groups.decay",
                 )
         for rule in self.rules:
             for key in ("lr", "weight_decay"):
                 value = getattr(rule, key)
                 if value is not None and not value >= 0:
                     raise UserError(
-                        f"groups.rules: {key} of {rule.pattern} must not be negative (got {value})."
+                        f"groups.rules: {key} of {rule.pattern} must not be negative",
+                        key="groups.rules",
+                        value=value,
                     )
 
 
@@ -151,14 +156,17 @@ def freeze(module: nn.Module, grouping: Grouping) -> None:
     """
     names = [name for name, _ in module.named_parameters()]
     for pattern in grouping.freeze:
-        check_pattern("freeze", pattern, names)
+        check_pattern("groups.freeze", pattern, names)
     for rule in grouping.rules:
         check_pattern("groups.rules", rule.pattern, names)
     for name, parameter in module.named_parameters():
         if _rule(name, grouping).freeze:
             parameter.requires_grad_(False)
     if not any(p.requires_grad for p in module.parameters()):
-        raise UserError("No trainable parameters: freeze and groups.rules freeze all of them.")
+        raise UserError(
+            "No trainable parameters: groups.freeze and groups.rules freeze all of them.",
+            key=("groups.freeze", "groups.rules"),
+        )
 
 
 def check_pattern(key: str, pattern: str, names: Sequence[str]) -> None:
@@ -176,7 +184,8 @@ def check_pattern(key: str, pattern: str, names: Sequence[str]) -> None:
         raise UserError(
             f"{key}: the pattern {pattern} matches no parameter."
             f"{did_you_mean(pattern, names)}\n"
-            f"The first parameters: {', '.join(names[:6])}"
+            f"The first parameters: {', '.join(names[:6])}",
+            key=key,
         )
 
 

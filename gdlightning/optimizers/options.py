@@ -10,7 +10,7 @@ from typing import Any
 
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.optimizers.entry import Entry
-from gdlightning.optimizers.registry import load
+from gdlightning.optimizers.registry import MODULE, load
 from gdlightning.signature import Option, options_of
 
 NOT_OPTIONS = (
@@ -57,6 +57,8 @@ def options(entry: Entry) -> dict[str, Option]:
     Raises:
         UserError: if the class cannot be imported.
     """
+    if entry is MODULE:
+        return {}
     skip = {*NOT_OPTIONS, *entry.hidden, *entry.data_options}
     found = {}
     for name, option in options_of(load(entry), skip).items():
@@ -88,19 +90,22 @@ def check(entry: Entry, given: Mapping[str, Any], where: str = "optimizer") -> N
         if name not in known:
             raise UserError(
                 f"The optimizer {entry.name} has no option {name} ({where}.{name})."
-                f"{did_you_mean(name, known)}\n"
-                f"Available options: {', '.join(known)}."
+                f"{did_you_mean(name, known)}",
+                key=f"{where}.{name}",
+                hint=f"Available options: {', '.join(known)}.",
             )
         usual = known[name].default
         pair = isinstance(usual, tuple) and isinstance(value, list | tuple)
         if pair and len(value) != len(usual):
             raise UserError(
                 f"{where}.{name} must be {len(usual)} numbers for {entry.name}, such as "
-                f"{list(usual)} (got {list(value)})."
+                f"{list(usual)}",
+                key=f"{where}.{name}",
+                value=list(value),
             )
         low, high, wanted = LIMITS.get(name, (-math.inf, math.inf, "must be finite"))
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             if not (math.isfinite(number) and low <= number < high):
-                raise UserError(f"{where}.{name} {wanted} (got {value}).")
+                raise UserError(f"{where}.{name} {wanted}", key=f"{where}.{name}", value=value)

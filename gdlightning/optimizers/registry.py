@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "gdlightning.optimizers"
 """Entry point group through which other distributions provide optimizers."""
 
+MODULE = Entry(
+    name="module",
+    target="torch.optim:Optimizer",
+    summary="the optimizers and schedulers of the module's own configure_optimizers",
+    family="own",
+)
+"""Entry of a module that configures its optimizers itself. Not listed: it has no class."""
+
 _registered: dict[str, tuple[Entry, type | None]] = {}
 
 
@@ -77,7 +85,7 @@ def find(name: str) -> Entry:
     Raises:
         UserError: if there is no such optimizer. The message suggests similar names.
     """
-    entry = _table().get(fold(name))
+    entry = MODULE if fold(name) == MODULE.name else _table().get(fold(name))
     if entry is not None:
         return entry
     if "." in name:
@@ -97,6 +105,11 @@ def load(entry: Entry) -> type[Optimizer]:
     Raises:
         UserError: if the module or class does not exist, or is not a ``torch.optim.Optimizer``.
     """
+    if entry is MODULE:
+        raise UserError(
+            "The module's own optimizers (configure_optimizers) are only available in a run.\n"
+            "Name an optimizer, such as --optimizer adamw."
+        )
     own = _registered.get(fold(entry.name))
     if own is not None and own[1] is not None:
         return own[1]
@@ -127,7 +140,7 @@ def load(entry: Entry) -> type[Optimizer]:
     from gdlightning.optimizers.adapters import adapted
 
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
-        raise UserError(f"optimizer {entry.name} is not a torch.optim.Optimizer.")
+        raise UserError(f"optimizer {entry.name} is not a torch.optim.Optimizer.", key="optimizer")
     return adapted(found)
 
 

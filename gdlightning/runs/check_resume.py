@@ -53,7 +53,9 @@ def check_resume(config: Config, steps: int) -> int:
         UserError: ``steps`` is not positive, or one of the processes failed.
     """
     if steps < 1:
-        raise UserError(f"check_resume is {steps}; write the number of steps, 1 or more.")
+        raise UserError(
+            f"check_resume is {steps}; write the number of steps, 1 or more.", key="check_resume"
+        )
     with tempfile.TemporaryDirectory(prefix="gdl-check-resume-") as place:
         folder = Path(place)
         print(f"Training {2 * steps:,} steps without interruption …", flush=True)
@@ -96,7 +98,8 @@ def _train(config: Config, folder: Path, name: str, steps: int) -> dict[str, Any
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise UserError(
             f"check_resume: the run ended with exit code {done.returncode}: "
-            f"{lines[-1] if lines else 'no message'}"
+            f"{lines[-1] if lines else 'no message'}",
+            key="check_resume",
         )
     for line in done.stderr.splitlines():
         if line.startswith("Note:") and name == "whole":

@@ -8,10 +8,9 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from gdlightning.discovery import Catalogue, hyphenated, import_path
-from gdlightning.errors import UserError, did_you_mean, fold
+from gdlightning.discovery import Catalogue, hyphenated
+from gdlightning.errors import UserError, did_you_mean
 
-MONITORS = Catalogue("gdlightning.callbacks", "callback", base="lightning.pytorch:Callback")
 OURS = {
     "BackboneFinetuning", "BaseFinetuning", "BasePredictionWriter", "BatchSizeFinder", "Callback",
     "Checkpoint", "GradientAccumulationScheduler", "LambdaCallback", "LearningRateFinder",
@@ -21,12 +20,24 @@ OURS = {
 """Lightning's callbacks whose work is done otherwise here, or that a config can't describe."""
 
 
-def names() -> dict[str, type]:
-    """Name → class of all that can be named without a path."""
+def _lightning() -> dict[str, type]:
+    """Return name → class of the callbacks of Lightning that a config can select."""
     import lightning.pytorch.callbacks as theirs
 
-    found = {hyphenated(name): getattr(theirs, name) for name in theirs.__all__ if name not in OURS}
-    return found | MONITORS.classes()
+    return {hyphenated(name): getattr(theirs, name) for name in theirs.__all__ if name not in OURS}
+
+
+CALLBACKS = Catalogue(
+    "gdlightning.callbacks",
+    "callback",
+    base="lightning.pytorch:Callback",
+    further=_lightning,
+)
+
+
+def names() -> dict[str, type]:
+    """Return name → class of the callbacks that a config can select without a dotted path."""
+    return CALLBACKS.classes()
 
 
 def build_callbacks(given: Sequence[str | Mapping[str, Any]]) -> list[L.Callback]:
@@ -41,16 +52,10 @@ def build_callbacks(given: Sequence[str | Mapping[str, Any]]) -> list[L.Callback
 def _one(given: str | Mapping[str, Any]) -> L.Callback:
     options = {"name": given} if isinstance(given, str) else dict(given)
     name = str(options.pop("name", ""))
-    known = {fold(n): cls for n, cls in names().items()}
-    cls = known.get(fold(name))
-    if cls is None and "." in name:
-        cls = import_path(name, "callbacks")
-    if cls is None or not (inspect.isclass(cls) and issubclass(cls, L.Callback)):
-        raise UserError(
-            f"callbacks: there is no callback named {name or given}."
-            f"{did_you_mean(name, names())}\nThere are {', '.join(sorted(names()))}; or give a "
-            "class path such as my_module.MyCallback."
-        )
+    try:
+        cls = CALLBACKS.find(name)
+    except UserError as error:
+        raise error.within("callbacks") from error
     parameters = inspect.signature(cls.__init__).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key in options:
@@ -58,11 +63,12 @@ def _one(given: str | Mapping[str, Any]) -> L.Callback:
             wanted = [p for p in parameters if p != "self"]
             raise UserError(
                 f"callbacks: {name} has no option {key}.{did_you_mean(key, wanted)}\n"
-                f"Its options: {', '.join(wanted) or 'none'}."
+                f"Its options: {', '.join(wanted) or 'none'}.",
+                key="callbacks",
             )
     try:
         made: L.Callback = cls(**options)
     except Exception as error:  # of Lightning's own checks, or of the user's class
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"callbacks: {name} can't be made: {first}") from error
+        raise UserError(f"callbacks: {name} can't be made: {first}", key="callbacks") from error
     return made

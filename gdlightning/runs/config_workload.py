@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from gdlightning.config.schema import Config
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
-from gdlightning.runs.build_run import build_data, build_grouping, build_module
+from gdlightning.runs.build_run import build_data, build_grouping, build_module, with_outputs
 from gdlightning.study.workload import Workload
 
 KEPT = ("accelerator", "precision", "deterministic", "accumulate_grad_batches", "benchmark",
@@ -31,7 +31,9 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             not logged.
     """
     if "model" not in config.classes:
-        raise UserError("model is missing: name a task, such as --model tabular-classification.")
+        raise UserError(
+            "model is missing: name a task, such as --model tabular-classification.", key="model"
+        )
     if config.values.get("threads"):
         import torch
 
@@ -39,7 +41,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
     L.seed_everything(config.values["seed"], workers=True, verbose=False)
     data = build_data(config)
     if data is None:
-        raise UserError("data is missing: optimizers are compared on data.")
+        raise UserError("data is missing: optimizers are compared on data.", key="data")
     sizes: dict[str, Any] = {}
     if isinstance(data, DataModule):
         data.setup()
@@ -48,6 +50,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             raise UserError(
                 "There is no validation split to tune on.\nSet data.val_fraction, such as 0.1."
             )
+    sizes = with_outputs(config, sizes, data)
 
     def module() -> L.LightningModule:
         made = build_module(config, sizes)

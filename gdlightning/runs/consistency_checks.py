@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 import lightning.pytorch as L
 
 from gdlightning.config.schema import Config
-from gdlightning.config.settings import shown
 from gdlightning.data.data_module import DataModule
-from gdlightning.errors import UserError, did_you_mean
+from gdlightning.errors import UserError, did_you_mean, shown
 from gdlightning.schedules import Schedule
 from gdlightning.tasks.task import Task
 
@@ -33,7 +32,10 @@ def check(
     """
     accumulate = config.values["trainer"].get("accumulate_grad_batches") or 1
     if accumulate < 1:
-        raise UserError(f"trainer.accumulate_grad_batches is {accumulate}; write 1 or more.")
+        raise UserError(
+            f"trainer.accumulate_grad_batches is {accumulate}; write 1 or more.",
+            key="trainer.accumulate_grad_batches",
+        )
     if isinstance(data, DataModule):
         _check_parts(config, data)
         _check_warmup(config, data, schedule, accumulate)
@@ -49,7 +51,8 @@ def _check_parts(config: Config, data: DataModule) -> None:
         if batches and isinstance(limit, float) and 0 < limit < 1 and int(batches * limit) < 1:
             raise UserError(
                 f"trainer.{key} is {limit}, but that part of {batches} is no whole batch.\n"
-                "Write a larger part, a number of batches, or a smaller data.batch_size."
+                "Write a larger part, a number of batches, or a smaller data.batch_size.",
+                key=f"trainer.{key}",
             )
 
 
@@ -73,7 +76,8 @@ def _check_monitors(config: Config, module: Task, data: DataModule) -> None:
         if name not in logged:
             raise UserError(
                 f"{key} is {shown(name)}, which is not logged.{did_you_mean(name, logged)}\n"
-                f"Logged are {', '.join(logged)}."
+                f"Logged are {', '.join(logged)}.",
+                key=key.partition(":")[0],
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import lightning.pytorch as L
 from torch import Tensor
 
+from gdlightning.callbacks.checkpoints import EXACT
 from gdlightning.config.expand_paths import expand
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.runs.run_folder import versions
@@ -40,8 +42,9 @@ def find_checkpoint(where: str) -> Path:
 def newest_whole(folder: Path, to_resume: bool = True) -> Path | None:
     """Find the newest checkpoint in a folder that is whole; damaged ones are named.
 
-    One that may be good but cannot be read now, such as after an I/O error, is never passed over:
-    a run that resumes from an older one would overwrite it.
+    It is ``last.ckpt`` or one of those before it, or the best one if that was saved after it, at a
+    later step. One that may be good but cannot be read now, such as after an I/O error, is never
+    passed over: a run that resumes from an older one would overwrite it.
 
     Args:
         folder: of a run's checkpoints.
@@ -55,28 +58,77 @@ def newest_whole(folder: Path, to_resume: bool = True) -> Path | None:
     """
     found = candidates(folder)
     for position, path in enumerate(found):
-        try:
-            content = read(path)
-            record_of(content, path)
-            if to_resume:
-                check_resumable(content, path)
-            return path
-        except DamagedCheckpointError as error:
-            print(f"Passing over {path}: {error}", file=sys.stderr)
-        except UserError as error:
-            older = found[position + 1 : position + 2]
-            if not older:
-                raise
-            flag = "--resume " if to_resume else ""
-            raise type(error)(
-                f"{error}\nTo use the checkpoint before it all the same, name it: {flag}{older[0]}"
-            ) from error
+        older = found[position + 1 :]
+        step = _whole_step(path, to_resume, older[0] if older else None)
+        if step is None:
+            continue
+        for later in older:
+            if _may_be_later(later, path, step):
+                best = _whole_step(later, to_resume, path, exact=True)
+                if best is not None and best > step:
+                    return later
+        return path
     if not found:
         return None
     raise UserError(
         f"None of the {len(found)} checkpoints in {folder} can be used; they were left as they are."
         "\nPut a good copy there, or start a new run."
     )
+
+
+def _whole_step(path: Path, to_resume: bool, older: Path | None, exact: bool = False) -> int | None:
+    """Return the step of a checkpoint; a damaged one is named.
+
+    Args:
+        path: the file.
+        to_resume: whether it must hold the state of the run, not its weights alone.
+        older: the one to use instead, for the message.
+        exact: return None, too, for one that was saved within an accumulation window: optimizers
+            that evaluate the loss several times per step do not resume there exactly.
+
+    Returns:
+        The number of optimizer steps, -1 if it is not known; None if the checkpoint is damaged.
+
+    Raises:
+        UserError: it may be good, but cannot be read now.
+    """
+    try:
+        content = read(path)
+        record_of(content, path)
+        if to_resume:
+            check_resumable(content, path)
+    except DamagedCheckpointError as error:
+        print(f"Passing over {path}: {error}", file=sys.stderr)
+        return None
+    except UserError as error:
+        if older is None:
+            raise
+        flag = "--resume " if to_resume else ""
+        raise type(error)(
+            f"{error}\nTo use the checkpoint before it all the same, name it: {flag}{older}"
+        ) from error
+    if exact and _within_window(content):
+        return None
+    step = content.get("global_step")
+    return step if isinstance(step, int) else -1
+
+
+def _within_window(content: dict[str, Any]) -> bool:
+    """Return whether gradients were accumulated when a checkpoint was saved."""
+    try:
+        return any(rank["gradients"] for rank in content[EXACT]["ranks"])
+    except (LookupError, TypeError):  # another program's
+        return False
+
+
+def _may_be_later(path: Path, than: Path, step: int) -> bool:
+    """Return whether a checkpoint was saved after another, at a later step, by time and name.
+
+    The time tells it from one of steps that were left out when the run resumed from before them.
+    """
+    named = re.search(r"step=(\d+)", path.name)
+    later = named is not None and int(named[1]) > step
+    return later and path.lstat().st_mtime > than.lstat().st_mtime
 
 
 def check_resumable(content: dict[str, Any], path: Path) -> None:
@@ -132,7 +184,8 @@ def init_from(module: L.LightningModule, where: str) -> None:
         raise UserError(
             f"init_from: no weight of {path} fits this model.\n"
             f"The model begins with {', '.join(list(own)[:3])}; the checkpoint with "
-            f"{', '.join(map(str, list(saved)[:3]))}."
+            f"{', '.join(map(str, list(saved)[:3]))}.",
+            key="init_from",
         )
     module.load_state_dict(fitting, strict=False)
     fresh = [k for k in own if k not in fitting]

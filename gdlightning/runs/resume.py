@@ -28,10 +28,12 @@ from gdlightning.runs.run_folder import (
     plain,
     replace,
     settle,
+    settle_finished,
     to_yaml,
     versions,
 )
 from gdlightning.runs.run_lock import held
+from gdlightning.storage.checkpoint import LAST
 
 HARMLESS = (
     "resume", "resume_changed", "overwrite", "recompute", "name", "run_root", "loggers",
@@ -50,6 +52,7 @@ class Run:
         folder: of the run.
         checkpoint: to resume from; None for a run that starts at step 0.
         resumed: whether the folder was there before.
+        named: whether the user named that checkpoint, so that it may not be the newest.
         made: the folders that this process made for it, its own first.
         replaced: where the run is that it replaces, if any.
     """
@@ -57,6 +60,7 @@ class Run:
     folder: Path
     checkpoint: Path | None = None
     resumed: bool = False
+    named: bool = False
     made: tuple[Path, ...] = ()
     replaced: Path | None = None
 
@@ -86,19 +90,21 @@ def _named_run(config: Config, where: Path, first_rank: bool, stack: ExitStack) 
     if first_rank:
         _hold(folder, "resume", "Wait for it to end, or stop it first.", stack)
     _compare(config, folder)
+    if first_rank and not (folder / FINISHED).exists():
+        stack.callback(settle_finished, folder)
     if not where.is_file():
         return Run(folder, newest_whole(folder / "checkpoints"), resumed=True)
     content = read_checkpoint(where)
     record_of(content, where)
     check_resumable(content, where)
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / "checkpoints" / LAST
     if first_rank and last.exists() and last.stat().st_mtime > where.stat().st_mtime:
         kept = config.values["checkpoint"]["keep"] > 1
         print(
             f"{last} is newer than {where.name}: its later steps are left out, and it "
-            f"{'becomes previous-1.ckpt' if kept else 'is replaced'} when the run is next saved."
+            f"{'becomes previous-1.ckpt' if kept else 'is replaced'} before the first step."
         )
-    return Run(folder, where, resumed=True)
+    return Run(folder, where, resumed=True, named=True)
 
 
 def _next_run(config: Config, overwrite: bool, first_rank: bool, stack: ExitStack) -> Run:
@@ -112,6 +118,8 @@ def _next_run(config: Config, overwrite: bool, first_rank: bool, stack: ExitStac
             _hold(folder, "resume", "Wait for it to end, choose another --name, or leave --resume "
                   "out to start a new version.", own)  # fmt: skip
         if folder is not None and not (folder / FINISHED).exists():
+            if first_rank:
+                own.callback(settle_finished, folder)
             return Run(folder, newest_whole(folder / "checkpoints"), resumed=True)
         if folder is None and not first_rank:
             return Run(parent / "version_0")
@@ -134,7 +142,8 @@ def _new_run(
         if not (former / CONFIG).is_file():
             raise UserError(
                 f"overwrite: {former} is not a run folder (it has no {CONFIG}).\n"
-                "Move it away, or choose another --name."
+                "Move it away, or choose another --name.",
+                key="overwrite",
             )
         _hold(former, "overwrite", "Wait for it to end, or leave --overwrite out.", stack)
     folder = parent / f"version_{number(taken[0]) + 1 if taken else 0}"
@@ -154,7 +163,7 @@ def _hold(folder: Path, key: str, advice: str, stack: ExitStack) -> None:
         UserError: another process holds it.
     """
     if not stack.enter_context(held(folder)):
-        raise UserError(f"{key}: another process is training in {folder}.\n{advice}")
+        raise UserError(f"{key}: another process is training in {folder}.\n{advice}", key=key)
 
 
 def _unfinished(config: Config, taken: Sequence[Path]) -> Path | None:
@@ -180,14 +189,16 @@ def _compare(config: Config, folder: Path) -> None:
     if changed and not config.values["resume_changed"]:
         raise UserError(
             f"resume: {folder} was trained with other options: {shown}.\n"
-            "The result would be neither run's. Write --resume_changed true to go on all the same."
+            "The result would be neither run's. Write --resume_changed true to go on all the same.",
+            key="resume",
         )
     if changed:
         print(f"Resuming {folder} with changed options: {shown}", file=sys.stderr)
     if (folder / FINISHED).exists() and not changed:
         raise UserError(
             f"resume: {folder} is finished.\nTo train on, raise trainer.max_epochs or max_steps "
-            "and add --resume_changed true; or start from its weights with --init_from."
+            "and add --resume_changed true; or start from its weights with --init_from.",
+            key="resume",
         )
 
 
@@ -218,13 +229,15 @@ def check_data(record: dict[str, Any], now: dict[str, Any], folder: Path) -> Non
         if record.get(key) != now.get(key):
             raise UserError(
                 f"resume: the data is not the same as that of {folder} ({key} differ).\n"
-                "Give it the data that it was trained with, or start a new run."
+                "Give it the data that it was trained with, or start a new run.",
+                key="resume",
             )
     before, present = record.get("environment", {}), now.get("environment", {})
     if before.get("processes") != present.get("processes"):
         raise UserError(
             f"resume: {folder} was trained by {before.get('processes')} processes, now there are "
-            f"{present.get('processes')}.\nGive it the same trainer.devices and num_nodes."
+            f"{present.get('processes')}.\nGive it the same trainer.devices and num_nodes.",
+            key="resume",
         )
     for key, value in present.items():
         if before.get(key) != value:

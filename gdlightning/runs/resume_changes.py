@@ -37,7 +37,8 @@ def check_parts(record: Mapping[str, Any], content: Mapping[str, Any], training:
         if _names(former) != _names(wanted):
             raise UserError(
                 f"resume: optimizer.{key} was {former}, now {wanted}: the optimizer's state cannot "
-                f"be continued.\n{NEW_RUN}"
+                f"be continued.\n{NEW_RUN}",
+                key="resume",
             )
     if before.get("model") == now.get("model"):
         return
@@ -48,7 +49,8 @@ def check_parts(record: Mapping[str, Any], content: Mapping[str, Any], training:
             shapes = ", ".join("none" if s is None else str(tuple(s)) for s in (former, wanted))
             raise UserError(
                 f"resume: the model is not that of the run: {name} differs in shape ({shapes}).\n"
-                f"{NEW_RUN}"
+                f"{NEW_RUN}",
+                key="resume",
             )
 
 
@@ -79,7 +81,8 @@ def changed_options(record: Mapping[str, Any], training: Training) -> Callable[[
     if not same or _frozen(before) != _frozen(now):
         raise UserError(
             "resume: the parameter groups hold other parameters than before (groups): the "
-            f"optimizer's state cannot be continued.\n{NEW_RUN}"
+            f"optimizer's state cannot be continued.\n{NEW_RUN}",
+            key="resume",
         )
     changes = [
         {key: value for key, value in there.items() if here.get(key) != value}

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ import yaml
 
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.runs.run_lock import held
-from gdlightning.storage.atomic_write import write_text
+from gdlightning.storage.atomic_write import free_name, write_text
 
 CONFIG = "config.yaml"
 """The resolved config: a folder without it is not a run folder."""
 FINISHED = "metrics.json"
 """What is written last: a run that has it is finished."""
+
+
+DRAFT_SECONDS = 60.0
+"""Seconds after which a draft of a run folder that no process holds is left over."""
 
 
 def run_of(path: Path) -> Path:
@@ -48,11 +53,14 @@ def named_run(where: Path) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"resume: {where} is no run folder (it has no {CONFIG}).\n"
-            "Write auto, or a folder such as runs/tabular/version_0."
+            "Write auto, or a folder such as runs/tabular/version_0.",
+            key="resume",
         )
     if where.suffix == ".ckpt" and not where.exists():
         near = [p.name for p in where.parent.glob("*.ckpt")]
-        raise UserError(f"resume: there is no checkpoint {where}.{did_you_mean(where.name, near)}")
+        raise UserError(
+            f"resume: there is no checkpoint {where}.{did_you_mean(where.name, near)}", key="resume"
+        )
     return folder
 
 
@@ -92,6 +100,7 @@ def make_run(folder: Path, config: str, stack: contextlib.ExitStack) -> tuple[Pa
     Raises:
         UserError: the folder cannot be made.
     """
+    _remove_drafts(folder.parent)
     draft = folder.with_name(f".{secrets.token_hex(8)}.tmp")
     made: tuple[Path, ...] = ()
     try:
@@ -112,6 +121,21 @@ def make_run(folder: Path, config: str, stack: contextlib.ExitStack) -> tuple[Pa
         remove_run(made)
         raise
     return (folder, *made[1:])
+
+
+def _remove_drafts(parent: Path) -> None:
+    """Remove the drafts of run folders whose processes were killed while they made them.
+
+    A draft is locked a moment after it is made, so young ones are left alone.
+    """
+    for draft in parent.glob(".*.tmp"):
+        if not re.fullmatch(r"\.[0-9a-f]{16}\.tmp", draft.name):
+            continue
+        with contextlib.suppress(OSError, UserError):  # its process has just finished with it
+            if draft.lstat().st_mtime < time.time() - DRAFT_SECONDS:
+                with held(draft) as ours:
+                    if ours:
+                        shutil.rmtree(draft, ignore_errors=True)
 
 
 def remove_run(made: tuple[Path, ...]) -> None:
@@ -135,8 +159,7 @@ def replace(former: Path, new: Path) -> Path:
     Returns:
         Where the former one is now.
     """
-    names = (f"{former.name}.replaced{k or ''}" for k in itertools.count())
-    aside = next(p for p in map(former.with_name, names) if not os.path.lexists(p))
+    aside = free_name(former.with_name(f"{former.name}.replaced"))
     former.rename(aside)
     new.rename(former)
     return aside
@@ -156,10 +179,26 @@ def settle(folder: Path, aside: Path) -> None:
     elif not ((folder / FINISHED).exists() or any(folder.glob("checkpoints/*.ckpt"))):
         print(f"{folder} saved nothing; the run that it replaces is kept in {aside}.",
               file=sys.stderr)  # fmt: skip
-    elif aside.is_symlink():
-        aside.unlink()
     else:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
+
+
+def settle_finished(folder: Path) -> None:
+    """Remove the runs that a run replaced, if it is finished.
+
+    They are still there if the process that replaced them was killed.
+    """
+    pattern = re.escape(f"{folder.name}.replaced") + r"\d*"
+    for aside in folder.parent.iterdir() if (folder / FINISHED).exists() else ():
+        if re.fullmatch(pattern, aside.name):
+            _remove(aside)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def to_yaml(values: dict[str, Any]) -> str:
@@ -174,3 +213,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return value
+
+
+def find_run(where: str) -> Path:
+    """Return the folder of a run, given a path to it, to a file in it, or to the versions' parent.
+
+    Raises:
+        UserError: the run does not exist.
+    """
+    from gdlightning.config.expand_paths import expand
+
+    path = run_of(Path(expand(where, "The run")))
+    if not path.is_dir():
+        near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(f"There is no run {path}.{did_you_mean(str(path), near)}")
+    return next(iter(versions(path)), path)

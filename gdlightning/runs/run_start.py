@@ -10,8 +10,10 @@ from typing import Any
 import lightning.pytorch as L
 
 from gdlightning.runs.resume import Run
-from gdlightning.runs.run_folder import FINISHED
+from gdlightning.runs.run_folder import CONFIG, FINISHED
 from gdlightning.storage.atomic_write import remove_leftovers, write_text
+from gdlightning.storage.checkpoint import LAST
+from gdlightning.storage.checkpoint_io import make_last
 from gdlightning.storage.logs import ResumableCSVLogger, trim
 
 
@@ -26,6 +28,8 @@ class RunStart:
         run: The folder.
         config: The resolved config, as YAML.
         hyper_parameters: Values for the loggers, by name.
+        goes_back: Checkpoint that the user named to resume from, newer ones or not; None if none.
+        keep: How many of the last checkpoints are kept.
         log_ends: Where the logs ended at the checkpoint; empty to begin them.
         changes: What is to be changed of the restored optimizer and schedule.
 
@@ -36,6 +40,8 @@ class RunStart:
     run: Run
     config: str
     hyper_parameters: dict[str, Any]
+    goes_back: Path | None
+    keep: int
     log_ends: dict[str, int]
     changes: Callable[[L.Trainer], None] = lambda trainer: None
     began: bool = field(default=False, init=False)
@@ -55,14 +61,18 @@ class RunStart:
         remove_leftovers(folder)
         remove_leftovers(folder / "checkpoints")
         (folder / FINISHED).unlink(missing_ok=True)
+        last = folder / "checkpoints" / LAST
+        if self.goes_back is not None and self.goes_back.name != LAST:
+            # Before the logs are cut: after a kill, the run resumes from where they end.
+            make_last(self.goes_back, last, self.keep)
         trim(folder, self.log_ends, among=self._before)
-        if self.run.resumed:
-            write_text(folder / "config.yaml", self.config)
         for logger in trainer.loggers:
             if isinstance(logger, ResumableCSVLogger):
                 logger.reopen()
             logger.log_hyperparams(self.hyper_parameters)
             logger.save()
+        if self.run.resumed:
+            write_text(folder / CONFIG, self.config)
 
     def undo(self) -> None:
         """Remove files that were added before training began, if it did not begin."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from gdlightning.callbacks.checkpoints import EXACT
+from gdlightning.callbacks.checkpoints import EXACT, Checkpoints
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
+from gdlightning.config.trainer_errors import trainer_error
 from gdlightning.data.data_module import DataModule
 from gdlightning.diagnostics.diagnose import as_text
 from gdlightning.diagnostics.verdict import Verdict
@@ -20,7 +20,9 @@ from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.errors import UserError
 from gdlightning.runs import trainer as trainers
 from gdlightning.runs.build_run import Training, assemble
+from gdlightning.runs.diagnose_run import nothing_found
 from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
+from gdlightning.runs.predict_run import predict_hint
 from gdlightning.runs.resume import Run, check_data
 from gdlightning.runs.resume_changes import changed_options, check_parts
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
@@ -28,7 +30,7 @@ from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
 
 
-def train(training: Training, run: Run, stops: Stops) -> None:
+def train(training: Training, run: Run, stops: Stops) -> Training:
     """Fit and test, going back to the last good checkpoint where the guard asks for it.
 
     Raises:
@@ -54,7 +56,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
-            start = replace(start, log_ends=_log_ends(checkpoint))
+            start = replace(start, goes_back=None, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
             own = isinstance(error, UserError)
@@ -63,7 +65,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
                 remove_run(run.made)
             if own:
                 raise
-            raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+            raise trainer_error(error, training.config.given) from error
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             start.undo()
             if not run.resumed or start.began:
@@ -72,21 +74,33 @@ def train(training: Training, run: Run, stops: Stops) -> None:
             raise UserError(
                 f"resume: {run.folder} cannot be continued with this config and data: "
                 f"{type(error).__name__}: {first}\nIts folder is unchanged. Add --debug to see "
-                "where this comes from."
+                "where this comes from.",
+                key="resume",
             ) from error
         except BaseException:
             start.undo()
             raise
+    best = None
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
-        test = trainer.test(training.module, datamodule=training.data, verbose=False)
+        best = _best_path(trainer)
+        test = trainer.test(
+            training.module,
+            datamodule=training.data,
+            verbose=False,
+            ckpt_path=best,
+            weights_only=True,
+        )
         metrics |= {k: float(v) for row in test for k, v in row.items()}
     if trainer.is_global_zero:
-        verdicts = _verdicts(trainer)
+        verdicts, nothing = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
         with stops.finishing():
             write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer.global_step, metrics, verdicts)
+        _report(
+            run.folder, trainer.global_step, metrics, as_text(verdicts) or nothing, training, best
+        )
+    return training
 
 
 def _prepare(
@@ -113,7 +127,14 @@ def _prepare(
         print(f"Resuming {run.folder} from step {step:,}.")
     elif trainers.first_rank():
         write_text(run.folder / "config.yaml", config)
-    start = RunStart(run, config, trainers.hyper_parameters(training), _log_ends(checkpoint))
+    start = RunStart(
+        run,
+        config,
+        trainers.hyper_parameters(training),
+        checkpoint if run.named else None,
+        training.config.values["checkpoint"]["keep"],
+        _log_ends(checkpoint),
+    )
     return (replace(start, changes=changes) if changes else start), logged
 
 
@@ -140,23 +161,44 @@ def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -
     return again
 
 
-def _verdicts(trainer: L.Trainer) -> list[Verdict]:
-    """What the monitor found, if there is one."""
+def _best_path(trainer: L.Trainer) -> str | None:
+    """Return the checkpoint of the best validation of a run; None if none was kept."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    found = (c.finish(trainer) for c in callbacks if isinstance(c, Verdicts))
-    return next(found, [])
+    kept = [c.best_path for c in callbacks if isinstance(c, Checkpoints)]
+    return next((path for path in kept if path and Path(path).is_file()), None)
+
+
+def _verdicts(trainer: L.Trainer) -> tuple[list[Verdict], str]:
+    """Return the verdicts, and what it means where there are none; both empty with no monitor."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, Verdicts):
+            found = callback.finish(trainer)
+            return found, nothing_found(callback.monitor.record) if callback.monitor.on else ""
+    return [], ""
 
 
 def _report(
-    folder: Path, steps: int, metrics: dict[str, float], verdicts: Sequence[Verdict]
+    folder: Path,
+    steps: int,
+    metrics: dict[str, float],
+    findings: str,
+    training: Training,
+    best: str | None,
 ) -> None:
     shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
     width = max((len(k) for k in shown), default=0)
     print(f"\nTrained for {steps:,} optimizer steps.")
     for name, value in shown.items():
         print(f"  {name.ljust(width)}  {value:.4g}")
-    if verdicts:
-        print(f"\n{as_text(verdicts)}\n")
+    if best is not None:
+        print(f"Tested with the best weights: {Path(best).name}")
+    if findings:
+        print(f"\n{findings}\n")
     print(f"Run folder:  {folder}")
     print(f"Look at it:  tensorboard --logdir {folder.parent.parent}")
-    print(f"Use it:      gdl predict {folder} --input FILE --output predictions.csv")
+    hint = predict_hint(training.module, training.data)
+    if {"model", "model.net", "data"} & set(training.config.objects):
+        print("Use it:      gdl.load(RUN), or the result of gdl.fit")
+    elif hint:
+        print(f"Use it:      gdl predict {folder} {hint}")

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from gdlightning import internals
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.progress import Progress
@@ -20,12 +21,14 @@ from gdlightning.callbacks.run_metadata import RunMetadata
 from gdlightning.callbacks.step_logger import Watch
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
+from gdlightning.config.trainer_errors import trainer_error
 from gdlightning.data.data_module import DataModule
 from gdlightning.data.resumable import make_resumable
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.epoch_loop import EpochLoop
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.optimizers.choice import Choice
+from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs.build_run import Training
 from gdlightning.runs.config_callbacks import build_callbacks
 from gdlightning.runs.resume import Run
@@ -48,20 +51,29 @@ def check(training: Training) -> None:
         if name not in LOGGERS:
             raise UserError(
                 f"loggers names {name}; there are {', '.join(LOGGERS)}."
-                f"{did_you_mean(name, LOGGERS)}"
+                f"{did_you_mean(name, LOGGERS)}",
+                key="loggers",
             )
-    Guard(**training.config.values["guard"])
+    guard = Guard(**training.config.values["guard"])
+    if guard.policy == "rollback" and training.optimization.choice.entry is MODULE:
+        raise UserError(
+            "guard.policy rollback is not supported with the module's own optimizers: it cannot "
+            "lower their learning rate.\n"
+            "Use stop or skip, or name an optimizer, such as --optimizer adamw."
+        )
     monitor = Monitor(**training.config.values["monitor"])
     if monitor.curvature and training.config.values["compile"]:
         raise UserError(
-            "monitor.curvature can't be measured of a compiled net: leave one of them out."
+            "monitor.curvature can't be measured of a compiled net: leave one of them out.",
+            key="monitor.curvature",
         )
     Checkpoints(Path(), Stops(), **training.config.values["checkpoint"])
     accumulate = training.config.values["trainer"].get("accumulate_grad_batches") or 1
     if isinstance(training.data, DataModule) and training.data.pieces > 1 and accumulate > 1:
         raise UserError(
             "trainer.accumulate_grad_batches and data.micro_batch_size both accumulate.\n"
-            "Set data.batch_size to the whole batch and leave the first out."
+            "Set data.batch_size to the whole batch and leave the first out.",
+            key="trainer.accumulate_grad_batches",
         )
     extra = build_callbacks(training.config.values["callbacks"])
     _check_callbacks(extra, training.optimization.choice)
@@ -71,7 +83,8 @@ def check(training: Training) -> None:
         raise UserError(
             f"The optimizer {training.optimization.choice.entry.name} evaluates the loss several "
             "times a step, which scaled float16 gradients do not allow.\n"
-            "Write trainer.precision: bf16-mixed or 32-true."
+            "Write trainer.precision: bf16-mixed or 32-true.",
+            key="trainer.precision",
         )
 
 
@@ -80,11 +93,13 @@ def _check_callbacks(callbacks: Sequence[L.Callback], choice: Choice) -> None:
     for callback in callbacks:
         if isinstance(callback, WeightAveraging) and "modes" in choice.needs:
             raise UserError(
-                f"callbacks: {name} averages its weights itself; leave the weight averaging out."
+                f"callbacks: {name} averages its weights itself; leave the weight averaging out.",
+                key="callbacks",
             )
         if isinstance(callback, LearningRateMonitor) and choice.value("lr") is None:
             raise UserError(
-                f"callbacks: {name} has no learning rate; leave the learning-rate-monitor out."
+                f"callbacks: {name} has no learning rate; leave the learning-rate-monitor out.",
+                key="callbacks",
             )
 
 
@@ -122,7 +137,7 @@ def build(
         training.module.shows_training = not fast
     if not fast or config.values["loggers"]:
         callbacks.append(watch)
-    if guard.policy != "off":
+    if guard.policy != "off" and training.module.automatic_optimization:
         training.optimization.guard = guard
         callbacks.append(guard)
     monitor = Monitor(**config.values["monitor"])
@@ -144,14 +159,13 @@ def build(
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
         checkpoints = Checkpoints(folder / "checkpoints", stops, **config.values["checkpoint"])
         checkpoints.start = start
-        checkpoints.at_once = run.checkpoint is not None and run.checkpoint.name != "last.ckpt"
         callbacks.insert(0, Restore(checkpoints))
         callbacks.append(checkpoints)
     else:
         callbacks.append(StopsUnsaved(stops))
         callbacks.insert(0, LambdaCallback(on_train_start=lambda trainer, module: start(trainer)))
     for owner in (training.module, training.data):
-        if owner is not None:
+        if owner is not None and internals.private_names():
             make_resumable(owner)
     trainer = _trainer(
         training,
@@ -179,7 +193,7 @@ def record(training: Training) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "config": plain(training.config.values),
-        "sizes": data.sizes() if data else {},
+        "sizes": training.sizes,
         "fitted": data.fitted if data else {},
         "examples": {k: len(rows) for k, rows in data.rows.items()} if data else {},
         "environment": {
@@ -200,7 +214,7 @@ def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float])
         logger.log_hyperparams(flat)
         if isinstance(logger, TensorBoardLogger):  # the values themselves are logged already
             for summary in hparams(flat, metrics):
-                logger.experiment._get_file_writer().add_summary(summary)
+                internals.file_writer(logger.experiment).add_summary(summary)
         logger.finalize("success")
 
 
@@ -218,11 +232,8 @@ def _trainer(training: Training, **more: Any) -> L.Trainer:
         options["enable_model_summary"] = False
     try:
         return L.Trainer(**(options | more))
-    except (ValueError, TypeError, RuntimeError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise UserError(f"trainer: {first}") from error
     except Exception as error:  # Lightning's MisconfigurationException derives from Exception alone
-        raise UserError(f"trainer: {error}") from error
+        raise trainer_error(error, training.config.given) from error
 
 
 def _loggers(training: Training, folder: Path) -> list[Logger]:
@@ -253,11 +264,12 @@ def _remote(name: str, folder: Path) -> Logger:
         )
     except ModuleNotFoundError as error:
         raise UserError(
-            f"loggers: {name} is not installed. Install it with: pip install 'gdlightning[{name}]'"
+            f"loggers: {name} is not installed. Install it with: pip install 'gdlightning[{name}]'",
+            key="loggers",
         ) from error
     except Exception as error:  # of the library itself: no server, no login
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"loggers: {name} can't be used: {first}") from error
+        raise UserError(f"loggers: {name} can't be used: {first}", key="loggers") from error
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

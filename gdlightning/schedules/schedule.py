@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
 import re
@@ -10,12 +9,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from gdlightning.discovery import import_path, modules
-from gdlightning.errors import UserError, did_you_mean, fold
-
-PACKAGE = "gdlightning.schedules.shapes"
-
-_registered: dict[str, Callable[..., Any]] = {}
+from gdlightning.discovery import Catalogue
+from gdlightning.errors import UserError, did_you_mean
 
 
 def register_schedule(decay: Callable[..., float]) -> Callable[..., float]:
@@ -28,13 +23,13 @@ def register_schedule(decay: Callable[..., float]) -> Callable[..., float]:
         ... def halved(step: int, total: int) -> float:
         ...     return 1.0 if step < total / 2 else 0.5
     """
-    _registered[decay.__name__] = decay
+    SHAPES.register(decay.__name__, decay)
     return decay
 
 
 def names() -> list[str]:
     """Return the sorted names of all schedules."""
-    return sorted({*modules(PACKAGE), *_registered})
+    return SHAPES.names()
 
 
 def find(name: str) -> Callable[..., Any]:
@@ -46,29 +41,12 @@ def find(name: str) -> Callable[..., Any]:
     Raises:
         UserError: if there is no such decay. The message suggests similar names.
     """
-    for own, decay in _registered.items():
-        if fold(own) == fold(name):
-            return decay
-    aliases: dict[str, str] = {}
-    for known in names():
-        if known in _registered:
-            continue
-        aliases[fold(known)] = known
-        for alias in getattr(importlib.import_module(f"{PACKAGE}.{known}"), "ALIASES", ()):
-            aliases.setdefault(fold(alias), known)
-    if fold(name) in aliases:
-        known = aliases[fold(name)]
-        return _decay_in(importlib.import_module(f"{PACKAGE}.{known}"), known)
-    if "." in name:
-        return _checked(import_path(name, "schedule"), name)
-    raise UserError(
-        f"There is no schedule named {name}.{did_you_mean(name, [*names(), *aliases.values()])}\n"
-        f"Available schedules: {', '.join(names())}."
-    )
+    found: Callable[..., Any] = SHAPES.find(name)
+    return found
 
 
-def _checked(found: Any, path: str) -> Callable[..., Any]:
-    """Return an imported object if it is a schedule, without calling it.
+def _check_decay(found: Any, path: str) -> None:
+    """Check that an imported object is a schedule, without calling it.
 
     Raises:
         UserError: if it is neither a Python function whose first parameters are ``step`` and
@@ -77,12 +55,13 @@ def _checked(found: Any, path: str) -> Callable[..., Any]:
     monitors = inspect.isclass(found) and inspect.isfunction(getattr(found, "observe", None))
     function = found.__call__ if monitors else found
     if inspect.isfunction(function):
-        names = [n for n in inspect.signature(function).parameters if n != "self"]
-        if names[:2] == ["step", "total"]:
-            return found  # type: ignore[no-any-return]
+        parameters = [n for n in inspect.signature(function).parameters if n != "self"]
+        if parameters[:2] == ["step", "total"]:
+            return
     raise UserError(
-        f"schedule {path} is not a function whose first parameters are step and total, such as\n"
-        "def my_decay(step: int, total: int, *, final: float = 0.0) -> float"
+        f"schedule {path} is not a function whose first parameters are step and total.",
+        key="schedule.name",
+        hint="Example: def my_decay(step: int, total: int, *, final: float = 0.0) -> float",
     )
 
 
@@ -93,6 +72,9 @@ def _decay_in(home: ModuleType, name: str) -> Callable[..., Any]:
     )
     found: Callable[..., Any] = getattr(home, name, None) or next(classes)
     return found
+
+
+SHAPES = Catalogue("gdlightning.schedules.shapes", "schedule", member=_decay_in, check=_check_decay)
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -166,9 +148,10 @@ class Schedule:
             steps = min(steps, max(0, total - 1))
         if steps >= total > 1:
             raise UserError(
-                f"schedule.warmup must be shorter than the run of {total} steps "
-                f"(got {self.warmup}, which is {steps} steps).\n"
-                "Set a shorter one, such as 0.1 for a tenth of the run."
+                f"schedule.warmup must be shorter than the run of {total} steps",
+                key="schedule.warmup",
+                value=self.warmup,
+                hint=f"It has {steps} steps. Set a shorter one, such as 0.1 (a tenth of the run).",
             )
         return steps
 
@@ -206,7 +189,8 @@ class Schedule:
             raise UserError(
                 f"schedule.monitor must be a logged metric (got {wanted})."
                 f"{did_you_mean(wanted, metrics)}"
-                f"\nLogged metrics: {', '.join(sorted(metrics)) or 'none'}."
+                f"\nLogged metrics: {', '.join(sorted(metrics)) or 'none'}.",
+                key="schedule.monitor",
             )
         decay.observe(float(metrics[wanted]))
 
@@ -224,7 +208,7 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
     except ValueError:
         amount = math.nan
     if not match or not math.isfinite(amount) or amount < 0:
-        raise UserError(f"schedule.warmup {wanted} (got {given}).")
+        raise UserError(f"schedule.warmup {wanted}", key="schedule.warmup", value=given)
     unit = match[2] or ""
     if unit == "%":
         amount, unit = amount / 100, "fraction"
@@ -232,10 +216,10 @@ def parse_warmup(given: int | float | str) -> tuple[float, str]:
         return amount, "epochs"
     if unit == "fraction" or (not unit and 0 < amount < 1):
         if amount >= 1:
-            raise UserError(f"schedule.warmup {wanted} (got {given}).")
+            raise UserError(f"schedule.warmup {wanted}", key="schedule.warmup", value=given)
         return amount, "fraction"
     if amount != int(amount):
-        raise UserError(f"schedule.warmup {wanted} (got {given}).")
+        raise UserError(f"schedule.warmup {wanted}", key="schedule.warmup", value=given)
     return amount, "steps"
 
 
@@ -245,20 +229,29 @@ def _check_options(name: str, canonical: str, given: Mapping[str, Any]) -> None:
         if key not in known:
             raise UserError(
                 f"The schedule {name} has no option {key} (schedule.{key})."
-                f"{did_you_mean(key, known)}\nAvailable options: {', '.join(known) or 'none'}."
+                f"{did_you_mean(key, known)}",
+                key=f"schedule.{key}",
+                hint=f"Available options: {', '.join(known) or 'none'}.",
             )
         if key in ("final", "initial", "low", "rise", "decay", "min_factor", "gamma", "factor"):
             _check_fraction(key, value)
         if key == "final" and canonical == "exponential" and value == 0:
             raise UserError(
-                "schedule.final must be positive for an exponential decay (got 0), such as 0.01."
+                "schedule.final must be positive for an exponential decay",
+                key="schedule.final",
+                value=0,
+                hint="Set schedule.final to a small number, such as 0.01.",
             )
         if key in ("cycles", "drops", "timescale", "growth", "power") and not value > 0:
-            raise UserError(f"schedule.{key} must be positive (got {value}).")
+            raise UserError(f"schedule.{key} must be positive", key=f"schedule.{key}", value=value)
         if key in ("patience", "cooldown", "threshold") and not value >= 0:
-            raise UserError(f"schedule.{key} must not be negative (got {value}).")
+            raise UserError(
+                f"schedule.{key} must not be negative", key=f"schedule.{key}", value=value
+            )
 
 
 def _check_fraction(key: str, value: Any) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"schedule.{key} must be between 0 and 1 (got {value}).")
+        raise UserError(
+            f"schedule.{key} must be between 0 and 1", key=f"schedule.{key}", value=value
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -79,6 +80,12 @@ def plain_numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: plain_numbers(v) for k, v in value.items()}
     return [plain_numbers(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def free_name(path: Path) -> Path:
+    """Return a path that does not exist: this one, or the first of it with 1, 2, … appended."""
+    names = (path.with_name(f"{path.name}{k or ''}") for k in itertools.count())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def remove_leftovers(folder: Path) -> None:

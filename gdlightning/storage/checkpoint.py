@@ -24,6 +24,9 @@ KEY = "gdlightning"
 FORMAT = 1
 """Version of the checkpoint format. It changes when older versions cannot read it."""
 
+LAST = "last.ckpt"
+"""Name of the newest checkpoint of a run."""
+
 DIGEST_PREFIX = b"sha256:"
 COMMENT_BYTES = len(DIGEST_PREFIX) + 64
 CHUNK_BYTES = 1 << 20
@@ -210,7 +213,7 @@ def candidates(folder: Path) -> list[Path]:
             return []
         raise StorageError(f"{folder} cannot be read: {error.strerror}.") from error
     former = sorted((n for n in names if n.startswith("previous-")), key=lambda n: (len(n), n))
-    known = [n for n in ("last.ckpt", *former) if n in names]
+    known = [n for n in (LAST, *former) if n in names]
     others = sorted(
         (folder / n for n in names.difference(known)),
         key=lambda p: p.lstat().st_mtime,

@@ -13,6 +13,7 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.errors import UserError
+from gdlightning.storage.atomic_write import open_atomic
 from gdlightning.storage.checkpoint import read, write
 from gdlightning.storage.plain_values import UnsupportedValueError, describe, encode, kind
 
@@ -80,6 +81,21 @@ def rotate(target: Path, keep: int) -> None:
     except OSError:  # the file system does not support hard links
         shutil.copyfile(target, second)
     second.replace(names[0])
+
+
+def make_last(chosen: Path, last: Path, keep: int) -> None:
+    """Copy a checkpoint to ``last``; former ones are kept as when a run is saved.
+
+    The copy has a new time, so that it counts as newer than what was saved after the original.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    with (
+        chosen.open("rb") as source,
+        open_atomic(last, before=lambda temporary: rotate(last, keep)) as target,
+    ):
+        shutil.copyfileobj(source, target)
 
 
 HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")

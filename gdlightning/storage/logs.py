@@ -16,7 +16,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from gdlightning.storage.atomic_write import open_atomic
+from gdlightning.storage.atomic_write import free_name, open_atomic
 from gdlightning.storage.journal import JOURNAL
 
 METRICS = "metrics.csv"
@@ -160,13 +160,16 @@ def _trim_table(table: Path, rows: int) -> None:
         names, kept = [], []
     damaged = len(set(names)) < max(1, len(names)) or "step" not in names
     if damaged or any(None in row or None in row.values() for row in kept):
-        aside = table.with_name(f"{METRICS}.damaged")
-        table.replace(aside)
+        aside = free_name(table.with_name(f"{METRICS}.damaged"))
+        table.rename(aside)
         print(
             f"Note: {table} is damaged and was renamed to {aside.name}; a new file is started.",
             file=sys.stderr,
         )
         return
+    if missing := rows - len(kept):
+        print(f"Note: {table} lacks the last {missing} of {rows} rows up to the checkpoint.",
+              file=sys.stderr)  # fmt: skip
     _write_rows(table, names, kept)
 
 

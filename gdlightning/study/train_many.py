@@ -230,7 +230,7 @@ def _settings(
     """Return learning rates [R], weight decays by name [R], and lr factors by name."""
     rules = grouping or Grouping()
     if rules.rules:
-        raise UserError("groups.rules is not supported for stacked runs.")
+        raise UserError("groups.rules is not supported for stacked runs.", key="groups.rules")
     lr, decay = choice.value("lr"), choice.value("weight_decay")
     lrs = torch.tensor([lr if v.lr is None else v.lr for v in variations], dtype=torch.float64)
     wanted = [(decay or 0.0) if v.weight_decay is None else v.weight_decay for v in variations]
@@ -253,7 +253,9 @@ def _batches(
         UserError: if batches are split into micro-batches or cannot be stacked.
     """
     if data.pieces > 1:
-        raise UserError("data.micro_batch_size is not supported for stacked runs.")
+        raise UserError(
+            "data.micro_batch_size is not supported for stacked runs.", key="data.micro_batch_size"
+        )
     own = len(set(seeds)) > 1
     loaders = []
     for seed in seeds if own else seeds[:1]:

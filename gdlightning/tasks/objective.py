@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 
+class SkippedBatch(TypeError):
+    """``training_step`` returned None: the module skips the batch."""
+
+
 def loss_of(module: L.LightningModule, batch: Any, batch_idx: int = 0) -> Tensor:
     """Return the training loss of a batch, shape [], with its graph and without side effects.
 
@@ -24,6 +28,7 @@ def loss_of(module: L.LightningModule, batch: Any, batch_idx: int = 0) -> Tensor
         batch_idx: index of the batch, passed to ``training_step``.
 
     Raises:
+        SkippedBatch: if ``training_step`` returns None.
         TypeError: if ``training_step`` does not return a loss.
     """
     with traceless(module):
@@ -34,8 +39,11 @@ def loss_in(output: Any) -> Tensor:
     """Return the loss in the output of a ``training_step``.
 
     Raises:
+        SkippedBatch: if the output is None.
         TypeError: if the output contains no loss.
     """
+    if output is None:
+        raise SkippedBatch("training_step returned None, not a loss.")
     loss = output["loss"] if isinstance(output, Mapping) else output
     if not isinstance(loss, Tensor):
         raise TypeError(f"training_step returned {type(loss).__name__}, not a loss.")

@@ -15,6 +15,8 @@ from gdlightning.errors import UserError
 from gdlightning.tasks.metrics import AUROC, R2, full
 from gdlightning.tasks.task import Task
 
+__all__ = ["Classification", "Regression"]
+
 
 class Supervised(Task):
     """Base class of tasks whose batches are ``(inputs, targets)``.
@@ -75,7 +77,11 @@ class Classification(Supervised):
                 "data.problem: classification."
             )
         if not 0 <= label_smoothing < 1:
-            raise UserError(f"model.label_smoothing must be in [0, 1) (got {label_smoothing}).")
+            raise UserError(
+                "model.label_smoothing must be in [0, 1)",
+                key="model.label_smoothing",
+                value=label_smoothing,
+            )
         self.classes = classes or [str(k) for k in range(outputs or 0)]
         self.label_smoothing = label_smoothing
 

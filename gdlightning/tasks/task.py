@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
@@ -10,8 +12,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from gdlightning import internals
+from gdlightning.storage.checkpoint import KEY, read
 from gdlightning.tasks.buffered_metrics import Gathered
 
+LOAD_OPTIONS = ("map_location", "hparams_file", "strict", "weights_only")
+"""Arguments of ``LightningModule.load_from_checkpoint`` that are not arguments of the module."""
 NESTED: Any = (Tensor, Mapping, tuple, list)
 """Types that may hold examples. Building this union on each call would cost more than the call."""
 
@@ -108,6 +114,35 @@ class Task(L.LightningModule):
             if name == "train_":
                 self.gathered = Gathered(made)
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return a task with the weights of a checkpoint of ``gdl fit``.
+
+        The net and its sizes are rebuilt from what the checkpoint stores.
+
+        >>> gdl.Task.load_from_checkpoint("version_0/checkpoints/last.ckpt")  # doctest: +SKIP
+
+        Args:
+            checkpoint_path: the checkpoint file.
+            *args: further arguments of Lightning's method, such as ``map_location``.
+            **kwargs: the same by name, and arguments of the task that replace stored ones.
+
+        Raises:
+            UserError: if the checkpoint is damaged, or its net is a Python object.
+        """
+        from gdlightning.tasks import rebuild
+
+        content = read(Path(checkpoint_path))
+        if KEY not in content:  # of Lightning's own Trainer, with save_hyperparameters()
+            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        stored = rebuild.task_class(content)
+        wanted = stored if issubclass(stored, cls) else cls
+        lightning = {k: v for k, v in kwargs.items() if k in LOAD_OPTIONS}
+        own = {k: v for k, v in kwargs.items() if k not in LOAD_OPTIONS}
+        options = rebuild.task_arguments(wanted, content, own)
+        load = super(Task, wanted).load_from_checkpoint  # type: ignore[misc]
+        return load(checkpoint_path, *args, **lightning, **options)
+
     # Called by Lightning
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -176,20 +211,35 @@ def logged_again(trainer: Any, key: str, value: Tensor) -> bool:
     Returns:
         Whether the value was logged; False if ``self.log`` must be called first.
     """
-    logged = trainer.fit_loop.epoch_loop._results.get(key)
+    if not internals.private_names():
+        return False
+    logged = internals.results(trainer).get(key)
     if logged is None or logged.has_reset or value.dtype not in (torch.float32, torch.float64):
         return False
-    logged.value = logged._forward_cache = value.detach()
+    logged.value = value.detach()
+    internals.set_step_value(logged, logged.value)
     return True
 
 
 def examples(batch: Any) -> int:
-    """Return the number of examples in a batch of nested tuples, lists and dicts of tensors."""
+    """Return the number of examples in a batch; 1 if it contains no tensor.
+
+    Args:
+        batch: tensor, nested tuple, list, dict or data class of tensors, or any other object with
+            tensors as attributes.
+    """
+    return _first_size(batch) or 1
+
+
+def _first_size(batch: Any) -> int | None:
+    """Return the first size of the last tensor; targets come last and are never ragged."""
     if isinstance(batch, Tensor):
         return batch.size(0) if batch.ndim else 1
-    if not isinstance(batch, tuple | list) and isinstance(batch, Mapping):
-        batch = tuple(batch.values())
-    for part in reversed(batch):  # targets come last and are never ragged
-        if isinstance(part, NESTED):
-            return examples(part)
-    return 1
+    if isinstance(batch, tuple | list):
+        parts = batch
+    elif isinstance(batch, Mapping):
+        parts = list(batch.values())
+    else:
+        parts = list(getattr(batch, "__dict__", {}).values())
+    sizes = (_first_size(p) for p in reversed(parts) if isinstance(p, NESTED) or is_dataclass(p))
+    return next((size for size in sizes if size is not None), None)

@@ -1,4 +1,4 @@
-"""The same training by hand, by gdlightning, and by the frameworks that people use."""
+"""Training loops that ``speed.py`` compares: plain PyTorch, gdlightning and other frameworks."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from torch.utils.data import DataLoader, TensorDataset
 from workloads import Batches, Workload, cross_entropy, order
 
 WARM = 20
-"""Steps before the clock starts."""
+"""Number of steps before timing starts."""
 
 
 class Clock:
-    """Notes when each optimizer step of a training ended, for whichever loop makes it."""
+    """Record when each optimizer step ends, for any training loop."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def watch(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Note the steps of an optimizer."""
+        """Record the steps of an optimizer."""
         optimizer.register_step_post_hook(lambda *_: self.ends.append(time.perf_counter()))
         return optimizer
 
     @property
     def step(self) -> float:
-        """Mean seconds of a step."""
+        """Return the mean time per step in seconds."""
         return (self.ends[-1] - self.ends[WARM - 1]) / (len(self.ends) - WARM)
 
 
@@ -48,7 +48,7 @@ def _optimizer(w: Workload, net: nn.Module, clock: Clock, **more: Any) -> torch.
 
 
 def tutorial(w: Workload, clock: Clock) -> nn.Module:
-    """The loop of the tutorials: a DataLoader over a TensorDataset."""
+    """Train with the loop of the tutorials: a DataLoader over a TensorDataset."""
     net, data = w.prepared()
     optimizer = _optimizer(w, net, clock)
     loader = DataLoader(TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch))
@@ -65,14 +65,12 @@ def tutorial(w: Workload, clock: Clock) -> nn.Module:
 
 
 def floor(w: Workload, clock: Clock) -> nn.Module:
-    """The least that a step takes: batches sliced beforehand, a fused optimizer."""
+    """Train with a minimal loop: sliced batches and a fused optimizer."""
     net, (x, y) = w.prepared(sparse=w.sparse)
     fused = {} if w.sparse else {"fused": True}
     optimizer = _optimizer(w, net, clock, **fused)
     count = len(y)
-    batches = [
-        (x[i], y[i]) for e in range(w.epochs) for i in order(count, w.batch, e)
-    ]  # fmt: skip
+    batches = [(x[i], y[i]) for e in range(w.epochs) for i in order(count, w.batch, e)]
     parameters = list(net.parameters())
     for inputs, targets in batches[: w.steps]:
         optimizer.zero_grad()
@@ -95,7 +93,7 @@ def _clip_sparse(parameters: list[nn.Parameter], max_norm: float) -> None:
 
 
 def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
-    """``gdl fit`` with bar, TensorBoard, clipping, logged norms, checkpoints, guard, monitor."""
+    """Train with ``gdl fit`` and its default settings."""
     from gdlightning.callbacks.stop_conditions import Stops
     from gdlightning.runs import trainer as trainers
     from gdlightning.runs.build_run import assemble
@@ -105,15 +103,41 @@ def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
 
     quiet()
     with tempfile.TemporaryDirectory() as folder:
-        config, _ = load([
-            "--model", "ours.Classifier", "--data", "ours.Examples", "--run_root", folder,
-            "--model.workload", w.name, "--data.workload", w.name, "--data.val_fraction", "0",
-            "--data.test_fraction", "0", "--data.batch_size", str(w.batch), "--clip", "norm",
-            "--optimizer", w.optimizer.lower(), f"--optimizer.lr={w.lr}",
-            "--optimizer.weight_decay=0.0", "--trainer.max_steps", str(w.steps),
-            "--trainer.max_epochs", str(w.epochs), "--trainer.accelerator", "cpu",
-            "--schedule", "constant", *flags,
-        ])  # fmt: skip
+        config, _ = load(
+            [
+                "--model",
+                "ours.Classifier",
+                "--data",
+                "ours.Examples",
+                "--run_root",
+                folder,
+                "--model.workload",
+                w.name,
+                "--data.workload",
+                w.name,
+                "--data.val_fraction",
+                "0",
+                "--data.test_fraction",
+                "0",
+                "--data.batch_size",
+                str(w.batch),
+                "--clip",
+                "norm",
+                "--optimizer",
+                w.optimizer.lower(),
+                f"--optimizer.lr={w.lr}",
+                "--optimizer.weight_decay=0.0",
+                "--trainer.max_steps",
+                str(w.steps),
+                "--trainer.max_epochs",
+                str(w.epochs),
+                "--trainer.accelerator",
+                "cpu",
+                "--schedule",
+                "constant",
+                *flags,
+            ]
+        )
         training = assemble(config)
         trainers.check(training)
         with open_run(config, True) as run:
@@ -135,17 +159,17 @@ def _watch_from_start(trainer: Any, clock: Clock) -> None:
 
 
 def fastest(w: Workload, clock: Clock) -> nn.Module:
-    """``gdl fit --profile fast``."""
+    """Train with ``gdl fit --profile fast``."""
     return ours(w, clock, "--profile", "fast")
 
 
 def unwatched(w: Workload, clock: Clock) -> nn.Module:
-    """``gdl fit`` without its monitor, whose cost is greatest in a training's first steps."""
+    """Train with ``gdl fit`` without the monitor, which costs most in the first steps."""
     return ours(w, clock, "--monitor.every", "0")
 
 
 def lightning(w: Workload, clock: Clock) -> nn.Module:
-    """Lightning as its documentation has it."""
+    """Train with Lightning as in its documentation."""
     import lightning.pytorch as L
 
     class Module(L.LightningModule):
@@ -165,16 +189,20 @@ def lightning(w: Workload, clock: Clock) -> nn.Module:
     loader = DataLoader(TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch))
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
-            max_steps=w.steps, max_epochs=w.epochs, gradient_clip_val=w.max_norm,
-            accelerator="cpu", default_root_dir=folder, use_distributed_sampler=False,
+            max_steps=w.steps,
+            max_epochs=w.epochs,
+            gradient_clip_val=w.max_norm,
+            accelerator="cpu",
+            default_root_dir=folder,
+            use_distributed_sampler=False,
             enable_model_summary=False,
-        )  # fmt: skip
+        )
         trainer.fit(Module(), loader)
     return net
 
 
 def transformers(w: Workload, clock: Clock) -> nn.Module:
-    """The Trainer of Hugging Face's transformers."""
+    """Train with the Trainer of Hugging Face's transformers."""
     from transformers import Trainer, TrainingArguments
 
     net, data = w.prepared()
@@ -191,28 +219,39 @@ def transformers(w: Workload, clock: Clock) -> nn.Module:
     class Ordered(Trainer):
         def get_train_dataloader(self) -> Any:
             return DataLoader(
-                TensorDataset(*data), batch_sampler=Batches(len(data[1]), w.batch),
+                TensorDataset(*data),
+                batch_sampler=Batches(len(data[1]), w.batch),
                 collate_fn=lambda rows: {
                     "x": torch.stack([r[0] for r in rows]),
                     "labels": torch.stack([r[1] for r in rows]),
                 },
-            )  # fmt: skip
+            )
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, max_steps=w.steps, per_device_train_batch_size=w.batch,
-            max_grad_norm=w.max_norm, logging_steps=50, use_cpu=True, save_strategy="no",
-            report_to="none", lr_scheduler_type="constant",
-        )  # fmt: skip
+            output_dir=folder,
+            max_steps=w.steps,
+            per_device_train_batch_size=w.batch,
+            max_grad_norm=w.max_norm,
+            logging_steps=50,
+            use_cpu=True,
+            save_strategy="no",
+            report_to="none",
+            lr_scheduler_type="constant",
+        )
         model = Wrapped()
-        trainer = Ordered(model, arguments, train_dataset=TensorDataset(*data),
-                          optimizers=(_optimizer(w, net, clock), None))  # fmt: skip
+        trainer = Ordered(
+            model,
+            arguments,
+            train_dataset=TensorDataset(*data),
+            optimizers=(_optimizer(w, net, clock), None),
+        )
         trainer.train()
     return net
 
 
 def ignite(w: Workload, clock: Clock) -> nn.Module:
-    """PyTorch-Ignite's engine with its bar."""
+    """Train with PyTorch-Ignite's engine and progress bar."""
     from ignite.engine import Engine, Events
     from ignite.handlers import ProgressBar
 
@@ -237,7 +276,7 @@ def ignite(w: Workload, clock: Clock) -> nn.Module:
 
 
 def skorch(w: Workload, clock: Clock) -> nn.Module:
-    """skorch's NeuralNet with clipping and its line an epoch."""
+    """Train with skorch's NeuralNet, clipping and its line per epoch."""
     from skorch import NeuralNet
     from skorch.callbacks import GradientNormClipping
 
@@ -267,16 +306,22 @@ def skorch(w: Workload, clock: Clock) -> nn.Module:
     batches = Batches(len(data[1]), w.batch)
     decay = {"optimizer__weight_decay": 0.0} if w.optimizer == "AdamW" else {}
     trained = Counted(
-        net, criterion=nn.CrossEntropyLoss, train_split=None, max_epochs=w.epochs, lr=w.lr,
-        optimizer=getattr(torch.optim, w.optimizer), batch_size=w.batch,
-        callbacks=[GradientNormClipping(w.max_norm)], **decay,
-    )  # fmt: skip
+        net,
+        criterion=nn.CrossEntropyLoss,
+        train_split=None,
+        max_epochs=w.epochs,
+        lr=w.lr,
+        optimizer=getattr(torch.optim, w.optimizer),
+        batch_size=w.batch,
+        callbacks=[GradientNormClipping(w.max_norm)],
+        **decay,
+    )
     trained.fit(*data)
     return trained.module_
 
 
 def accelerate(w: Workload, clock: Clock) -> nn.Module:
-    """The tutorial's loop through Hugging Face's accelerate."""
+    """Train with the loop of the tutorials and Hugging Face's accelerate."""
     from accelerate import Accelerator
 
     net, data = w.prepared()

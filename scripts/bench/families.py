@@ -1,9 +1,11 @@
-"""Whether each of many optimizers learns in each family, at its defaults, in a few dozen steps.
+"""Train many optimizers with default settings on each task, and check that they learn.
 
-Trains small forms of the configs through ``gdl fit``. The first figure of a cell is the mean
-training loss of untouched weights over the last batches, the second that of the trained weights
-over the same batches. Writes a Markdown table to standard output; the exit code is 1 if a pair did
-not learn, or was refused where it should not be.
+Trains small versions of the configs for a few dozen steps with ``gdl fit``. A cell contains the
+mean training loss over the last batches with the initial weights and with the trained weights.
+Prints a Markdown table; the exit code is 1 if a pair did not learn, or raised an unexpected error.
+
+    python scripts/bench/families.py
+    python scripts/bench/families.py adamw muon
 """
 
 from __future__ import annotations
@@ -23,17 +25,31 @@ from gdlightning.__main__ import main as gdl
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 LEAST = 0.01
-"""Share by which the loss must fall."""
+"""Fraction by which the loss must decrease."""
 
 OPTIMIZERS: dict[str, tuple[str, ...]] = {
-    "adamw": (), "sgd": (), "adagrad": (), "adam": (), "rmsprop": (), "nadam": (), "radam": (),
-    "lion": (), "muon": (), "soap": (), "adafactor": (), "lamb": (),
+    "adamw": (),
+    "sgd": (),
+    "adagrad": (),
+    "adam": (),
+    "rmsprop": (),
+    "nadam": (),
+    "radam": (),
+    "lion": (),
+    "muon": (),
+    "soap": (),
+    "adafactor": (),
+    "lamb": (),
     "schedule-free-adamw": ("--schedule", "constant"),
-    "prodigy": (), "sam": (),
+    "prodigy": (),
+    "sam": (),
     "lbfgs": ("--clip", "none", "--schedule", "constant"),
-    "shampoo": (), "adopt": (), "ademamix": (), "sophia": (),
-}  # fmt: skip
-"""Optimizer → flags that its method asks for; its learning rate is its default."""
+    "shampoo": (),
+    "adopt": (),
+    "ademamix": (),
+    "sophia": (),
+}
+"""Flags that an optimizer needs; the learning rate is its default."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "tabular": (),
@@ -45,7 +61,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "text": (),
     "transformer": ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
 }
-"""Config → flags that make it small."""
+"""Flags that make each config small."""
 
 BATCHES: dict[tuple[str, str], str] = {
     ("prodigy", "tabular"): "128",
@@ -56,13 +72,17 @@ BATCHES: dict[tuple[str, str], str] = {
 """Optimizer and family → batch size, where dropout or few examples are too noisy for the method."""
 
 STEPS = {"lbfgs": 10}
-"""Optimizer → steps, where one costs many evaluations of the loss."""
+"""Number of steps of optimizers that evaluate the loss many times per step."""
 
 RATES = {
-    ("radam", "vision"): "1e-2", ("radam", "sequence"): "1e-2", ("radam", "text"): "0.1",
-    ("lion", "sequence"): "1e-3", ("lamb", "sequence"): "1e-2", ("adafactor", "text"): "0.5",
-}  # fmt: skip
-"""Optimizer and family → learning rate, where its default is meant for longer trainings."""
+    ("radam", "vision"): "1e-2",
+    ("radam", "sequence"): "1e-2",
+    ("radam", "text"): "0.1",
+    ("lion", "sequence"): "1e-3",
+    ("lamb", "sequence"): "1e-2",
+    ("adafactor", "text"): "0.5",
+}
+"""Learning rates where the default is meant for longer runs."""
 
 REFUSED = {
     ("muon", "text"): "only accepts matrices",
@@ -76,7 +96,7 @@ embedding bag."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pair: mean losses before and after, or what gdl said instead."""
+    """Result of a pair: mean losses before and after, or the error message."""
 
     before: float = 0.0
     after: float = 0.0
@@ -84,11 +104,11 @@ class Outcome:
 
     @property
     def learnt(self) -> bool:
-        """Whether the loss fell, and by enough."""
+        """Whether the loss decreased enough."""
         return not self.error and self.after < (1 - LEAST) * self.before
 
     def text(self) -> str:
-        """For a cell of the table."""
+        """Format the result for the table."""
         if self.error:
             return "not supported"
         mark = "" if self.learnt else " **did not learn**"
@@ -96,7 +116,7 @@ class Outcome:
 
 
 def losses(flags: tuple[str, ...]) -> list[float] | str:
-    """The training loss of each step of one ``gdl fit``, or its error message."""
+    """Return the training loss of each step of a ``gdl fit``, or its error message."""
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -124,7 +144,7 @@ def losses(flags: tuple[str, ...]) -> list[float] | str:
 
 @cache
 def untouched(flags: tuple[str, ...]) -> list[float]:
-    """The losses of the same batches without training."""
+    """Return the losses of the same batches without training."""
     found = losses((*flags, "--optimizer", "sgd", "--optimizer.lr", "0"))
     if isinstance(found, str):
         raise RuntimeError(found)
@@ -151,15 +171,15 @@ def tried(optimizer: str, family: str, steps: int) -> Outcome:
 
 
 def is_right(optimizer: str, family: str, outcome: Outcome) -> bool:
-    """Whether a pair did what it should: learn, or be refused with its message."""
+    """Return whether a pair learned, or raised the expected error."""
     wanted = REFUSED.get((optimizer, family))
     return outcome.learnt if wanted is None else wanted in outcome.error
 
 
 def main() -> int:
-    """Try what is asked for; the exit code is 1 if a pair did not do what it should."""
+    """Train the selected pairs; the exit code is 1 if a result is unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("optimizers", nargs="*", help="some of them; all if none")
+    parser.add_argument("optimizers", nargs="*", help="optimizers to train (default: all)")
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--steps", type=int, default=60)
     given = parser.parse_args()
@@ -181,7 +201,7 @@ def main() -> int:
     for pair, message in said.items():
         print(f"\nNot supported, {pair}: {message}")
     if wrong:
-        print(f"\nNot as it should be: {', '.join(wrong)}.", file=sys.stderr)
+        print(f"\nUnexpected results: {', '.join(wrong)}.", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -1,7 +1,7 @@
-"""What exact checkpoints, stops and the guard cost on a small CNN, or the monitor, as a ratio.
+"""Measure the cost of exact checkpoints, stops and the guard, or of the monitor, on a small CNN.
 
-The same training, with them and without, in turn; each round gives the ratio of the mean time of a
-step, the saves of the round included. Prints a Markdown row.
+Trains with and without them in alternation. Each round gives the ratio of the mean times per step,
+including the saves of the round. Prints a Markdown row.
 
     python scripts/bench/guards.py --rounds 7
     python scripts/bench/guards.py --of monitor --steps 600
@@ -23,21 +23,43 @@ import lightning.pytorch as L
 
 ROOT = Path(__file__).parent.parent.parent
 COMMON = (
-    "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu", "--data.size", "32",
-    "--data.shift", "0", "--data.rotate", "0", "--data.zoom", "0", "--model.net.width", "16",
-    "--watch.graph", "false", "--watch.samples", "false", "--trainer.num_sanity_val_steps", "0",
-    "--threads", "1", "--data.batch_size", "32", "--data.val_fraction", "0.02",
-)  # fmt: skip
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.accelerator",
+    "cpu",
+    "--data.size",
+    "32",
+    "--data.shift",
+    "0",
+    "--data.rotate",
+    "0",
+    "--data.zoom",
+    "0",
+    "--model.net.width",
+    "16",
+    "--watch.graph",
+    "false",
+    "--watch.samples",
+    "false",
+    "--trainer.num_sanity_val_steps",
+    "0",
+    "--threads",
+    "1",
+    "--data.batch_size",
+    "32",
+    "--data.val_fraction",
+    "0.02",
+)
 MONITOR = ("--monitor.every", "0")
 NONE = {
     "guards": ("--guard.policy", "off", "--trainer.enable_checkpointing", "false"),
     "monitor": MONITOR,
 }
-"""What is measured → flags that leave it out."""
+"""Flags that disable each measured feature."""
 
 
 class Clock(L.Callback):
-    """Seconds from the tenth step to the last."""
+    """Time from the tenth step to the last, in seconds."""
 
     def __init__(self) -> None:
         self.began = self.seconds = 0.0
@@ -51,7 +73,7 @@ class Clock(L.Callback):
 
 
 def step_time(steps: int, *flags: str) -> tuple[float, int]:
-    """Mean seconds of a step, and the parameters of the net."""
+    """Return the mean time per step, and the number of parameters."""
     from gdlightning.callbacks.stop_conditions import Stops
     from gdlightning.runs import trainer as trainers
     from gdlightning.runs.build_run import assemble
@@ -61,10 +83,18 @@ def step_time(steps: int, *flags: str) -> tuple[float, int]:
 
     quiet()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        config, _ = load([
-            "--config", str(ROOT / "configs" / "vision.yaml"), "--run_root", folder, *COMMON,
-            "--trainer.max_steps", str(steps), *flags,
-        ])  # fmt: skip
+        config, _ = load(
+            [
+                "--config",
+                str(ROOT / "configs" / "vision.yaml"),
+                "--run_root",
+                folder,
+                *COMMON,
+                "--trainer.max_steps",
+                str(steps),
+                *flags,
+            ]
+        )
         training, clock = assemble(config), Clock()
         with open_run(config, True) as run:
             trainer = trainers.build(training, run, Stops())
@@ -76,7 +106,7 @@ def step_time(steps: int, *flags: str) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=150)

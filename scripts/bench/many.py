@@ -1,7 +1,8 @@
-"""Sixteen learning rates at once beside sixteen trainings, as ratios in one run.
+"""Compare a stacked run of sixteen learning rates with sixteen separate runs.
 
-The tiny MLP of ``workloads.py``, AdamW, clipping, one thread: by ``train_many``, by the least loop
-sixteen times, and by ``gdl fit --profile fast`` sixteen times. Prints a Markdown table.
+Trains the tiny MLP of ``workloads.py`` with AdamW and clipping on one thread: with ``train_many``,
+sixteen times with a minimal loop, and sixteen times with ``gdl fit --profile fast``. Prints a
+Markdown table of ratios.
 
     python scripts/bench/many.py --rounds 5
 """
@@ -27,7 +28,7 @@ RATES = [10 ** (-4 + k / 5) for k in range(16)]
 
 
 def at_once(workload: str, steps: int) -> float:
-    """Seconds a step of all sixteen."""
+    """Return the time per step of all sixteen, in seconds."""
     batch = WORKLOADS[workload].batch
     data = Examples(workload, val_fraction=0, test_fraction=0, batch_size=batch)
     data.setup()
@@ -35,16 +36,21 @@ def at_once(workload: str, steps: int) -> float:
     def seconds(steps: int) -> float:
         began = time.perf_counter()
         train_many(
-            lambda: Classifier(workload), data, [Variation(lr=lr) for lr in RATES], steps=steps,
-            optimizer={"name": "adamw", "weight_decay": 0.0}, clip=1.0, trace=True,
-        )  # fmt: skip
+            lambda: Classifier(workload),
+            data,
+            [Variation(lr=lr) for lr in RATES],
+            steps=steps,
+            optimizer={"name": "adamw", "weight_decay": 0.0},
+            clip=1.0,
+            trace=True,
+        )
         return time.perf_counter() - began
 
     return (seconds(steps) - seconds(20)) / (steps - 20)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workload", default="tiny MLP", choices=WORKLOADS)
@@ -59,14 +65,16 @@ def main() -> None:
             16 * run("gdlightning, profile fast", given.workload)[0],
             16 * run("tutorial loop", given.workload)[0],
         )
-        if number:  # the first warms up
+        if number:  # the first round is a warm-up
             rows.append(row)
         print([f"{1e3 * t:.2f} ms" for t in row], file=sys.stderr, flush=True)
     print("| baseline | median ratio | range |\n|---|---|---|")
     for k, name in enumerate(("minimal loop", "gdl fit --profile fast", "tutorial loop"), 1):
         ratios = [row[0] / row[k] for row in rows]
-        print(f"| {name}, sixteen times | {median(ratios):.2f} "
-              f"| {min(ratios):.2f} to {max(ratios):.2f} |")  # fmt: skip
+        print(
+            f"| {name}, sixteen times | {median(ratios):.2f} "
+            f"| {min(ratios):.2f} to {max(ratios):.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Peak memory of a training beside the least loop, and what each way to save some saves.
+"""Measure the peak memory of a run compared with a minimal loop, and the effect of each option.
 
-Whole processes, a transformer of some 11 million weights on windows of 256 bytes. Counted is what a
-process takes at its peak over what it held before its first step (its modules, libraries and
-data). Prints a Markdown table.
+Trains a transformer of 11 million weights on windows of 256 bytes, each time in a new process. The
+result is the peak memory above the memory before the first step (modules, libraries and data).
+Prints a Markdown table.
 
     python scripts/bench/memory.py --rounds 3
 """
@@ -31,18 +31,21 @@ WAYS: dict[str, tuple[str, ...]] = {
     "no moments (sgd without momentum)": ("--clip", "norm", "--optimizer", "gd"),
     "activation checkpointing": ("--clip", "norm", "--recompute", "[net.blocks.*]"),
     "activation checkpointing, steps in the backward pass": (
-        "--recompute", "[net.blocks.*]", "--optimizer.in_backward", "true",
+        "--recompute",
+        "[net.blocks.*]",
+        "--optimizer.in_backward",
+        "true",
     ),
-}  # fmt: skip
+}
 
 
 def held() -> int:
-    """Bytes that this process holds now."""
+    """Return the current memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 class Peak(threading.Thread):
-    """The most that this process has held since it was started, over what it held then."""
+    """Return the peak memory of this process above its initial memory, in bytes."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -54,14 +57,14 @@ class Peak(threading.Thread):
             self.most = max(self.most, held())
 
     def stop(self) -> int:
-        """End, and tell."""
+        """Print the result, and exit."""
         self.done.set()
         self.join()
         return self.most - self.first
 
 
 def by_hand() -> int:
-    """The least loop."""
+    """Train with a minimal loop."""
     import torch
 
     from gdlightning.nets.gpt import GPT
@@ -82,7 +85,7 @@ def by_hand() -> int:
 
 
 def by_gdl(*flags: str) -> int:
-    """A training by the config for transformers."""
+    """Train with the config for transformers."""
     import lightning.pytorch as L
 
     from gdlightning.callbacks.stop_conditions import Stops
@@ -102,13 +105,27 @@ def by_gdl(*flags: str) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         sizes = [f"--model.net.{k}={v}" for k, v in NET.items()]
-        config, _ = load([
-            "--model", "language-modelling", "--data", "python-docs",
-            f"--data.context={CONTEXT}",
-            f"--data.batch_size={BATCH}", *sizes, "--run_root", folder,
-            f"--trainer.max_steps={STEPS}", "--trainer.accelerator", "cpu",
-            "--trainer.limit_val_batches", "0", "--optimizer", "adamw", *flags,
-        ])  # fmt: skip
+        config, _ = load(
+            [
+                "--model",
+                "language-modelling",
+                "--data",
+                "python-docs",
+                f"--data.context={CONTEXT}",
+                f"--data.batch_size={BATCH}",
+                *sizes,
+                "--run_root",
+                folder,
+                f"--trainer.max_steps={STEPS}",
+                "--trainer.accelerator",
+                "cpu",
+                "--trainer.limit_val_batches",
+                "0",
+                "--optimizer",
+                "adamw",
+                *flags,
+            ]
+        )
         training = assemble(config)
         with open_run(config, True) as run:
             trainer = trainers.build(training, run, Stops())
@@ -118,19 +135,22 @@ def by_gdl(*flags: str) -> int:
 
 
 def measured(way: str) -> int:
-    """Bytes, of a process of its own."""
+    """Measure in a new process, in bytes."""
     done = subprocess.run(
-        [sys.executable, __file__, "--way", way], capture_output=True, text=True, check=True,
+        [sys.executable, __file__, "--way", way],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"},
-    )  # fmt: skip
+    )
     return int(done.stdout.split()[-1])
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--way", help="measure this one alone, in this process")
+    parser.add_argument("--way", help="measure only this configuration, in this process")
     given = parser.parse_args()
     if given.way:
         found = by_gdl(*WAYS[given.way]) if given.way in WAYS else by_hand()

@@ -16,7 +16,7 @@ from gdlightning.tasks.language import PerUnit
 
 
 class Classifier(gdl.Task):
-    """Classes from a workload's net."""
+    """Classification task with the net of a workload."""
 
     def __init__(self, workload: str) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Classifier(gdl.Task):
         return found
 
     def metrics(self) -> dict[str, Metric]:
-        """The share of right answers; of a language model the perplexity, as its task here has."""
+        """Return the accuracy, or the perplexity of a language model."""
         if self.workload.name == "transformer":
             return {"perplexity": PerUnit(bits=False)}
         count = self.workload.classes
@@ -48,12 +48,12 @@ class Classifier(gdl.Task):
 
 
 class Examples(gdl.DataModule):
-    """A workload's data, all for training."""
+    """Data of a workload, with a training split only."""
 
     def __init__(self, workload: str, **options: Any) -> None:
         super().__init__(**options)
         self.workload = WORKLOADS[workload]
 
     def load(self) -> dict[str, Any]:
-        """Training rows alone."""
+        """Return the training split."""
         return {"train": TensorRows(*self.workload.prepared()[1])}

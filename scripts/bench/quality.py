@@ -1,7 +1,10 @@
-"""How well each family's config does, beside a reference on the same split, over three seeds.
+"""Train the config of each task with three seeds, and compare it with a reference model.
 
-The split is that of data seed 0; seeds 0, 1, 2 change initial weights, dropout and augmentation.
-Writes a Markdown table to standard output.
+All runs use the split of data seed 0; seeds 0, 1 and 2 change initial weights, dropout and
+augmentation. Prints a Markdown table.
+
+    python scripts/bench/quality.py
+    python scripts/bench/quality.py tabular
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def arrays(data: Any, part: str) -> tuple[Any, Any]:
-    """The inputs of a split as the network gets them, one flat row an example, and targets."""
+    """Return the inputs of a split as flat rows, as the net receives them, and the targets."""
     inputs, targets = data.rows[part].take(torch.arange(len(data.rows[part])))
     while isinstance(inputs, tuple):
         inputs = inputs[0]
@@ -89,7 +92,7 @@ def words_accuracy(data: Any) -> float:
 
 
 def seasonal_rmse(data: Any) -> float:
-    """Same month a year before."""
+    """Value of the same month one year earlier."""
     rows = data.rows["test"]
     errors = [
         rows.series[k][start - 12 : start] - rows.series[k][start : start + 12]
@@ -99,7 +102,7 @@ def seasonal_rmse(data: Any) -> float:
 
 
 def xz_bits(data: Any) -> float:
-    """xz, given the training text."""
+    """xz, primed with the training text."""
     before, test = (data.rows[k].corpus.tobytes() for k in ("train", "test"))
     sizes = [len(lzma.compress(text, preset=9)) for text in (before, before + test)]
     return 8 * (sizes[1] - sizes[0]) / len(test)
@@ -107,7 +110,7 @@ def xz_bits(data: Any) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """A config, the figure it is judged by, and what it is held beside."""
+    """A config, its metric, and its reference."""
 
     config: str
     metric: str
@@ -128,7 +131,7 @@ CASES = (
 
 
 def trained(case: Case, seed: int, extra: list[str]) -> tuple[float, float]:
-    """The figure of one run of ``gdl fit``, and its seconds from start to end."""
+    """Return the metric of one ``gdl fit``, and its duration in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "gdlightning", "fit", "--seed", str(seed), "--data.seed", "0"),
@@ -145,9 +148,9 @@ def trained(case: Case, seed: int, extra: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Run what is asked for and print a row for each config as it is done."""
+    """Run the selected configs, and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("configs", nargs="*", help="names in configs/; all if none")
+    parser.add_argument("configs", nargs="*", help="names in configs/ (default: all)")
     parser.add_argument("--seeds", type=int, default=3)
     arguments, extra = parser.parse_known_args()
     print("| config | metric | seeds 0, 1, 2 | mean | reference on the same split | goal | s/run |")

@@ -1,9 +1,9 @@
-"""Methods that several libraries have: how far their weights are apart, and what a step costs.
+"""Compare optimizers that several libraries implement, by their weights and step times.
+
+For each optimizer, 20 steps are made in float64 from the same weights, on the same batches and with
+the same options. Then steps in float32 on matrices of 512 × 512 are timed, the libraries in turn.
 
     python scripts/bench/sources.py > docs/sources.md
-
-For each method 20 steps are made in float64 from the same weights on the same batches, at the same
-options; then steps in float32 on matrices of 512 × 512 are timed, the libraries in turn.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ STEPS, TIMED = 20, 25
 
 # The same values under the names that the libraries have for them.
 COMMON: dict[str, Any] = {
-    "lr": 0.01, "betas": [0.9, 0.99], "weight_decay": 0.01, "eps": 1e-20, "momentum": 0.9,
+    "lr": 0.01,
+    "betas": [0.9, 0.99],
+    "weight_decay": 0.01,
+    "eps": 1e-20,
+    "momentum": 0.9,
     "weight_decouple": True,
-}  # fmt: skip
+}
 PLAIN = {"weight_decay": 0.0}  # where one decays within the gradient and another outside
 OF_METHOD: dict[str, dict[str, Any]] = {
     "adadelta": PLAIN,
@@ -47,39 +51,37 @@ OF_METHOD: dict[str, dict[str, Any]] = {
     "kron": {"lr": 0.001},
     "lion": {"lr": 0.001},
     "momentum": PLAIN | {"beta": 0.9},
-    "muon": {"momentum": 0.95, "betas": [0.95, 0.95], "adamw_betas": [0.9, 0.99],
-             "adamw_wd": 0.01},
+    "muon": {"momentum": 0.95, "betas": [0.95, 0.95], "adamw_betas": [0.9, 0.99], "adamw_wd": 0.01},
     "nadam": {"decoupled_weight_decay": True},
     "prodigy": {"lr": 1.0},
     "radam": PLAIN,
     "rmsprop": PLAIN | {"alpha": 0.99, "momentum": 0.0},
     "soap": {"shampoo_beta": 0.99, "precondition_frequency": 1, "merge_dims": False},
-}  # fmt: skip
+}
 COMPANION = {"name": "adamw", "lr": 0.01, "betas": [0.9, 0.99], "weight_decay": 0.01}
 SINGLE = ("kron", "soap")  # heavyball's fail on parameters in float64
 
 
 def chosen(entry: Entry, method: str) -> Choice:
-    """An entry at the common options that it knows, of as many numbers as it takes."""
+    """Create a choice with the common options that the entry accepts."""
     known = options(entry)
     kept = {} if method in SINGLE else {"storage_dtype": "float64"}
     wanted = COMMON | OF_METHOD.get(method, {}) | kept
     given = {
-        k: v for k, v in wanted.items()
-        if k in known and numbers(v) == numbers(known[k].default)
-    }  # fmt: skip
+        k: v for k, v in wanted.items() if k in known and numbers(v) == numbers(known[k].default)
+    }
     if "matrices" in entry.needs:
         given["companion"] = COMPANION
     return Choice.of({"name": entry.name, **given})
 
 
 def numbers(value: Any) -> int:
-    """How many numbers an option has."""
+    """Return the number of values of an option."""
     return len(value) if isinstance(value, list | tuple) else 1
 
 
 def start(choice: Choice, width: int, kind: torch.dtype) -> tuple[nn.Module, Optimizer]:
-    """A net and its optimizer, always from the same weights."""
+    """Create a net with fixed initial weights, and its optimizer."""
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 8)
@@ -91,7 +93,7 @@ def start(choice: Choice, width: int, kind: torch.dtype) -> tuple[nn.Module, Opt
 
 
 def step(module: nn.Module, optimizer: Optimizer, count: int) -> float:
-    """One step on the batch of that number; the seconds that the optimizer itself took."""
+    """Make one step on a numbered batch, and return the time of the optimizer in seconds."""
     weight = next(module.parameters())
     batch = torch.Generator().manual_seed(count)
     inputs = torch.randn(32, weight.shape[1], generator=batch, dtype=weight.dtype)
@@ -104,12 +106,12 @@ def step(module: nn.Module, optimizer: Optimizer, count: int) -> float:
 
 
 def weights(module: nn.Module) -> list[Tensor]:
-    """Copies of all weights."""
+    """Return copies of all weights."""
     return [p.detach().clone() for p in module.parameters()]
 
 
 def trained(choice: Choice, kind: torch.dtype) -> tuple[list[Tensor], float]:
-    """The weights after 20 steps, those for evaluation, and how far the farthest has come."""
+    """Return training and evaluation weights after 20 steps, and the largest change."""
     module, optimizer = start(choice, 64, kind)
     before = weights(module)
     for count in range(STEPS):
@@ -120,12 +122,12 @@ def trained(choice: Choice, kind: torch.dtype) -> tuple[list[Tensor], float]:
 
 
 def apart(one: list[Tensor], other: list[Tensor]) -> float:
-    """The largest difference of two weights."""
+    """Return the largest difference of two weights."""
     return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
 
 
 def seconds(choices: list[Choice]) -> list[float]:
-    """The median step of each, made in turn so that a busy machine slows all alike."""
+    """Return the median time per step of each, in turn so that load affects all equally."""
     made = [start(c, 512, torch.float32) for c in choices]
     taken: list[list[float]] = [[] for _ in made]
     for count in range(TIMED):
@@ -135,7 +137,7 @@ def seconds(choices: list[Choice]) -> list[float]:
 
 
 def rows(method: str) -> list[str]:
-    """The lines of the table for one method."""
+    """Return the rows of one method."""
     source = sources()[method]
     found = [find(n) for n in (source.default, *source.others)]
     usable = [e for e in found if installed(e) and not e.refused and not e.device]
@@ -155,14 +157,21 @@ def rows(method: str) -> list[str]:
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("methods", nargs="*", help="all, if none are named")
+    parser.add_argument("methods", nargs="*", help="methods to compare (default: all)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(io.StringIO()):  # one library speaks of its weight decay
+    with contextlib.redirect_stdout(io.StringIO()):  # one library prints a note on its weight decay
         lines = [line for method in given.methods or sources() for line in rows(method)]
-    names = ("torch", "pytorch_optimizer", "heavyball", "schedulefree", "prodigyopt", "torchao",
-             "bitsandbytes")  # fmt: skip
+    names = (
+        "torch",
+        "pytorch_optimizer",
+        "heavyball",
+        "schedulefree",
+        "prodigyopt",
+        "torchao",
+        "bitsandbytes",
+    )
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names if _there(n))
     print(PAGE.format(versions=versions, table="\n".join(lines), reasons=_reasons()))
 

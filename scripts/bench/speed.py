@@ -1,9 +1,9 @@
-"""Training speed of gdlightning beside loops by hand and other frameworks, as ratios in one run.
+"""Compare the training speed of gdlightning with plain loops and other frameworks.
 
-All contestants train the same nets on the same batches in the same order with the same optimizer
-and clipping, in turn, several rounds; a step is timed from optimizer step to optimizer step, after
-the first 20. Before that all train to where their losses must agree. Prints a Markdown table for
-docs/benchmarks.md and writes all figures to runs/bench/speed.json.
+All of them train the same nets on the same batches in the same order with the same optimizer and
+clipping, in turn, for several rounds. The time per step is measured between optimizer steps, after
+the first 20. Before that, their losses are checked to agree. Prints a Markdown table of ratios for
+docs/benchmarks.md and writes all results to runs/bench/speed.json.
 
     python scripts/bench/speed.py --rounds 5
     python scripts/bench/speed.py --workloads CNN --contestants floor gdlightning --steps 1500
@@ -27,22 +27,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from contestants import CONTESTANTS, run
 from workloads import WORKLOADS, Workload
 
-PACKAGES = {"HF Trainer": "transformers", "Ignite": "ignite", "skorch": "skorch",
-            "accelerate": "accelerate"}  # fmt: skip
+PACKAGES = {
+    "HF Trainer": "transformers",
+    "Ignite": "ignite",
+    "skorch": "skorch",
+    "accelerate": "accelerate",
+}
 APART = 2e-3
-"""Relative difference of the losses that rounding explains."""
+"""Maximum relative difference of losses by rounding."""
 
 
 def main() -> int:
-    """Measure, print and write; the exit code is 1 where the losses disagree."""
+    """Measure, print and write; the exit code is 1 if losses disagree."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
     parser.add_argument("--contestants", nargs="+", default=None, choices=CONTESTANTS)
-    parser.add_argument("--steps", type=int, help="that are timed; a workload's own if not given")
+    parser.add_argument("--steps", type=int, help="timed steps (default: by workload)")
     given = parser.parse_args()
-    there = [c for c in CONTESTANTS
-             if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]  # fmt: skip
+    there = [c for c in CONTESTANTS if c not in PACKAGES or importlib.util.find_spec(PACKAGES[c])]
     contestants = given.contestants or there
     workloads = {w: WORKLOADS[w] for w in given.workloads}
     if given.steps is not None:
@@ -76,7 +79,7 @@ def measure(w: Workload, contestants: list[str], rounds: int) -> Found:
         found.losses[contestant] = loss
         say(f"{w.name}, {contestant}: loss {loss:.6f} after {w.agree} steps")
     for number in range(rounds):
-        turn = number % len(contestants)  # nobody always follows the same one
+        turn = number % len(contestants)  # so that the predecessors vary
         for contestant in contestants[turn:] + contestants[:turn]:
             step, _ = run(contestant, w)
             found.seconds[contestant].append(step)
@@ -85,19 +88,21 @@ def measure(w: Workload, contestants: list[str], rounds: int) -> Found:
 
 
 def say(line: str) -> None:
-    """How far it is."""
+    """Print progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def table(found: dict[str, Found]) -> str:
-    """A row a contestant: median ratio to the tutorial loop and to the floor, with their range."""
+    """Return a row per contestant: median ratio to the tutorial loop and the minimal loop."""
     lines = []
     for name, one in found.items():
         bases = [b for b in ("tutorial loop", "floor") if b in one.seconds]
-        lines += [f"| {name}, {one.steps:,} steps | ms per step | "
-                  + " | ".join(f"÷ {b}" for b in bases)
-                  + f" | loss after {WORKLOADS[name].agree} |",
-                  "|---" * (3 + len(bases)) + "|"]  # fmt: skip
+        lines += [
+            f"| {name}, {one.steps:,} steps | ms per step | "
+            + " | ".join(f"÷ {b}" for b in bases)
+            + f" | loss after {WORKLOADS[name].agree} |",
+            "|---" * (3 + len(bases)) + "|",
+        ]
         for contestant, seconds in one.seconds.items():
             cells = [f"{1e3 * median(seconds):.3f}"]
             for base in bases:
@@ -110,24 +115,26 @@ def table(found: dict[str, Found]) -> str:
 
 
 def disagreements(name: str, losses: dict[str, float]) -> int:
-    """1 where the contestants did not all come to the same loss, else 0."""
+    """Return 1 if the final losses of the contestants disagree, else 0."""
     middle = median(losses.values())
     apart = {c: loss for c, loss in losses.items() if abs(loss / middle - 1) > APART}
     if apart:
-        print(f"{name}: other losses than {middle:.6f}: {apart}", file=sys.stderr)
+        print(f"{name}: losses differ from {middle:.6f}: {apart}", file=sys.stderr)
     return int(bool(apart))
 
 
 def write(found: dict[str, Found]) -> None:
-    """All figures with versions, as JSON."""
+    """Write all results with versions as JSON."""
     import torch
 
     packages = ("torch", "lightning", "transformers", "pytorch-ignite", "skorch", "accelerate")
     content = {
-        "python": platform.python_version(), "machine": platform.machine(),
-        "threads": torch.get_num_threads(), "versions": {p: _version(p) for p in packages},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "versions": {p: _version(p) for p in packages},
         "workloads": {name: asdict(one) for name, one in found.items()},
-    }  # fmt: skip
+    }
     folder = Path("runs", "bench")
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / "speed.json.new"

@@ -1,7 +1,8 @@
-"""How long commands take to start, as ratios in one run.
+"""Measure the startup time of commands.
 
-Whole processes, in turn: the light commands beside ``import torch``; ``gdl fit`` to the end of its
-first optimizer step beside ``import torch, lightning.pytorch``. Prints a Markdown table.
+Times whole processes, in alternation with a baseline: light commands compared with
+``import torch``, and ``gdl fit`` up to the first optimizer step compared with
+``import torch, lightning.pytorch``. Prints a Markdown table of ratios.
 
     python scripts/bench/startup.py --rounds 7
 """
@@ -28,22 +29,30 @@ class Leave(L.Callback):
         os._exit(77)
 """
 STEPPED, ERROR = 77, 2
-"""Exit codes of a process that made its first step, and of one that was told its mistake."""
+"""Exit codes after the first step, and after an error message."""
 GDL = [sys.executable, "-m", "gdlightning"]
-FIRST_STEP = [sys.executable, "-c", """
+FIRST_STEP = [
+    sys.executable,
+    "-c",
+    """
 import os, sys
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from gdlightning.__main__ import main
 register_optimizer_step_post_hook(lambda *_: os._exit(77))
 sys.exit(main())
-"""]  # fmt: skip
-"""The command line, which ends after an optimizer's first step."""
+""",
+]
+"""The command line, ending after the first optimizer step."""
 TORCH = [sys.executable, "-c", "import torch"]
-BOTH = [sys.executable, "-c", "import torch, lightning.pytorch, os; os._exit(0)"]  # as those end
+BOTH = [
+    sys.executable,
+    "-c",
+    "import torch, lightning.pytorch, os; os._exit(0)",
+]  # exits like the commands above
 
 
 def fit(command: list[str], config: str, *flags: str) -> list[str]:
-    """A command that trains one step of a config."""
+    """Return a command that trains one step of a config."""
     return [*command, "fit", "--config", str(ROOT / "configs" / f"{config}.yaml"), *flags]
 
 
@@ -61,26 +70,29 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
         BOTH,
     ),
 }
-"""What is timed, how it must end, and what it is held beside."""
+"""Timed commands, their exit codes, and their baselines."""
 
 
 def seconds(command: list[str], code: int, folder: str) -> float:
-    """Of a whole process, which must end with this code."""
+    """Return the time of a process in seconds; it must end with the given exit code."""
     began = time.perf_counter()
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
         check=False,
-    )  # fmt: skip
+    )
     if done.returncode != code:
         raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr.decode()[-800:]}")
     return time.perf_counter() - began
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", default="", help="commands whose text holds this")
+    parser.add_argument("--only", default="", help="only commands that contain this text")
     given = parser.parse_args()
     print("| command | baseline | seconds | median ratio | range |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -88,13 +100,17 @@ def main() -> None:
         for name, (command, code, base) in COMMANDS.items():
             if given.only not in name:
                 continue
-            pairs = [(seconds(command, code, folder), seconds(base, 0, folder))
-                     for _ in range(1 + given.rounds)][1:]  # fmt: skip  # the first warms up
+            pairs = [
+                (seconds(command, code, folder), seconds(base, 0, folder))
+                for _ in range(1 + given.rounds)
+            ][1:]  # the first round is a warm-up
             ratios = [ours / theirs for ours, theirs in pairs]
             beside = "torch" if base is TORCH else "torch, lightning"
-            print(f"| {name} | importing {beside} | {median(p[0] for p in pairs):.2f} "
-                  f"| {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |",
-                  flush=True)  # fmt: skip
+            print(
+                f"| {name} | importing {beside} | {median(p[0] for p in pairs):.2f} "
+                f"| {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What a composed optimizer step costs beside the fused parts alone, as ratios in one run.
+"""Measure the time per step of composed optimizers compared with their fused parts.
 
-Steps on the weights of a small transformer with the same gradients, in turn; no forward pass.
-Beside each composition stand its parts, built as torch builds them. Prints a Markdown table.
+Makes steps on the weights of a small transformer with the same gradients, in turn, without forward
+passes. The baseline of each composition is its parts, built as torch builds them. Prints a Markdown
+table of ratios.
 
     python scripts/bench/steps.py --rounds 15
 """
@@ -33,7 +34,7 @@ Step = list[Callable[[], Any]]
 
 
 def net() -> nn.Module:
-    """Four layers of width 128, with a gradient in each weight."""
+    """Create four layers of width 128, with a gradient for each weight."""
     torch.manual_seed(0)
     made = GPT(vocab_size=256, width=128, depth=4, heads=4)
     for parameter in made.parameters():
@@ -42,21 +43,23 @@ def net() -> nn.Module:
 
 
 def composed(given: dict[str, Any]) -> tuple[Optimizer, nn.Module]:
-    """As a config gives it."""
+    """Build the optimizer as from a config."""
     module = net()
     return build(Choice.of(given), module, Grouping(), Context())[0], module
 
 
 def plain() -> Optimizer:
-    """torch's fused AdamW over two groups, as its users write it."""
+    """Create torch's fused AdamW with two groups."""
     parameters = list(net().parameters())
-    groups = [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.01},
-              {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.01},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
     return AdamW(groups, lr=1e-6, fused=True)
 
 
 def parts_of(given: dict[str, Any]) -> Step:
-    """The parts of a chain, one after the other, without the chain."""
+    """Step the parts of a chain without the chain."""
     chain, _ = composed(given)
     if not isinstance(chain, Chain):
         raise TypeError(f"{given['name']} is no chain.")
@@ -64,7 +67,7 @@ def parts_of(given: dict[str, Any]) -> Step:
 
 
 def clipped(ours: bool) -> Step:
-    """A step with the global norm clipped before it."""
+    """Step after clipping by global norm."""
     optimizer = composed({"name": "adamw", "lr": 1e-6})[0] if ours else plain()
     groups = optimizer.param_groups
     if ours:
@@ -74,7 +77,7 @@ def clipped(ours: bool) -> Step:
 
 
 def averaged(ours: bool) -> Step:
-    """A step with an exponential average of the weights after it."""
+    """Step and update an exponential moving average of the weights."""
     optimizer, module = composed({"name": "adamw", "lr": 1e-6})
     if ours:
         mean = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.999))
@@ -85,7 +88,7 @@ def averaged(ours: bool) -> Step:
 
 
 def cases() -> dict[str, tuple[str, Step, Step]]:
-    """Composition → what stands beside it, and both steps."""
+    """Return the baseline of each composition, and both steps."""
     base = {"name": "adamw", "lr": 1e-6}
     hybrid = {"name": "muon", "lr": 1e-6, "companion": {"name": "adamw", "lr": 1e-6}}
     parts = {**base, "parts": [{"pattern": "*attention*", "name": "lion", "lr": 1e-6}]}
@@ -103,7 +106,7 @@ def cases() -> dict[str, tuple[str, Step, Step]]:
 
 
 def seconds(step: Step) -> float:
-    """Of some steps."""
+    """Return the time of some steps in seconds."""
     began = time.perf_counter()
     for _ in range(STEPS):
         for part in step:
@@ -112,7 +115,7 @@ def seconds(step: Step) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Measures the CPU time and memory of verdicts by the length of a run.
+"""Measure the CPU time and memory of ``gdl diagnose`` by the length of a run.
 
-Writes an ``instruments.jsonl`` of so many steps, with rows as the monitor spaces them (every tenth
-step at first, every 500th later) or one for every step, reads it as ``gdl diagnose`` does, and
-prints a table of reading, all findings together, and the slowest findings. Losses fall with noise;
-one step in a thousand is a spike.
+Writes an ``instruments.jsonl`` with rows as the monitor spaces them (every tenth step at first,
+every 500th later) or at a fixed interval, and reads it as ``gdl diagnose`` does. Prints the time of
+reading, of all verdicts together, and of the slowest verdicts. Losses decrease with noise; one step
+in a thousand is a spike.
 
     python scripts/bench/verdicts.py --steps 10000 100000 1000000
     python scripts/bench/verdicts.py --steps 1000000 --every 1
@@ -12,7 +12,6 @@ one step in a thousand is a spike.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import random
 import resource
@@ -25,7 +24,6 @@ from typing import Any
 from gdlightning.callbacks.monitor import Monitor
 from gdlightning.diagnostics.diagnose import CHECKS, diagnose
 from gdlightning.diagnostics.run_record import RunRecord
-from gdlightning.discovery import modules
 from gdlightning.storage.journal import JOURNAL
 
 LAYERS = [f"net.layers.{k}.weight" for k in range(4)]
@@ -33,7 +31,7 @@ SPIKES = 0.001
 
 
 def rows(steps: int, every: int | None) -> Iterator[dict[str, Any]]:
-    """The rows of a run of four layers."""
+    """Yield the rows of a run with four layers."""
     chance, monitor = random.Random(0), Monitor(every)
     data = {"examples": {"train": 50_000, "val": 5_000}, "entropy": 0.69}
     start = {"layers": LAYERS, "steps": steps, "warmup": 0, "clip": "NormClip", "data": data}
@@ -49,20 +47,32 @@ def rows(steps: int, every: int | None) -> Iterator[dict[str, Any]]:
         step += gap
         sizes = [chance.lognormvariate(0, 0.1) for _ in LAYERS]
         row = {
-            "step": step - 1, "loss": losses[-1], "losses": losses, "clipped": chance.random(),
-            "gain": chance.gauss(0.8, 0.1), "promised": -chance.lognormvariate(-4, 0.1),
-            "examples": 32, "grad_norm": chance.lognormvariate(0, 0.1),
-            "update_ratio": chance.lognormvariate(-7, 0.1), "lr": 0.1, "grads": sizes,
-            "weights": [10.0 * v for v in sizes], "updates": [0.01 * v for v in sizes],
+            "step": step - 1,
+            "loss": losses[-1],
+            "losses": losses,
+            "clipped": chance.random(),
+            "gain": chance.gauss(0.8, 0.1),
+            "promised": -chance.lognormvariate(-4, 0.1),
+            "examples": 32,
+            "grad_norm": chance.lognormvariate(0, 0.1),
+            "update_ratio": chance.lognormvariate(-7, 0.1),
+            "lr": 0.1,
+            "grads": sizes,
+            "weights": [10.0 * v for v in sizes],
+            "updates": [0.01 * v for v in sizes],
             "dead": {f"net.act.{k}": 0.1 * v for k, v in enumerate(sizes)},
             "scale": {f"net.layers.{k}": v for k, v in enumerate(sizes)},
-        }  # fmt: skip
+        }
         if found:
             row["spikes"] = [
-                {"step": step - gap + k, "loss": losses[k], "typical": level,
-                 "examples": [chance.randrange(50_000) for _ in range(32)]}
+                {
+                    "step": step - gap + k,
+                    "loss": losses[k],
+                    "typical": level,
+                    "examples": [chance.randrange(50_000) for _ in range(32)],
+                }
                 for k in found
-            ]  # fmt: skip
+            ]
         yield row
         yield {"step": step - 1, "alike": [chance.gauss(0.3, 0.3), sizes[0], sizes[1]]}
         if step % 10_000 < gap:
@@ -70,7 +80,7 @@ def rows(steps: int, every: int | None) -> Iterator[dict[str, Any]]:
 
 
 def measure(steps: int, every: int | None, worst: int = 3) -> str:
-    """A line of the table."""
+    """Return a row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / JOURNAL
         with file.open("w") as stream:
@@ -84,9 +94,9 @@ def measure(steps: int, every: int | None, worst: int = 3) -> str:
     judged = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
     costs: dict[str, float] = {}
-    for name in modules(CHECKS):
+    for name in CHECKS.names():
         began = time.process_time()
-        list(importlib.import_module(f"{CHECKS}.{name}").find(record))
+        list(CHECKS.find(name)(record))
         costs[name] = time.process_time() - began
     slowest = sorted(costs, key=lambda name: -costs[name])[:worst]
     told = ", ".join(f"{name} {costs[name]:.2f}" for name in slowest)
@@ -97,7 +107,7 @@ def measure(steps: int, every: int | None, worst: int = 3) -> str:
 
 
 def _resident() -> float:
-    """Memory of this process now, in MiB."""
+    """Return the current memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
@@ -106,10 +116,17 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--every", type=int, help="steps between two rows; the monitor's own")
+    parser.add_argument("--every", type=int, help="steps between rows (default: as the monitor)")
     given = parser.parse_args()
-    heads = ("steps", "measured", "file, MiB", "read, s", "judge, s", "memory, MiB",
-             "slowest findings, s")  # fmt: skip
+    heads = (
+        "steps",
+        "measured",
+        "file, MiB",
+        "read, s",
+        "judge, s",
+        "memory, MiB",
+        "slowest findings, s",
+    )
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for steps in given.steps:
         print(measure(steps, given.every), flush=True)

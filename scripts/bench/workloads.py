@@ -1,4 +1,4 @@
-"""What the speed of training is measured on: nets, data and options that all contestants share."""
+"""Nets, data and options of the speed benchmarks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Data = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Workload:
-    """A training that all contestants do alike.
+    """A workload that all contestants train.
 
     Attributes:
-        net: makes the net; logits [B, C] or [B, T, C].
-        data: makes inputs and class targets.
-        classes: of the targets.
-        batch: examples a step.
-        steps: optimizer steps that are timed.
-        agree: steps after which all must be at the same loss; later, where it has all but
-            vanished, the rounding of a fused optimizer shows.
+        net: function that creates the net, with logits [B, C] or [B, T, C].
+        data: function that creates inputs and class targets.
+        classes: number of classes.
+        batch: number of examples per step.
+        steps: number of timed optimizer steps.
+        agree: number of steps after which all losses must agree; once the loss is near 0, the
+            rounding of fused optimizers becomes visible.
         optimizer: name in torch.optim.
-        lr: its learning rate.
+        lr: learning rate.
         max_norm: of the clipped gradient.
         sparse: the net can have sparse gradients, which the hand-written loop does not use.
     """
@@ -43,7 +43,7 @@ class Workload:
     sparse: bool = False
 
     def prepared(self, sparse: bool = False) -> tuple[nn.Module, Data]:
-        """The net and the data, always the same."""
+        """Create the net and the data from a fixed seed."""
         torch.manual_seed(0)
         net = self.net(sparse)
         torch.manual_seed(1)
@@ -51,17 +51,17 @@ class Workload:
 
     @property
     def epochs(self) -> int:
-        """Epochs that hold all steps."""
+        """Return the number of epochs for all steps."""
         return -(-self.steps * self.batch // len(self.data()[1]))
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """The mean over examples, and over places where there are several."""
+    """Return the mean over examples, and over positions if any."""
     return nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten())
 
 
 def order(count: int, batch: int, epoch: int) -> list[Tensor]:
-    """The batches of an epoch, as indices: the order of gdlightning's loader with seed 0."""
+    """Return the batches of an epoch as indices, in the order of gdlightning's loader."""
     generator = torch.Generator().manual_seed(epoch)
     return list(torch.randperm(count, generator=generator).split(batch))
 
@@ -80,13 +80,21 @@ def points() -> Data:
 
 
 def cnn(_: bool) -> nn.Module:
-    """Six convolutions, some 100,000 weights."""
+    """Six convolutions, about 100,000 weights."""
     layers: list[nn.Module] = []
     for inputs, outputs, stride in (
-        (3, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 2),
-    ):  # fmt: skip
-        layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs),
-                   nn.ReLU()]  # fmt: skip
+        (3, 16, 1),
+        (16, 32, 2),
+        (32, 32, 1),
+        (32, 64, 2),
+        (64, 64, 1),
+        (64, 64, 2),
+    ):
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        ]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
@@ -163,9 +171,17 @@ def series() -> Data:
 def bags(classes: int) -> Workload:
     """Words in a number of classes, which the dense gradient grows with."""
     return Workload(
-        f"bag of words, {classes} classes", bag(classes), documents(classes), classes, batch=64,
-        steps=60, agree=60, optimizer="Adagrad", lr=0.1, sparse=True,
-    )  # fmt: skip
+        f"bag of words, {classes} classes",
+        bag(classes),
+        documents(classes),
+        classes,
+        batch=64,
+        steps=60,
+        agree=60,
+        optimizer="Adagrad",
+        lr=0.1,
+        sparse=True,
+    )
 
 
 WORKLOADS = {
@@ -173,18 +189,16 @@ WORKLOADS = {
     for w in (
         Workload("tiny MLP", mlp, points, 2, batch=128, steps=600, agree=600),
         Workload("CNN", cnn, images, 10, batch=64, steps=300, agree=60),
-        Workload(
-            "transformer", lambda _: Transformer(), text, 256, batch=16, steps=100, agree=100
-        ),
+        Workload("transformer", lambda _: Transformer(), text, 256, batch=16, steps=100, agree=100),
         Workload("LSTM", lambda _: Recurrent(), series, 10, batch=64, steps=300, agree=60),
         bags(2),
         bags(20),
     )
-}  # fmt: skip
+}
 
 
 class Batches:
-    """What a loader for the other frameworks samples by: the same batches as ours."""
+    """Batch sampler that gives the other frameworks the same batches."""
 
     def __init__(self, count: int, batch: int) -> None:
         self.count, self.batch, self.epoch = count, batch, 0

@@ -1,6 +1,8 @@
-"""Where full-batch training settles beside the limit that is told: the table of docs/curvature.md.
+"""Compare λ·lr at the end of full-batch runs with the reported stability limit.
 
-Run: python scripts/curvature/edge.py
+Prints the table of docs/curvature.md.
+
+    python scripts/curvature/edge.py
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], Optimizer]] = {
 
 
 def settled(make: Callable[[Iterable[nn.Parameter]], Optimizer]) -> tuple[list[float], float]:
-    """λ·lr every hundred steps of the last third, and the limit at the end."""
+    """Return λ·lr every hundred steps of the last third, and the final limit."""
     pixels, digits = load_digits(return_X_y=True)
     inputs = torch.tensor(pixels[:EXAMPLES] / 16, dtype=torch.float32)
     inputs = inputs - inputs.mean(0)

@@ -1,6 +1,8 @@
-"""Figures of a few batches beside those of all: what the error bars of ``gdl curvature`` are worth.
+"""Check the error estimates of ``gdl curvature`` by comparing few batches with all batches.
 
-Run: python scripts/curvature/sampling.py RUN [--batches 4] [--draws 40]
+RUN is a run folder.
+
+    python scripts/curvature/sampling.py RUN --batches 4 --draws 40
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Let operations on files fail in this process, as a full or failing disk does.
+"""Make file operations of this process fail, as on a full or broken disk.
 
-The variable ``BROKEN`` says what: ``OPERATION ERROR PATTERN FIRST COUNT``, for example
-``write ENOSPC *.ckpt* 2 99``. The operation is write, read, fsync, rename, link or lock; the error
-is the name of an errno, MEMORY, or EXIT, which ends the process on the spot; the pattern is one of
-file names; of the operations that match, those from number FIRST on fail, COUNT of them.
+The environment variable ``BROKEN`` has the form ``OPERATION ERROR PATTERN FIRST COUNT``, for
+example ``write ENOSPC *.ckpt* 2 99``. OPERATION is write, read, fsync, rename, link or lock. ERROR
+is the name of an errno, MEMORY, or EXIT, which ends the process immediately. PATTERN selects file
+names. Of the matching operations, COUNT fail, starting with number FIRST.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 KILLED = 137
-"""Exit code of a process that EXIT has ended."""
+"""Exit code of a process ended by EXIT."""
 
 
 @dataclass
 class Fault:
-    """What fails, and how often it has been asked for so far."""
+    """Operation to fail, and its number of calls so far."""
 
     operation: str
     error: str
@@ -33,7 +33,7 @@ class Fault:
     seen: int = 0
 
     def __call__(self, path: Any) -> None:
-        """Fail if it is this path's turn."""
+        """Raise the error if this call should fail."""
         name = os.path.basename(os.fsdecode(path))
         if not fnmatch.fnmatch(name, self.pattern):
             return
@@ -49,15 +49,21 @@ class Fault:
 
 
 def setup() -> None:
-    """Put the fault in place."""
+    """Install the fault."""
     operation, error, pattern, first, count = os.environ["BROKEN"].split()
     fault = Fault(operation, error, pattern, int(first), int(count))
-    {"write": _files, "read": _files, "fsync": _fsync, "rename": _names, "link": _names,
-     "lock": _locks}[operation](fault)  # fmt: skip
+    {
+        "write": _files,
+        "read": _files,
+        "fsync": _fsync,
+        "rename": _names,
+        "link": _names,
+        "lock": _locks,
+    }[operation](fault)
 
 
 def _files(fault: Fault) -> None:
-    """Let reading or writing of files fail, once they are open."""
+    """Make reading from or writing to open files fail."""
     usual: Callable[..., Any] = builtins.open
 
     class Raw(io.FileIO):

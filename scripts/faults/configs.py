@@ -1,8 +1,8 @@
-"""Ten thousand generated configs, good and bad: each gives a run or a clear error.
+"""Run ten thousand valid and invalid random configs: each must give a run or a clear error.
 
-Each config, written as YAML with flags, goes through ``gdl fit`` in this process. A good end is a
-run folder with metrics, or at most five lines that begin with ``error:``, exit code 2 and nothing
-left behind; what is wrong must be named. Prints counts, and each example that ended otherwise; the
+Each config, written as YAML with flags, is passed to ``gdl fit`` in this process. It must end with
+a run folder with metrics, or with exit code 2, at most five lines that begin with ``error:`` and
+name the fault, and no files left behind. Prints counts, and each example that ended otherwise; the
 exit code is 1 if there is any.
 
     python scripts/faults/configs.py --count 10000 --processes 2 --seed 0
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = 8 << 30
-"""Bytes that a process may take, so that a net of a width of a billion is refused."""
+"""Memory limit of a process in bytes, so that a net of width 1e9 is an error."""
 
 
 def part(count: int, seed: int, number: int, report: Path) -> None:
-    """Run ``count`` examples, and write what came of them to a file, a line an example."""
+    """Run ``count`` examples, and write one line per result to a file."""
     import torch
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
@@ -42,34 +42,47 @@ def part(count: int, seed: int, number: int, report: Path) -> None:
         work = prepare(Path(home))
 
         @seeded(seed * 1000 + number)
-        @settings(max_examples=count, database=None, deadline=None, phases=(Phase.generate,),
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=count,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
         @given(cases())
         def each(case: Case) -> None:
             nonlocal done
             start = time.monotonic()
             verdict = run(case, work)
-            row = vars(verdict) | {"spoilt": case.spoilt, "flags": case.flags, "text": case.text,
-                                   "table": None if case.table is None else repr(case.table),
-                                   "seconds": time.monotonic() - start}  # fmt: skip
+            row = vars(verdict) | {
+                "spoilt": case.spoilt,
+                "flags": case.flags,
+                "text": case.text,
+                "table": None if case.table is None else repr(case.table),
+                "seconds": time.monotonic() - start,
+            }
             stream.write(json.dumps(row) + "\n")
             stream.flush()
             done += 1
             if done % 100 == 0:
-                print(f"process {number}: {done:,} of {count:,} examples, "
-                      f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+                print(
+                    f"process {number}: {done:,} of {count:,} examples, "
+                    f"{time.monotonic() - began:.0f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
         each()
 
 
 def main() -> int:
-    """Run all parts and sum up."""
+    """Run all parts, and print a summary."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shown", type=int, default=10, help="failing examples in full")
-    parser.add_argument("--report", help="a file for every example, as JSON lines")
+    parser.add_argument("--shown", type=int, default=10, help="maximum number of failures to print")
+    parser.add_argument("--report", help="file for all results, as JSON lines")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
@@ -92,7 +105,7 @@ def main() -> int:
 
 
 def show(rows: list[dict[str, Any]], most: int) -> int:
-    """Print counts, times and failing examples; 1 if there are any."""
+    """Print counts, times and failures; return 1 if there are any."""
     kinds = Counter(row["kind"] for row in rows)
     good = {"run", "error", "help", "stopped", "diverged", "storage"}
     for kind, count in kinds.most_common():

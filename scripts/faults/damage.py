@@ -1,8 +1,8 @@
-"""Kills during checkpoint writes, damaged checkpoints, full disks, and asked-for stops.
+"""Test kills during checkpoint writes, damaged checkpoints, full disks and stops.
 
-Each is done to a real training, which is then started again by the same command with
-``--resume auto`` and must end as its uninterrupted twin does, bit by bit. Prints a Markdown table;
-the exit code is 1 if a promise is not kept.
+Each fault occurs in a real run, which is then restarted with the same command and
+``--resume auto``. It must produce the same bits as an uninterrupted run. Prints a Markdown table;
+the exit code is 1 if a result differs.
 
     python scripts/faults/damage.py
 """
@@ -32,7 +32,7 @@ SLOW = Case(
     ),
     "tabular",
 )
-"""Checkpoints of 13 MB after each step: most of its time goes into writing them."""
+"""Run that spends most of its time writing a checkpoint of 13 MB per step."""
 
 LONG = Case(
     "vision",
@@ -42,22 +42,22 @@ LONG = Case(
     ),
     "vision",
 )
-"""Half of its time goes into validation."""
+"""Run that spends half of its time in validation."""
 
 
 def again(case: Case, folder: Path) -> str:
-    """Start it again until its end; what went wrong, if anything."""
+    """Restart until the run completes, and return the failure, if any."""
     code = start(case, folder, folder / "log").wait()
     return "" if code == 0 else f"exit code {code}: {(folder / 'log').read_text()[-800:]}"
 
 
 def same(folder: Path, twin: Path) -> str:
-    """How the run in a folder differs from its twin."""
+    """Return how a run differs from the uninterrupted one."""
     return difference(twin / "runs/run/version_0", folder / "runs/run/version_0")
 
 
 def killed_while_writing(folder: Path, twin: Path, chance: random.Random) -> str:
-    """Kill as soon as a temporary file is seen, after some checkpoints."""
+    """Kill when a temporary file appears, after some checkpoints."""
     skip = chance.randrange(40)
     process = start(SLOW, folder, folder / "log")
     checkpoints = folder / "runs/run/version_0/checkpoints"
@@ -78,7 +78,7 @@ def killed_while_writing(folder: Path, twin: Path, chance: random.Random) -> str
 
 
 def stopped(case: Case, folder: Path, number: signal.Signals, wait: float) -> tuple[str, float]:
-    """Send a signal once training is under way; what went wrong, and seconds until its exit."""
+    """Send a signal during training; return the failure, and the time until the exit."""
     process = start(case, folder, folder / "log")
     while process.poll() is None and not (folder / "runs/run/version_0/metrics.csv").exists():
         time.sleep(0.01)
@@ -89,14 +89,14 @@ def stopped(case: Case, folder: Path, number: signal.Signals, wait: float) -> tu
     seconds = time.monotonic() - began
     wanted = 130 if number == signal.SIGINT else 75
     if (folder / "runs/run/version_0/metrics.json").exists():
-        return "missed", seconds  # it was done
+        return "missed", seconds  # the run had completed
     if code != wanted:
         return f"exit code {code}: {(folder / 'log').read_text()[-800:]}", seconds
     return "", seconds
 
 
 def asked_to_stop(folder: Path, twin: Path, chance: random.Random) -> str:
-    """A signal, then the same command again."""
+    """Send a signal, then run the same command again."""
     number = chance.choice([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
     problem, seconds = stopped(LONG, folder, number, chance.uniform(0, 3))
     if seconds > 10:
@@ -105,7 +105,7 @@ def asked_to_stop(folder: Path, twin: Path, chance: random.Random) -> str:
 
 
 def damaged(folder: Path, twin: Path, chance: random.Random) -> str:
-    """Stop, damage the newest checkpoint, start again: it is named and passed over."""
+    """Stop, damage the newest checkpoint, restart: it must be reported and skipped."""
     problem, _ = stopped(LONG, folder, signal.SIGTERM, chance.uniform(1, 3))
     last = folder / "runs/run/version_0/checkpoints/last.ckpt"
     if problem or not (last.parent / "previous-1.ckpt").exists():
@@ -129,7 +129,7 @@ def damaged(folder: Path, twin: Path, chance: random.Random) -> str:
 
 
 def disk_full(folder: Path, twin: Path, chance: random.Random) -> str:
-    """Train on a file system of a few MB; then move to a larger one and go on."""
+    """Train on a file system of a few MB, then move to a larger one and resume."""
     small = folder / "runs"
     small.mkdir()
     size = f"size={chance.randrange(30, 60)}m"
@@ -157,14 +157,18 @@ def disk_full(folder: Path, twin: Path, chance: random.Random) -> str:
 
 
 def file_too_large(folder: Path, twin: Path, chance: random.Random) -> str:
-    """A limit on the size of files, as a quota sets."""
+    """Limit the size of files, like a quota."""
     limit = chance.randrange(1 << 20, 8 << 20)
     command = SLOW.command(folder / "runs")
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False,
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     if done.returncode != 74 or "Traceback" in done.stderr:
         return f"exit code {done.returncode}: {done.stderr[-800:]}"
     (folder / "log").write_text(done.stderr)
@@ -182,16 +186,18 @@ TRIALS: dict[str, tuple[Trial, Case, int]] = {
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of trials")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="fraction of the default number of trials"
+    )
     given = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="gdl-damage-"))
     twins = {case: prepare(root / f"twin-{k}") for k, case in enumerate((SLOW, LONG))}
     for case, twin in twins.items():
         whole(case, twin)
-    print("| fault | trials | ends as its twin, bitwise |\n|---|---|---|", flush=True)
+    print("| fault | trials | equal, bit by bit |\n|---|---|---|", flush=True)
     failures = []
     for name, (trial, case, usual) in TRIALS.items():
         wanted = max(1, round(usual * given.share))

@@ -1,7 +1,7 @@
-"""Run ``gdl`` in processes that are forked from one that has already imported torch and Lightning.
+"""Run ``gdl`` in forks of a process that has already imported torch and Lightning.
 
-The fork server is that of the standard library. Every command is a process of its own, with its own
-folder, environment and exit code, that starts within milliseconds instead of seconds.
+Uses the fork server of the standard library. Each command has its own process, folder, environment
+and exit code, and starts within milliseconds instead of seconds.
 """
 
 from __future__ import annotations
@@ -21,14 +21,26 @@ from pathlib import Path
 HERE = str(Path(__file__).parent)
 ROOT = str(Path(__file__).parent.parent.parent)
 PATIENCE = 300.0
-"""Seconds that a command may take: some, on a machine that does a hundred other things."""
+"""Time limit of a command in seconds, generous for a busy machine."""
 TIMED_OUT = "timed out"
 PRELOADED = (
-    "torch", "torch._dynamo", "torchmetrics", "lightning.pytorch", "jsonargparse", "pandas",
-    "sklearn.preprocessing", "torch.utils.tensorboard", "pytorch_optimizer", "gdlightning.__main__",
-    "gdlightning.cli.fit", "gdlightning.runs.train", "gdlightning.runs.trainer",
-    "gdlightning.runs.resume", "gdlightning.runs.build_run", "gdlightning.cli.list",
-)  # fmt: skip
+    "torch",
+    "torch._dynamo",
+    "torchmetrics",
+    "lightning.pytorch",
+    "jsonargparse",
+    "pandas",
+    "sklearn.preprocessing",
+    "torch.utils.tensorboard",
+    "pytorch_optimizer",
+    "gdlightning.__main__",
+    "gdlightning.cli.fit",
+    "gdlightning.runs.train",
+    "gdlightning.runs.trainer",
+    "gdlightning.runs.resume",
+    "gdlightning.runs.build_run",
+    "gdlightning.cli.list",
+)
 """Modules that most commands import; a missing one is skipped."""
 
 Setup = Callable[[], None]

@@ -1,10 +1,10 @@
-"""Gives spoilt files of every kind that ``gdl`` reads to the verbs that read them.
+"""Pass damaged files of every kind to the commands of ``gdl`` that read them.
 
-Each file is made from a seed: bytes flipped, cut off or repeated, values of other types, huge
-numbers, deep nesting, encodings, files of another kind. To be quick, all that the verbs import is
-imported once, and each case runs in a fork of that process. A case fails if the verb leaves a
-traceback, ends with an exit code that is not documented, takes too long, or runs code of the file.
-Prints a table; the exit code is 1 if a case fails.
+Each file is created from a seed: flipped, removed or repeated bytes, values of other types, huge
+numbers, deep nesting, encodings, files of another kind. Each case runs in a fork of a process that
+has already imported everything. A case fails if the command prints a traceback, ends with an
+undocumented exit code, takes too long, or runs code from the file. Prints a table; the exit code is
+1 if a case fails.
 
     python scripts/faults/fuzzed.py --files 2000 --seed 0
 """
@@ -33,23 +33,49 @@ from hostile import Verdict, build, cases, makers, report, run
 from hostile_base import FAMILIES, Attempt, Scene
 
 RUNS: dict[str, Callable[[Scene], Attempt]] = {
-    "instruments": hostile_runs.instruments, "curvature": hostile_runs.measured,
-    "metrics": hostile_runs.metrics, "events": hostile_runs.events,
-    "run's config": hostile_runs.run_config, "run's other files": hostile_runs.other,
-    "run's checkpoint": hostile_runs.saved, "only checkpoint": hostile_runs.alone,
-    "settings": hostile_runs.settings, "space": hostile_runs.space,
-    "study": hostile_runs.study, "database": hostile_runs.database,
-    "landscape": hostile_runs.surface, "lab": hostile_runs.lab,
-}  # fmt: skip
-SHARES = {"instruments": 8, "curvature": 3, "metrics": 4, "events": 3, "run's config": 4,
-          "run's other files": 2, "run's checkpoint": 2, "only checkpoint": 3, "settings": 6,
-          "space": 3, "study": 6, "database": 4, "landscape": 3, "lab": 1,
-          "checkpoint": 3, "weights": 2, "config": 2,
-          "table": 6, "image": 2, "series": 3, "text": 2, "hub": 2}  # fmt: skip
+    "instruments": hostile_runs.instruments,
+    "curvature": hostile_runs.measured,
+    "metrics": hostile_runs.metrics,
+    "events": hostile_runs.events,
+    "run's config": hostile_runs.run_config,
+    "run's other files": hostile_runs.other,
+    "run's checkpoint": hostile_runs.saved,
+    "only checkpoint": hostile_runs.alone,
+    "settings": hostile_runs.settings,
+    "space": hostile_runs.space,
+    "study": hostile_runs.study,
+    "database": hostile_runs.database,
+    "landscape": hostile_runs.surface,
+    "lab": hostile_runs.lab,
+}
+SHARES = {
+    "instruments": 8,
+    "curvature": 3,
+    "metrics": 4,
+    "events": 3,
+    "run's config": 4,
+    "run's other files": 2,
+    "run's checkpoint": 2,
+    "only checkpoint": 3,
+    "settings": 6,
+    "space": 3,
+    "study": 6,
+    "database": 4,
+    "landscape": 3,
+    "lab": 1,
+    "checkpoint": 3,
+    "weights": 2,
+    "config": 2,
+    "table": 6,
+    "image": 2,
+    "series": 3,
+    "text": 2,
+    "hub": 2,
+}
 CODES = (0, 2, 3, 74, 75, 130)
-"""Exit codes that are documented."""
+"""Documented exit codes."""
 MEMORY = 3 << 30
-"""Bytes that a case may take beyond what the process has before."""
+"""Additional memory that a case may use, in bytes."""
 
 
 @dataclass
@@ -104,7 +130,7 @@ def start(case: Case, seconds: int) -> int:
 
 
 def judge(case: Case, status: int, seconds: float, limit: int) -> Verdict:
-    """How a case ended."""
+    """Return the outcome of a case."""
     error = case.fence.with_suffix(".err").read_text(errors="replace").strip()
     code = os.waitstatus_to_exitcode(status)
     said = error[error.rfind("error: ") :] if "error: " in error else ""
@@ -129,7 +155,7 @@ def judge(case: Case, status: int, seconds: float, limit: int) -> Verdict:
 def verdicts(
     root: Path, chosen: list[tuple[str, int]], jobs: int, limit: int
 ) -> Iterator[tuple[Case, Verdict]]:
-    """Run all cases, so many at once."""
+    """Run all cases in parallel."""
     left, running = deque(chosen), dict[int, Case]()
     free = deque(root / f"work-{k}" for k in range(jobs))
     while left or running:
@@ -138,14 +164,14 @@ def verdicts(
             running[start(case, limit)] = case
         number, status, used = os.wait4(-1, 0)
         case = running.pop(number)
-        with contextlib.suppress(ProcessLookupError):  # processes that it has left behind
+        with contextlib.suppress(ProcessLookupError):  # its child processes
             os.killpg(number, signal.SIGKILL)
         free.append(case.fence)
         yield case, judge(case, status, used.ru_utime + used.ru_stime, limit)
 
 
 def prepared(root: Path, kinds: list[str]) -> None:
-    """Make the good files, and tell which modules that took."""
+    """Create the valid files, and return the modules that were imported."""
     build(root, FAMILIES if set(kinds) & set(makers()) else ("tabular",))
     scene = Scene(root / "base", root / "base", root / "none", random.Random(0))
     if set(kinds) & set(RUNS):
@@ -154,21 +180,25 @@ def prepared(root: Path, kinds: list[str]) -> None:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=60, help="that a case may take")
+    parser.add_argument("--seconds", type=int, default=60, help="time limit of a case")
     parser.add_argument("--kinds", default=",".join(SHARES))
-    parser.add_argument("--case", type=int, help="one seed of one kind; its files are kept")
     parser.add_argument(
-        "--all", action="store_true", help="tell of each case, not of failures alone"
+        "--case", type=int, help="seed of a single case of one kind; its files are kept"
     )
+    parser.add_argument("--all", action="store_true", help="print every case, not only failures")
     given = parser.parse_args()
     kinds = given.kinds.split(",")
-    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
-                   "MPLBACKEND": "agg"}  # fmt: skip
+    os.environ |= {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "MPLBACKEND": "agg",
+    }
     chosen = cases(given.files, given.seed, kinds, SHARES)
     if given.case is not None:
         chosen = [(kinds[0], given.case)]
@@ -185,9 +215,13 @@ def main() -> int:
     for case, verdict in verdicts(root, chosen, given.jobs, given.seconds):
         found.append(verdict)
         if given.all or verdict.outcome not in ("refused", "read"):
-            print(f"{verdict.kind} {verdict.seed}: {verdict.what}: {verdict.outcome}\n"
-                  f"    gdl {' '.join(case.attempt.argv)}\n"
-                  f"    {verdict.message[-300:]}", file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"{verdict.kind} {verdict.seed}: {verdict.what}: {verdict.outcome}\n"
+                f"    gdl {' '.join(case.attempt.argv)}\n"
+                f"    {verdict.message[-300:]}",
+                file=sys.stderr,
+                flush=True,
+            )
     os.chdir(Path(__file__).parent)
     if given.case is None:
         shutil.rmtree(root, ignore_errors=True)

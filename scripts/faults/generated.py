@@ -1,4 +1,4 @@
-"""Whole configs at random: every family, net, optimizer, schedule and clip, small and quick."""
+"""Random small configs over all tasks, nets, optimizers, schedules and clipping methods."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gdlightning.schedules import names as schedule_names
 Tree = dict[str, Any]
 
 QUICK = {"max_epochs": 1, "max_steps": 2, "accelerator": "cpu", "enable_progress_bar": False}
-"""No training goes on for longer, whichever one of its limits is spoilt."""
+"""Limits that end every run, even if one of them is invalid."""
 
 FOLDER = "given/"
-"""Where the files of the user's are that the data sections below name."""
+"""Folder of the data files named below."""
 
 DATA: dict[str, list[Tree]] = {
     "tabular-classification": [
@@ -38,35 +38,57 @@ DATA: dict[str, list[Tree]] = {
     ],
     "sequence-classification": [
         {"name": "sequence-table", "path": "series.csv", "id": "series", "target": "kind"},
-        {"name": "sequence-table", "path": "series.csv", "id": "series", "target": "kind",
-         "time": "step", "columns": ["a"]},
+        {
+            "name": "sequence-table",
+            "path": "series.csv",
+            "id": "series",
+            "target": "kind",
+            "time": "step",
+            "columns": ["a"],
+        },
         {"name": "ts-file", "path": "series.ts"},
     ],
     "forecasting": [
         {"name": "sample-series", "context": 8, "horizon": 3},
         {"name": "sample-series", "context": 12, "horizon": 2, "log": True},
-        {"name": "forecast-table", "path": "series.csv", "target": "a", "id": "series",
-         "time": "step", "context": 3, "horizon": 1},
+        {
+            "name": "forecast-table",
+            "path": "series.csv",
+            "target": "a",
+            "id": "series",
+            "time": "step",
+            "context": 3,
+            "horizon": 1,
+        },
     ],
     "text-classification": [
         {"name": "text-table", "path": "texts.csv", "target": "mood"},
-        {"name": "text-table", "path": "texts.csv", "target": "mood", "vocabulary": "hashed",
-         "features": 64, "ngrams": 2},
+        {
+            "name": "text-table",
+            "path": "texts.csv",
+            "target": "mood",
+            "vocabulary": "hashed",
+            "features": 64,
+            "ngrams": 2,
+        },
         {"name": "text-folder", "path": "texts", "min_count": 2},
     ],
     "language-modelling": [
         {"name": "text-files", "path": "book.txt", "context": 16},
         {"name": "text-files", "path": "book.txt", "context": 12, "level": "characters"},
     ],
-}  # fmt: skip
+}
 
 small = st.sampled_from([4, 8])
 dropout = st.sampled_from([0.0, 0.1])
 blocks = {"width": small, "depth": st.integers(1, 2), "dropout": dropout}
 NETS: dict[str, dict[str, dict[str, SearchStrategy[Any]]]] = {
     "tabular-classification": {
-        "mlp": {"hidden": st.lists(small, max_size=2), "dropout": dropout,
-                "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"])},
+        "mlp": {
+            "hidden": st.lists(small, max_size=2),
+            "dropout": dropout,
+            "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"]),
+        },
         "linear": {},
         "residual-mlp": {**blocks, "expansion": st.sampled_from([1.0, 2.0])},
     },
@@ -75,17 +97,25 @@ NETS: dict[str, dict[str, dict[str, SearchStrategy[Any]]]] = {
         "vit": {**blocks, "heads": st.sampled_from([1, 2]), "patch": st.sampled_from([2, 4])},
     },
     "sequence-classification": {
-        "recurrent": {**blocks, "cell": st.sampled_from(["lstm", "gru"]),
-                      "bidirectional": st.booleans()},
+        "recurrent": {
+            **blocks,
+            "cell": st.sampled_from(["lstm", "gru"]),
+            "bidirectional": st.booleans(),
+        },
         "temporal-convolution": {**blocks, "kernel": st.sampled_from([1, 3])},
         "transformer-encoder": {**blocks, "heads": st.sampled_from([1, 2])},
     },
     "text-classification": {"bag-of-words": {"sparse": st.booleans()}},
     "language-modelling": {
-        "gpt": {**blocks, "heads": st.sampled_from([1, 2]), "tie": st.booleans(),
-                "ngrams": st.integers(1, 2), "ngram_buckets": st.just(32)},
+        "gpt": {
+            **blocks,
+            "heads": st.sampled_from([1, 2]),
+            "tie": st.booleans(),
+            "ngrams": st.integers(1, 2),
+            "ngram_buckets": st.just(32),
+        },
     },
-}  # fmt: skip
+}
 NETS["tabular-regression"] = NETS["tabular-classification"]
 NETS["forecasting"] = NETS["sequence-classification"]
 
@@ -96,16 +126,22 @@ OPTIONS: dict[str, SearchStrategy[Any]] = {
     "betas": st.sampled_from([[0.9, 0.95], [0.5, 0.999]]),
     "eps": st.sampled_from([1e-8, 1e-6]),
 }
-"""Options of optimizers whose names mean the same everywhere."""
+"""Options with the same meaning in all optimizers."""
 
 SCHEDULES: dict[str, SearchStrategy[Any]] = {
-    "final": st.sampled_from([0.01, 0.5]), "cycles": st.integers(1, 5),
-    "growth": st.sampled_from([1.0, 2.0]), "gamma": st.sampled_from([0.5, 1.0]),
-    "timescale": st.integers(1, 100), "rise": st.sampled_from([0.0, 0.3, 1.0]),
-    "power": st.sampled_from([0.5, 2.0]), "drops": st.integers(1, 4),
-    "shape": st.sampled_from(["linear", "sqrt"]), "patience": st.integers(0, 2),
-    "low": st.sampled_from([0.0, 0.1]), "decay": st.sampled_from([0.0, 0.2, 1.0]),
-}  # fmt: skip
+    "final": st.sampled_from([0.01, 0.5]),
+    "cycles": st.integers(1, 5),
+    "growth": st.sampled_from([1.0, 2.0]),
+    "gamma": st.sampled_from([0.5, 1.0]),
+    "timescale": st.integers(1, 100),
+    "rise": st.sampled_from([0.0, 0.3, 1.0]),
+    "power": st.sampled_from([0.5, 2.0]),
+    "drops": st.integers(1, 4),
+    "shape": st.sampled_from(["linear", "sqrt"]),
+    "patience": st.integers(0, 2),
+    "low": st.sampled_from([0.0, 0.1]),
+    "decay": st.sampled_from([0.0, 0.2, 1.0]),
+}
 
 CLIPS: dict[str, dict[str, SearchStrategy[Any]]] = {
     "none": {},
@@ -117,7 +153,8 @@ CLIPS: dict[str, dict[str, SearchStrategy[Any]]] = {
 }
 
 TRAINER: dict[str, SearchStrategy[Any]] = {
-    "max_steps": st.integers(1, 3), "max_epochs": st.integers(1, 2),
+    "max_steps": st.integers(1, 3),
+    "max_epochs": st.integers(1, 2),
     "limit_train_batches": st.sampled_from([1, 2, 0.5, 1.0]),
     "limit_val_batches": st.sampled_from([0, 1, 0.5]),
     "limit_test_batches": st.sampled_from([0, 1, 0.5]),
@@ -127,37 +164,45 @@ TRAINER: dict[str, SearchStrategy[Any]] = {
     "num_sanity_val_steps": st.sampled_from([0, 1, -1]),
     "log_every_n_steps": st.integers(1, 50),
     "precision": st.sampled_from(["32-true", "bf16-mixed", "16-mixed", "64-true", 32, "bf16-true"]),
-    "enable_checkpointing": st.booleans(), "enable_model_summary": st.booleans(),
-    "deterministic": st.booleans(), "detect_anomaly": st.booleans(),
-    "overfit_batches": st.sampled_from([0, 1, 0.5]), "fast_dev_run": st.sampled_from([True, 2]),
+    "enable_checkpointing": st.booleans(),
+    "enable_model_summary": st.booleans(),
+    "deterministic": st.booleans(),
+    "detect_anomaly": st.booleans(),
+    "overfit_batches": st.sampled_from([0, 1, 0.5]),
+    "fast_dev_run": st.sampled_from([True, 2]),
     "profiler": st.just("simple"),
-}  # fmt: skip
+}
 
 GENERAL: dict[str, SearchStrategy[Any]] = {
-    "name": st.sampled_from(["run", "zwölf", "a b", "x.y", "2"]), "seed": st.integers(0, 9),
-    "run_root": st.sampled_from(["runs", "all/runs"]), "version": st.just(1),
+    "name": st.sampled_from(["run", "zwölf", "a b", "x.y", "2"]),
+    "seed": st.integers(0, 9),
+    "run_root": st.sampled_from(["runs", "all/runs"]),
+    "version": st.just(1),
     "max_time": st.just("1h"),
-    "callbacks": st.sampled_from([[], [{"name": "early-stopping", "monitor": "train_loss"}],
-                                  ["learning-rate-monitor"]]),
+    "callbacks": st.sampled_from(
+        [[], [{"name": "early-stopping", "monitor": "train_loss"}], ["learning-rate-monitor"]]
+    ),
     "guard": st.sampled_from([{"policy": "skip"}, {"policy": "off"}, {"spike": 10.0}]),
     "checkpoint": st.sampled_from([{"keep": 1}, {"every_n_steps": 1}, {"monitor": "train_loss"}]),
     "watch": st.sampled_from([{"graph": True}, {"samples": True}, {"histograms": True}]),
-}  # fmt: skip
+}
 
 GROUPS: dict[str, SearchStrategy[Any]] = {
     "layer_decay": st.sampled_from([0.5, 0.9]),
     "decay": st.sampled_from([["matrix"], ["matrix", "vector"], []]),
     "freeze": st.sampled_from([["*.bias"], ["*bias*", "*.bias"]]),
-    "rules": st.sampled_from([
-        [{"pattern": "*bias*", "weight_decay": 0.0}],
-        [{"pattern": "net.*", "lr": 1e-3}, {"pattern": "*", "freeze": False}],
-    ]),
-}  # fmt: skip
+    "rules": st.sampled_from(
+        [
+            [{"pattern": "*bias*", "weight_decay": 0.0}],
+            [{"pattern": "net.*", "lr": 1e-3}, {"pattern": "*", "freeze": False}],
+        ]
+    ),
+}
 
 
 @st.composite
 def some(draw: DrawFn, table: dict[str, SearchStrategy[Any]], most: int = 3) -> Tree:
-    """A few keys of a table with a value each."""
+    """Draw some keys of a table, each with a value."""
     if not table:
         return {}
     keys = draw(st.lists(st.sampled_from(sorted(table)), max_size=most, unique=True))
@@ -166,7 +211,7 @@ def some(draw: DrawFn, table: dict[str, SearchStrategy[Any]], most: int = 3) -> 
 
 @st.composite
 def optimizers(draw: DrawFn, net: Tree) -> Tree:
-    """An optimizer that this net can have, with some of its options."""
+    """Draw an optimizer that supports this net, with some of its options."""
     lacking = set()
     if net["name"] in ("linear", "bag-of-words") or net.get("hidden") == []:
         lacking.add("matrices")
@@ -186,7 +231,7 @@ def optimizers(draw: DrawFn, net: Tree) -> Tree:
 
 @st.composite
 def configs(draw: DrawFn) -> Tree:
-    """A whole config that can be meant."""
+    """Draw a complete valid config."""
     task = draw(st.sampled_from(sorted(DATA)))
     net = draw(st.sampled_from(sorted(NETS[task])))
     data = dict(draw(st.sampled_from(DATA[task])))
@@ -195,9 +240,15 @@ def configs(draw: DrawFn) -> Tree:
     data["batch_size"] = draw(st.sampled_from([1, 3, 8, "full"]))
     if draw(st.booleans()):
         data["micro_batch_size"] = draw(st.sampled_from([1, 2, 50]))
-    data |= draw(some({"val_fraction": st.sampled_from([0.0, 0.2]),
-                       "test_fraction": st.sampled_from([0.0, 0.2]),
-                       "seed": st.integers(0, 3)}))  # fmt: skip
+    data |= draw(
+        some(
+            {
+                "val_fraction": st.sampled_from([0.0, 0.2]),
+                "test_fraction": st.sampled_from([0.0, 0.2]),
+                "seed": st.integers(0, 3),
+            }
+        )
+    )
     schedule = draw(st.sampled_from(schedule_names()))
     known = find("schedule", schedule).options
     chosen = {"name": net, **draw(some(NETS[task][net]))}

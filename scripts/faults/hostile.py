@@ -1,10 +1,10 @@
-"""Gives hostile and damaged files to ``gdl`` and looks how it takes them.
+"""Pass malicious and damaged input files to ``gdl``, and check how it handles them.
 
-Checkpoints, weights, configs, tables, images, series, texts, Hugging Face folders: each is made
-from a seed and given to the real command in a process of limited memory. What can't be used must be
-refused in at most five lines with exit code 2; damage that leaves readable data may be read. No
-code in a file may run, nothing may be written outside, and no case may take long. Prints a table;
-the exit code is 1 if a promise is not kept.
+Checkpoints, weights, configs, tables, images, sequences, texts and Hugging Face folders are created
+from a seed and passed to the real command in a process of limited memory. Unusable input must end
+with exit code 2 and at most five lines; damaged files that are still readable may be used. No code
+in a file may run, no file may be written outside, and no case may take long. Prints a table; the
+exit code is 1 if a case fails.
 
     python scripts/faults/hostile.py --inputs 1000 --seed 0
 """
@@ -34,16 +34,24 @@ from typing import Any
 
 from hostile_base import FAMILIES, Attempt, Scene, prepare
 
-SHARES = {"checkpoint": 6, "weights": 2, "config": 3, "table": 4, "image": 2, "series": 1,
-          "text": 1, "hub": 1}  # fmt: skip
+SHARES = {
+    "checkpoint": 6,
+    "weights": 2,
+    "config": 3,
+    "table": 4,
+    "image": 2,
+    "series": 1,
+    "text": 1,
+    "hub": 1,
+}
 MEMORY = 3 << 29
-"""Bytes that a case may take beyond what the process has before."""
+"""Additional memory that a case may use, in bytes."""
 SECONDS = 40
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a case ended: refused, read, or what went wrong."""
+    """Outcome of a case: rejected, read, or a failure."""
 
     kind: str
     seed: int
@@ -54,25 +62,29 @@ class Verdict:
 
 
 class TooLong(BaseException):
-    """A case took too long; no handler of errors may catch it."""
+    """Timeout of a case, not derived from Exception so that no handler catches it."""
 
 
 def makers() -> dict[str, Callable[[Scene], Attempt]]:
-    """Kind of input → what makes one."""
+    """Function that creates each kind of input."""
     import hostile_checkpoints
     import hostile_files
     import hostile_tables
 
     return {
-        "checkpoint": hostile_checkpoints.checkpoint, "weights": hostile_checkpoints.weights,
-        "config": hostile_files.config, "table": hostile_tables.table,
-        "image": hostile_files.image, "series": hostile_files.series, "text": hostile_files.text,
+        "checkpoint": hostile_checkpoints.checkpoint,
+        "weights": hostile_checkpoints.weights,
+        "config": hostile_files.config,
+        "table": hostile_tables.table,
+        "image": hostile_files.image,
+        "series": hostile_files.series,
+        "text": hostile_files.text,
         "hub": hostile_files.hub,
-    }  # fmt: skip
+    }
 
 
 def run(argv: list[str]) -> tuple[int, str]:
-    """Exit code and error output of a command, in this process."""
+    """Return the exit code and error output of a command in this process."""
     from gdlightning.__main__ import main
 
     err = io.StringIO()
@@ -85,7 +97,7 @@ def run(argv: list[str]) -> tuple[int, str]:
 
 
 def judge(attempt: Attempt, canary: Path, fence: Path) -> tuple[str, str]:
-    """Refused, read, or what is wrong; and the message."""
+    """Return the outcome, and the message."""
     try:
         code, err = run(attempt.argv)
     except TooLong:
@@ -96,7 +108,7 @@ def judge(attempt: Attempt, canary: Path, fence: Path) -> tuple[str, str]:
 
 
 def outcome_of(attempt: Attempt, code: int, err: str, canary: Path, fence: Path) -> str:
-    """What an exit code, and what was left behind, mean."""
+    """Return the outcome by the exit code and the files left behind."""
     if canary.exists():
         canary.unlink()
         return "code of the file was run"
@@ -104,14 +116,14 @@ def outcome_of(attempt: Attempt, code: int, err: str, canary: Path, fence: Path)
     if outside:
         return f"wrote {outside} outside"
     if code == 0:
-        return "read" if attempt.harmless else "was read, and must be refused"
+        return "read" if attempt.harmless else "was read, but must be rejected"
     if code == 2 and len(err.strip().splitlines()) <= 5 and "Traceback" not in err:
         return "refused"
     return f"exit code {code}: {err[-1500:]}"
 
 
 def one(root: Path, kind: str, seed: int) -> Verdict:
-    """Make a case and run it."""
+    """Create and run a case."""
     fence = root / f"worker-{os.getpid()}"
     folder = fence / "case"
     shutil.rmtree(folder, ignore_errors=True)
@@ -131,7 +143,7 @@ def one(root: Path, kind: str, seed: int) -> Verdict:
 
 
 def worker(root: Path, pipe: Connection) -> None:
-    """Answer requests of (kind, seed) until the other end closes."""
+    """Answer requests (kind, seed) until the connection is closed."""
     import torch
 
     def stop(*_: Any) -> None:
@@ -139,10 +151,18 @@ def worker(root: Path, pipe: Connection) -> None:
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGALRM, stop)
-    for _ in range(2):  # imports and caches, before memory is limited
+    for _ in range(2):  # fill imports and caches before memory is limited
         run(["test", str(root / "base/runs/tabular/version_0")])
-        run(["export", str(root / "base/runs/tabular/version_0"), "--output", "/dev/null",
-             "--format", "pt2"])  # fmt: skip
+        run(
+            [
+                "export",
+                str(root / "base/runs/tabular/version_0"),
+                "--output",
+                "/dev/null",
+                "--format",
+                "pt2",
+            ]
+        )
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     with contextlib.suppress(EOFError):
@@ -151,14 +171,14 @@ def worker(root: Path, pipe: Connection) -> None:
 
 
 class Worker:
-    """A process that runs cases; a new one where it has died or hangs."""
+    """Process that runs cases, replaced if it dies or hangs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.process: Any = None
 
     def ask(self, kind: str, seed: int) -> Verdict:
-        """The verdict of a case."""
+        """Return the outcome of a case."""
         if self.process is None:
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
@@ -186,7 +206,7 @@ class Worker:
 
 
 def build(root: Path, families: Iterable[str] = FAMILIES) -> None:
-    """The good files, and a run of each family."""
+    """Create the valid files, and a run of each task."""
     from hostile_files import prepare_hub
 
     base = root / "base"
@@ -205,23 +225,21 @@ def build(root: Path, families: Iterable[str] = FAMILIES) -> None:
 def cases(
     count: int, seed: int, kinds: Collection[str], shares: Mapping[str, int] = SHARES
 ) -> list[tuple[str, int]]:
-    """Kinds by their shares, each with its own seeds."""
+    """Return the kinds in their proportions, with seeds."""
     order = [k for k in shares for _ in range(shares[k]) if k in kinds]
     random.Random(0).shuffle(order)
     return [(order[k % len(order)], seed * 1_000_000 + k) for k in range(count)]
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kinds", default=",".join(SHARES))
-    parser.add_argument("--case", type=int, help="one seed of one kind")
-    parser.add_argument(
-        "--all", action="store_true", help="tell of each case, not of failures alone"
-    )
+    parser.add_argument("--case", type=int, help="seed of a single case of one kind")
+    parser.add_argument("--all", action="store_true", help="print every case, not only failures")
     given = parser.parse_args()
     kinds = given.kinds.split(",")
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -254,16 +272,19 @@ def main() -> int:
 
 
 def report(verdicts: list[Verdict]) -> int:
-    """A Markdown table; 1 if a promise was not kept."""
-    counts = Counter((v.kind, v.outcome if v.outcome in ("refused", "read") else "failed")
-                     for v in verdicts)  # fmt: skip
+    """Print a Markdown table; return 1 if a case failed."""
+    counts = Counter(
+        (v.kind, v.outcome if v.outcome in ("refused", "read") else "failed") for v in verdicts
+    )
     heads = ("input", "files", "refused", "read as data", "failed", "slowest, s")
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     kinds = list(dict.fromkeys(v.kind for v in verdicts))
     for kind in [*kinds, "all"]:
         own = [v for v in verdicts if kind in (v.kind, "all")]
-        cells = [sum(counts[k, o] for k in kinds if kind in (k, "all"))
-                 for o in ("refused", "read", "failed")]  # fmt: skip
+        cells = [
+            sum(counts[k, o] for k in kinds if kind in (k, "all"))
+            for o in ("refused", "read", "failed")
+        ]
         slowest = max((v.seconds for v in own), default=0.0)
         print(f"| {kind} | {len(own)} | {' | '.join(map(str, cells))} | {slowest:.1f} |")
     return int(any(v.outcome not in ("refused", "read") for v in verdicts))

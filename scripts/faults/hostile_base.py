@@ -1,4 +1,4 @@
-"""What hostile inputs are made from: a small run of each family, and ways to damage bytes."""
+"""Base of the hostile inputs: a small run per task, and ways to damage bytes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-QUICK = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
-         "--trainer.max_steps", "1", "--trainer.limit_val_batches", "1",
-         "--trainer.limit_test_batches", "1", "--loggers", "csv", "--watch.graph", "false",
-         "--data.batch_size", "4")  # fmt: skip
+QUICK = (
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.accelerator",
+    "cpu",
+    "--trainer.max_steps",
+    "1",
+    "--trainer.limit_val_batches",
+    "1",
+    "--trainer.limit_test_batches",
+    "1",
+    "--loggers",
+    "csv",
+    "--watch.graph",
+    "false",
+    "--data.batch_size",
+    "4",
+)
 CODE = "import pathlib; pathlib.Path({!r}).touch()"
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of training on a file of the user's.
+    """A kind of run on a data file.
 
     Args:
-        config: that it starts from.
-        flags: of the data, without its path.
-        source: the file or folder of the base, as ``prepare`` writes it.
+        config: name of the example config.
+        flags: flags of the data without its path.
+        source: file or folder of the data, as written by ``prepare``.
     """
 
     config: str
@@ -61,13 +75,13 @@ SUFFIXES = ("csv", "tsv", "parquet", "jsonl")
 
 @dataclass
 class Scene:
-    """Where a case is made.
+    """Environment of a case.
 
     Attributes:
-        base: the folder with the good files and runs.
-        folder: the case's own, empty at first, which is also the working directory.
-        canary: the file that hostile code would make.
-        chance: random numbers of the case's seed.
+        base: folder with the valid files and runs.
+        folder: working directory of the case, initially empty.
+        canary: file that malicious code would create.
+        chance: random generator with the seed of the case.
     """
 
     base: Path
@@ -76,22 +90,32 @@ class Scene:
     chance: random.Random
 
     def good(self, family: str, suffix: str = "csv") -> Path:
-        """The file or folder that the family's run was trained on."""
+        """The file or folder that the run was trained on."""
         source = FAMILIES[family].source
         return self.base / (f"table.{suffix}" if source == "table" else source)
 
     def run(self, family: str) -> Path:
-        """The checkpoint of the family's run."""
+        """The checkpoint of the run."""
         return self.base / "runs" / family / "version_0" / "checkpoints" / "last.ckpt"
 
     def fit(self, family: str, path: Path, *more: str) -> list[str]:
-        """The command that trains on a file."""
+        """Return the command that trains on a file."""
         found = FAMILIES[family]
-        return ["fit", "--config", str(ROOT / "configs" / f"{found.config}.yaml"), "--name", family,
-                *found.flags, *QUICK, "--data.path", str(path), *more]  # fmt: skip
+        return [
+            "fit",
+            "--config",
+            str(ROOT / "configs" / f"{found.config}.yaml"),
+            "--name",
+            family,
+            *found.flags,
+            *QUICK,
+            "--data.path",
+            str(path),
+            *more,
+        ]
 
     def code(self) -> str:
-        """Python that makes the canary."""
+        """Python code that creates the canary file."""
         return CODE.format(str(self.canary))
 
 
@@ -100,9 +124,9 @@ class Attempt:
     """A command with hostile input.
 
     Attributes:
-        argv: of ``gdl``.
-        what: was done, for the report.
-        harmless: whether the input may turn out to be readable data; else it must be refused.
+        argv: arguments of ``gdl``.
+        what: description of the damage.
+        harmless: whether the input may be readable data; otherwise it must be rejected.
     """
 
     argv: list[str]
@@ -111,18 +135,21 @@ class Attempt:
 
 
 def prepare(base: Path) -> None:
-    """Write good files of every kind."""
+    """Write valid files of every kind."""
     import pandas as pd
     from PIL import Image
 
     rows = 24
-    frame = pd.DataFrame({
-        "id": [k // 4 for k in range(rows)], "size": [0.5 * k for k in range(rows)],
-        "colour": ["red" if k % 3 else "blue" for k in range(rows)],
-        "words": [f"some {'good' if k // 4 % 2 else 'bad'} words {k}" for k in range(rows)],
-        "price": [100.0 + 7 * (k % 5) + k for k in range(rows)],
-        "kind": ["ab"[k // 4 % 2] for k in range(rows)],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "id": [k // 4 for k in range(rows)],
+            "size": [0.5 * k for k in range(rows)],
+            "colour": ["red" if k % 3 else "blue" for k in range(rows)],
+            "words": [f"some {'good' if k // 4 % 2 else 'bad'} words {k}" for k in range(rows)],
+            "price": [100.0 + 7 * (k % 5) + k for k in range(rows)],
+            "kind": ["ab"[k // 4 % 2] for k in range(rows)],
+        }
+    )
     frame.to_csv(base / "table.csv", index=False)
     frame.to_csv(base / "table.tsv", index=False, sep="\t")
     frame.to_parquet(base / "table.parquet")
@@ -139,7 +166,7 @@ def prepare(base: Path) -> None:
 
 
 def damaged(raw: bytes, chance: random.Random) -> tuple[bytes, str]:
-    """The bytes with one random damage, and what it was."""
+    """Return the bytes with one random damage, and its description."""
     size = len(raw)
     at = chance.randrange(size) if size else 0
     length = chance.randint(1, max(1, size // 4))

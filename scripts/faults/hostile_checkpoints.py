@@ -1,4 +1,4 @@
-"""Hostile and damaged checkpoints and weights."""
+"""Malicious and damaged checkpoints and weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hostile_base import Attempt, Scene, damaged
 
 
 class Bomb:
-    """Runs code when it is unpickled by a reader that lets it."""
+    """Object that runs code if a reader unpickles it."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -27,7 +27,7 @@ class Bomb:
 
 
 def checkpoint(scene: Scene) -> Attempt:
-    """A checkpoint, given to a verb that reads it."""
+    """Pass a checkpoint to a command that reads it."""
     raw = scene.run("tabular").read_bytes()
     chance = scene.chance
     way = chance.choice(["damage", "damage", "content", "content", "content", "container"])
@@ -46,8 +46,8 @@ def checkpoint(scene: Scene) -> Attempt:
         from gdlightning.storage.checkpoint import write
 
         made = CONTENTS[what](content, scene)
-        write(content if made is None else made, path)  # with a digest that is right
-        harmless = True  # what a verb does not look at may be anything
+        write(content if made is None else made, path)  # with a correct digest
+        harmless = True  # parts that the command does not read may be invalid
     verbs = [
         ["test", str(path)],
         ["predict", str(path), "--input", str(scene.good("tabular"))],
@@ -72,7 +72,7 @@ def _pickled(value: object) -> bytes:
 
 
 def _lying(scene: Scene, path: Path) -> None:
-    """A tensor that says that it has 2^40 numbers, with eight bytes behind it."""
+    """Tensor that claims 2^40 values, stored in eight bytes."""
     stream = io.BytesIO()
     torch.save({"state_dict": {"net.head.weight": torch.zeros(2)}}, stream)
     with zipfile.ZipFile(stream) as file:
@@ -162,8 +162,28 @@ def _state(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any],
     return lambda content, scene: change(content["state_dict"])
 
 
-ODD: list[Any] = [None, 5, -1, 2**62, 1e300, float("nan"), "x", "", [], [1], {}, {"a": 1}, True,
-                  "\0", ["a"] * 3, {1: 2}, torch.zeros(2), [[[]]], "../../x", b"raw"]  # fmt: skip
+ODD: list[Any] = [
+    None,
+    5,
+    -1,
+    2**62,
+    1e300,
+    float("nan"),
+    "x",
+    "",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    True,
+    "\0",
+    ["a"] * 3,
+    {1: 2},
+    torch.zeros(2),
+    [[[]]],
+    "../../x",
+    b"raw",
+]
 
 
 def _odd(key: str) -> Callable[[dict[str, Any], Scene], Any]:

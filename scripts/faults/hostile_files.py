@@ -1,4 +1,4 @@
-"""Hostile and damaged images, series, texts, configs and Hugging Face folders."""
+"""Malicious and damaged images, sequences, texts, configs and Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -81,11 +81,15 @@ SERIES: dict[str, Callable[[str], str]] = {
     "a dimension more": lambda t: t + "1:1:1:a\n", "underscores": lambda t: t.replace("2", "1_0"),
 }  # fmt: skip
 BOOKS: dict[str, Callable[[str], str]] = {
-    "empty": lambda t: "", "breaks": lambda t: "\n" * 9999, "nulls": lambda t: "\0" * 9999,
-    "short": lambda t: "cat", "control": lambda t: "\x1b[31m\r\b" * 99,
+    "empty": lambda t: "",
+    "breaks": lambda t: "\n" * 9999,
+    "nulls": lambda t: "\0" * 9999,
+    "short": lambda t: "cat",
+    "control": lambda t: "\x1b[31m\r\b" * 99,
     "one word": lambda t: "x" * 10**6,
-    "all letters": lambda t: "".join(map(chr, range(0x20, 0xD000))), "marks": lambda t: "\ufeff" * 99,
-}  # fmt: skip
+    "all letters": lambda t: "".join(map(chr, range(0x20, 0xD000))),
+    "marks": lambda t: "\ufeff" * 99,
+}
 
 
 def series(scene: Scene) -> Attempt:
@@ -196,17 +200,32 @@ def hub(scene: Scene) -> Attempt:
 
 
 DATA_FILES: list[Any] = [
-    [], None, [{"filename": "../../../../etc/passwd"}], [{"filename": "/etc/passwd"}], "x",
-    [{"filename": 5}], [{}], [{"filename": "data-00000-of-00001.arrow"}] * 40,
-]  # fmt: skip
+    [],
+    None,
+    [{"filename": "../../../../etc/passwd"}],
+    [{"filename": "/etc/passwd"}],
+    "x",
+    [{"filename": 5}],
+    [{}],
+    [{"filename": "data-00000-of-00001.arrow"}] * 40,
+]
 ODD: list[Any] = ["pickle", ["nowhere"], 5, {"a": 1}]
 FEATURES: list[Any] = [
-    {"image": {"_type": "Pickle"}, "label": {"_type": "Value", "dtype": "int64"}}, [], "x", {},
+    {"image": {"_type": "Pickle"}, "label": {"_type": "Value", "dtype": "int64"}},
+    [],
+    "x",
+    {},
     {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": 5}},
     {"image": {"_type": "os.system"}, "label": {"_type": "Value", "dtype": "object"}},
-]  # fmt: skip
-KEYS = ("_format_type", "_indices_data_files", "_split", "_format_columns", "_format_kwargs",
-        "_fingerprint")  # fmt: skip
+]
+KEYS = (
+    "_format_type",
+    "_indices_data_files",
+    "_split",
+    "_format_columns",
+    "_format_kwargs",
+    "_fingerprint",
+)
 JSON: list[tuple[str, str, Any]] = [
     *(("state.json", "_data_files", value) for value in DATA_FILES),
     *(("state.json", key, value) for key in KEYS for value in ODD),
@@ -221,8 +240,10 @@ def prepare_hub(base: Path) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     datasets.disable_progress_bars()
     paths = sorted((base / FAMILIES["image"].source).rglob("*.png"))
-    columns = {"image": [{"bytes": p.read_bytes(), "path": None} for p in paths],
-               "label": [int(p.parent.name == "light") for p in paths]}  # fmt: skip
+    columns = {
+        "image": [{"bytes": p.read_bytes(), "path": None} for p in paths],
+        "label": [int(p.parent.name == "light") for p in paths],
+    }
     kinds = datasets.Features(
         {"image": datasets.Image(), "label": datasets.ClassLabel(names=["dark", "light"])}
     )

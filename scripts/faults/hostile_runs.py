@@ -1,4 +1,4 @@
-"""Spoilt files of a run's folder, of a study, of a landscape and of the lab."""
+"""Damaged files of a run folder, a study, a landscape and an experiment."""
 
 from __future__ import annotations
 
@@ -12,14 +12,26 @@ from pathlib import Path
 from hostile_base import ROOT, Attempt, Scene
 from hostile_trees import copied, spoil
 
-COMPARE = ("--optimizers", "adamw,sgd", "--trials", "1", "--seeds", "2", "--steps", "2",
-           "--trainer.accelerator", "cpu", "--data.batch_size", "4")  # fmt: skip
+COMPARE = (
+    "--optimizers",
+    "adamw,sgd",
+    "--trials",
+    "1",
+    "--seeds",
+    "2",
+    "--steps",
+    "2",
+    "--trainer.accelerator",
+    "cpu",
+    "--data.batch_size",
+    "4",
+)
 SHORT = ("--monitor.every", "1", "--loggers", "tensorboard,csv")
 RUN = "runs/tabular/version_0"
 
 
 def _spoilt(scene: Scene, pattern: str) -> tuple[Path, str]:
-    """A copy of an unfinished run in which one file is spoilt."""
+    """Damage one file of a copy of an unfinished run."""
     folder = copied(scene.base / "unfinished", scene.folder / RUN)
     path = scene.chance.choice(sorted(folder.glob(pattern)))
     return folder, spoil(path, scene.chance)
@@ -31,13 +43,31 @@ def _verbs(folder: Path, scene: Scene) -> dict[str, list[str]]:
         "diagnose": ["diagnose", run],
         "diagnose --png": ["diagnose", run, "--png", "d.png"],
         "fit --resume": ["fit", "--resume", run],
-        "fit --resume auto": scene.fit("tabular", scene.good("tabular"), *SHORT,
-                                       "--trainer.max_steps", "12", "--resume", "auto"),
+        "fit --resume auto": scene.fit(
+            "tabular",
+            scene.good("tabular"),
+            *SHORT,
+            "--trainer.max_steps",
+            "12",
+            "--resume",
+            "auto",
+        ),
         "test": ["test", run],
         "predict": ["predict", run, "--input", str(scene.good("tabular"))],
         "export": ["export", run, "--output", "out.safetensors"],
-        "curvature": ["curvature", run, "--steps", "6", "--top", "1", "--bottom", "1", "--probes", "2"],
-    }  # fmt: skip
+        "curvature": [
+            "curvature",
+            run,
+            "--steps",
+            "6",
+            "--top",
+            "1",
+            "--bottom",
+            "1",
+            "--probes",
+            "2",
+        ],
+    }
 
 
 def _of_run(pattern: str, verbs: Sequence[str]) -> Callable[[Scene], Attempt]:
@@ -72,7 +102,7 @@ def alone(scene: Scene) -> Attempt:
 
 
 def study(scene: Scene) -> Attempt:
-    """A file of a study, whose journal is gone on with."""
+    """Damage a file of a study, which is then resumed."""
     folder = copied(scene.base / "study", scene.folder / "study")
     chance = scene.chance
     names = ["journal.log"] * 6 + sorted(p.name for p in folder.iterdir() if p.is_file())
@@ -90,7 +120,7 @@ def database(scene: Scene) -> Attempt:
 
 
 def _edited(path: Path, scene: Scene) -> str:
-    """Change a value of a table, or leave rows or a table out."""
+    """Change a value of a table, or remove rows or a table."""
     chance = scene.chance
     with contextlib.closing(sqlite3.connect(path)) as held, held:
         tables = [n for (n,) in held.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -127,7 +157,7 @@ def space(scene: Scene) -> Attempt:
 
 
 def settings(scene: Scene) -> Attempt:
-    """A config whose values are of other types, given to each verb that takes one."""
+    """Pass a config with values of other types to each command that reads one."""
     path = scene.folder / "own.yaml"
     family = scene.chance.choice(["tabular", "sequence", "transformer", "vision", "text"])
     shutil.copy(ROOT / "configs" / f"{family}.yaml", path)
@@ -147,7 +177,7 @@ def settings(scene: Scene) -> Attempt:
 
 
 def surface(scene: Scene) -> Attempt:
-    """A landscape that was cut short, and is gone on with."""
+    """Damage an interrupted landscape, which is then resumed."""
     folder = copied(scene.base / "landscape", scene.folder / "landscape")
     file = scene.chance.choice(sorted(folder.glob("*.json")))
     what = spoil(file, scene.chance)
@@ -155,12 +185,22 @@ def surface(scene: Scene) -> Attempt:
 
 
 def _landscape(base: Path, folder: Path) -> list[str]:
-    return ["landscape", str(base / "unfinished"), "--size", "3", "--batches", "1", "--dims", "1",
-            "--output", str(folder)]  # fmt: skip
+    return [
+        "landscape",
+        str(base / "unfinished"),
+        "--size",
+        "3",
+        "--batches",
+        "1",
+        "--dims",
+        "1",
+        "--output",
+        str(folder),
+    ]
 
 
 def lab(scene: Scene) -> Attempt:
-    """A record that the lab keeps of a seed."""
+    """Damage the record of a seed of an experiment."""
     folder = copied(scene.base / "lab", scene.folder / "lab")
     what = spoil(scene.chance.choice(sorted((folder / "seeds").glob("*.json"))), scene.chance)
     return Attempt(_lab(folder), what, harmless=True)

@@ -1,4 +1,4 @@
-"""Hostile and damaged tables: CSV, TSV, JSON lines, Parquet."""
+"""Malicious and damaged tables: CSV, TSV, JSON lines, Parquet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(scene: Scene) -> Attempt:
 
 
 def _cells(value: str) -> Callable[[str], str]:
-    """One column's values replaced."""
+    """Replace the values of one column."""
 
     def change(text: str) -> str:
         header, *rows = text.splitlines()
@@ -96,7 +96,7 @@ COLUMNS: dict[str, Callable[[], Any]] = {
 
 
 def _parquet(path: Path, values: Any, scene: Scene) -> None:
-    """The good table with one column replaced, or with its names changed."""
+    """Return the valid table with one column replaced, or with other names."""
     import pyarrow.parquet as pq
 
     found = pq.read_table(scene.good("tabular", "parquet"))

@@ -1,4 +1,4 @@
-"""Ways to spoil a file of JSON, JSON lines or YAML: values of other types, nesting, encodings."""
+"""Ways to damage JSON, JSON lines and YAML: values of other types, nesting, encodings."""
 
 from __future__ import annotations
 
@@ -12,17 +12,57 @@ from typing import Any
 from hostile_base import damaged
 
 ODD: list[Any] = [
-    None, True, False, 0, 5, -1, 0.5, 2**31, 2**62, 2**64, 10**400, 1e300, -1e300, 5e-324, "", "x",
-    "5", "1e400", "\0", "\ud800", "a" * 5000, "../../x", "/", [], [1], [None], [[[]]], ["a"] * 3,
-    [0] * 5000, {}, {"a": 1}, {"": None}, {"a": {"b": [1]}}, float("nan"), float("inf"),
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    5,
+    -1,
+    0.5,
+    2**31,
+    2**62,
+    2**64,
+    10**400,
+    1e300,
+    -1e300,
+    5e-324,
+    "",
+    "x",
+    "5",
+    "1e400",
+    "\0",
+    "\ud800",
+    "a" * 5000,
+    "../../x",
+    "/",
+    [],
+    [1],
+    [None],
+    [[[]]],
+    ["a"] * 3,
+    [0] * 5000,
+    {},
+    {"a": 1},
+    {"": None},
+    {"a": {"b": [1]}},
+    float("nan"),
+    float("inf"),
+]
 KINDS: dict[str, bytes] = {
-    "a PNG": b"\x89PNG\r\n\x1a\n" + bytes(99), "a zip": b"PK\x03\x04" + bytes(99),
-    "a pickle": b"\x80\x04\x95\x05\0\0\0\0\0\0\0]\x94.", "a database": b"SQLite format 3\0" + bytes(99),
-    "HTML": b"<!doctype html><p>404", "a number": b"5", "a text": b'"x"', "null": b"null",
-    "a list": b"[1, 2]", "a mapping": b"{}", "spaces": b" \n\n ", "NUL bytes": bytes(500),
+    "a PNG": b"\x89PNG\r\n\x1a\n" + bytes(99),
+    "a zip": b"PK\x03\x04" + bytes(99),
+    "a pickle": b"\x80\x04\x95\x05\0\0\0\0\0\0\0]\x94.",
+    "a database": b"SQLite format 3\0" + bytes(99),
+    "HTML": b"<!doctype html><p>404",
+    "a number": b"5",
+    "a text": b'"x"',
+    "null": b"null",
+    "a list": b"[1, 2]",
+    "a mapping": b"{}",
+    "spaces": b" \n\n ",
+    "NUL bytes": bytes(500),
     "a long line": b"x" * 1_000_000,
-}  # fmt: skip
+}
 TEXTS: dict[str, Callable[[str], str]] = {
     "keys twice": lambda t: t.replace("{", '{"step": 1, "step": 2, ', 1),
     "deep lists": lambda t: "[" * 100_000, "deep mappings": lambda t: '{"a":' * 100_000,
@@ -36,7 +76,7 @@ TEXTS: dict[str, Callable[[str], str]] = {
 
 
 def changed(tree: Any, chance: random.Random) -> Any:
-    """The tree with one node replaced, removed, or wrapped."""
+    """Return the tree with one node replaced, removed or wrapped."""
     if isinstance(tree, dict | list) and tree and chance.random() < 0.8:
         made = tree.copy()
         key = chance.choice(list(tree)) if isinstance(tree, dict) else chance.randrange(len(tree))
@@ -54,7 +94,7 @@ def changed(tree: Any, chance: random.Random) -> Any:
 
 
 def _tree(text: str, suffix: str, chance: random.Random) -> str:
-    """The text with a few values changed."""
+    """Return the text with some values changed."""
     if suffix in (".yaml", ".yml"):
         import yaml
 
@@ -78,7 +118,7 @@ TREES = (".json", ".jsonl", ".log", ".yaml", ".yml")
 
 
 def spoil(path: Path, chance: random.Random) -> str:
-    """Spoil a file in its place; returns what was done."""
+    """Damage a file in place, and return a description."""
     raw, way = path.read_bytes(), chance.random()
     if path.suffix in TREES and way < 0.5:
         path.write_text(_tree(raw.decode(), path.suffix, chance), errors="surrogatepass")
@@ -104,6 +144,6 @@ def spoil(path: Path, chance: random.Random) -> str:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """A folder of the base, to be spoilt."""
+    """Copy a folder of the base, to be damaged."""
     shutil.copytree(source, target)
     return target

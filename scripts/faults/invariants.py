@@ -1,4 +1,4 @@
-"""What a folder of runs holds, and whether a command has destroyed any of it."""
+"""Snapshots of a run root, and checks that a command has not destroyed anything in it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Row = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Good:
-    """A checkpoint that can be read.
+    """A readable checkpoint.
 
     Attributes:
-        path: where it is.
-        digest: of its bytes.
-        step: the number of optimizer steps that it was saved after.
+        path: path of the file.
+        digest: digest of its bytes.
+        step: number of completed optimizer steps.
     """
 
     path: Path
@@ -37,12 +37,12 @@ class Good:
 
 @dataclass
 class Snapshot:
-    """All that lies under a folder of runs at one moment.
+    """Snapshot of a run root.
 
     Attributes:
-        files: path → digest, without locks.
-        good: checkpoints that can be read.
-        rows: folder of a run → the rows of its log, those of each step together.
+        files: digests by path, without locks.
+        good: readable checkpoints.
+        rows: rows of the log by run folder and step.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
@@ -51,14 +51,14 @@ class Snapshot:
 
     @property
     def folders(self) -> set[Path]:
-        """The folders of runs."""
+        """The run folders."""
         marks = ("config.yaml", "metrics.csv", "hparams.yaml", "metrics.json")
         return {p.parent for p in self.files if p.name in marks} | {
             p.parent.parent for p in self.files if p.suffix == ".ckpt"
         }
 
     def newest(self, folder: Path) -> int:
-        """The largest step of the good checkpoints of a run; -1 if it has none."""
+        """Return the largest step of the readable checkpoints of a run, or -1."""
         return max((g.step for g in self.good if g.folder == folder), default=-1)
 
 
@@ -85,7 +85,7 @@ _steps: dict[str, int] = {}
 
 
 def take(runs: Path) -> Snapshot:
-    """Look at all that lies under a folder."""
+    """Take a snapshot of a folder."""
     found = Snapshot()
     for top, _, names in os.walk(runs):
         for path in (Path(top, name) for name in names):
@@ -93,7 +93,7 @@ def take(runs: Path) -> Snapshot:
                 continue
             try:
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            except FileNotFoundError:  # temporary, of a job that is running
+            except FileNotFoundError:  # temporary file of a running job
                 continue
             found.files[path] = digest
             if path.suffix == ".ckpt" and _step(path, digest) >= 0:
@@ -133,17 +133,17 @@ def rows(table: Path) -> dict[int, Counter[Row]]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command has done.
+    """Result of a command.
 
     Args:
-        code: its exit code.
-        output: what it has printed.
-        began: the step after which it made its first one; -1 if it made none.
-        killed: whether it was to be killed.
-        faulty: whether files could not be written in it, or were moved away under it.
-        older: whether it was told to go on from one checkpoint, newer ones or not.
-        overwrites: whether it was told to take the place of the newest run.
-        beside: whether another job trains meanwhile, whose events are written at any time.
+        code: exit code.
+        output: printed output.
+        began: number of completed steps before its first step; -1 if it made none.
+        killed: whether the command should be killed.
+        faulty: whether writes failed or files were moved during the command.
+        older: whether the command resumes from a given checkpoint.
+        overwrites: whether the command replaces the newest run.
+        beside: whether another job is running, which writes events at any time.
     """
 
     code: int
@@ -157,11 +157,13 @@ class Done:
 
 
 def broken(before: Snapshot, after: Snapshot, done: Done) -> str:
-    """The first promise that a command has not kept; empty if it has kept all."""
+    """Return the first violated invariant, or an empty string."""
     return (
-        _ended(done) or _untouched(before, after, done) or _kept(before, after, done)
+        _ended(done)
+        or _untouched(before, after, done)
+        or _kept(before, after, done)
         or _logs(before, after, done)
-    )  # fmt: skip
+    )
 
 
 def _ended(done: Done) -> str:
@@ -173,12 +175,12 @@ def _ended(done: Done) -> str:
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[Path]:
-    """Files that were there and are not, or not the same."""
+    """Return the files that were removed or changed."""
     return [p for p, digest in before.files.items() if after.files.get(p) != digest]
 
 
 def _untouched(before: Snapshot, after: Snapshot, done: Done) -> str:
-    """A command that made no step leaves all as it was; a refused one leaves nothing behind."""
+    """Check that a command without a step changes nothing, and an error leaves nothing."""
     if done.began >= 0 or done.code == 0:
         return ""
     lost = [p for p in changed(before, after) if not (done.beside and "tfevents" in p.name)]
@@ -194,10 +196,11 @@ def _untouched(before: Snapshot, after: Snapshot, done: Done) -> str:
 
 
 def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
-    """Every good checkpoint is still there, or a later one of the same history is."""
+    """Check that every readable checkpoint, or a later one of its history, still exists."""
     for folder in {p.parent.parent for p in before.files if p.suffix == ".ckpt"}:
         touched = any(folder in p.parents and p.suffix == ".ckpt" for p in changed(before, after))
-        if before.newest(folder) < 0 and touched and not done.overwrites:
+        kept = not done.overwrites and not _settled(folder, after)
+        if before.newest(folder) < 0 and touched and kept:
             return f"{_short(folder)}, whose checkpoints can't be read, was written to"
     digests = {g.digest for g in after.good}
     replaced = _replaced(before, after) if done.overwrites else None
@@ -205,6 +208,8 @@ def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
         name = f"{_short(good.path)} (step {good.step})"
         again = done.older and good.step > done.began >= 0
         if good.digest in digests or good.folder == replaced or again:
+            continue
+        if _settled(good.folder, after):
             continue
         bests = [g for g in after.good if g.folder == good.folder and g.path.name[:4] == "best"]
         if good.path.name.startswith("best") and not bests:
@@ -219,14 +224,20 @@ def _kept(before: Snapshot, after: Snapshot, done: Done) -> str:
 
 
 def _replaced(before: Snapshot, after: Snapshot) -> Path | None:
-    """The run that a new one has taken the place of, once that has saved anything."""
+    """Return the run that a new run replaced, once that has saved anything."""
     former = {g.digest for g in before.good}
     new = {g.folder for g in after.good if g.digest not in former}
     return next(iter(new & before.folders), None)
 
 
+def _settled(folder: Path, after: Snapshot) -> bool:
+    """A run that was replaced, and went once the one in its place had ended."""
+    former, mark, _ = folder.name.partition(".replaced")
+    return bool(mark) and folder.with_name(former) / "metrics.json" in after.files
+
+
 def _logs(before: Snapshot, after: Snapshot, done: Done) -> str:
-    """Rows of a resumed run before the step that it went on from are still there."""
+    """Check that the rows before the step of the resume still exist."""
     touched = {f for f in before.folders for p in changed(before, after) if f in p.parents}
     if done.began < 0 or done.overwrites:
         return ""
@@ -241,5 +252,5 @@ def _logs(before: Snapshot, after: Snapshot, done: Done) -> str:
 
 
 def _short(path: Path) -> str:
-    """The path from the folder of all runs on."""
+    """Return the path relative to the run root."""
     return str(path)[str(path).find("runs/") :]

@@ -1,4 +1,4 @@
-"""Runs a generated command in this process, and says whether it ended as it should."""
+"""Run a generated command in this process, and check how it ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from spoilt import Case
 from gdlightning.__main__ import main
 
 LINES = 5
-"""Most lines of a message."""
+"""Maximum number of lines of a message."""
 LONG = 2000
-"""Most characters of a message."""
+"""Maximum number of characters of a message."""
 ERRORS = {2: "error", 3: "diverged", 74: "storage"}
 
 
@@ -40,15 +40,21 @@ def prepare(home: Path) -> Path:
     work = home / "a" / "b"
     given = work / "given"
     given.mkdir(parents=True)
-    rows = [f"{k},{k % 4},{'red' if k % 3 else 'blue'},{k * k % 17 / 2},{'ab'[k % 2]}"
-            for k in range(40)]  # fmt: skip
+    rows = [
+        f"{k},{k % 4},{'red' if k % 3 else 'blue'},{k * k % 17 / 2},{'ab'[k % 2]}"
+        for k in range(40)
+    ]
     (given / "table.csv").write_text("\n".join(["x,code,colour,size,kind", *rows]))
     steps = ["series,step,a,b,kind"]
-    steps += [f"{k},{t},{math.sin(t + k)},{t % 3},{'ab'[k % 2]}"
-              for k in range(12) for t in range(6 + k % 3)]  # fmt: skip
+    steps += [
+        f"{k},{t},{math.sin(t + k)},{t % 3},{'ab'[k % 2]}"
+        for k in range(12)
+        for t in range(6 + k % 3)
+    ]
     (given / "series.csv").write_text("\n".join(steps))
-    lines = [f"{','.join(str((t + k) % 5) for t in range(5))}:1,?,1,1,1:{'ab'[k % 2]}"
-             for k in range(20)]  # fmt: skip
+    lines = [
+        f"{','.join(str((t + k) % 5) for t in range(5))}:1,?,1,1,1:{'ab'[k % 2]}" for k in range(20)
+    ]
     header = "@problemName P\n@univariate false\n@classLabel true a b\n@data\n"
     (given / "series.ts").write_text(header + "\n".join(lines))
     texts = [f"warm bright word{k},good" if k % 2 else f"cold dark word{k},bad" for k in range(24)]
@@ -67,13 +73,13 @@ def prepare(home: Path) -> Path:
 
 
 def files(home: Path) -> set[Path]:
-    """All files and folders below ``home``."""
+    """Return all files and folders below ``home``."""
     return set(home.rglob("*"))
 
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Stop what takes longer, as a scheduler would."""
+    """Stop the command after a time limit, as a scheduler does."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL or number in seen:
@@ -105,9 +111,11 @@ def run(case: Case, work: Path, seconds: int = 60) -> Verdict:
     os.chdir(work)
     try:
         with (
-            contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), limited(seconds),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            limited(seconds),
             warnings.catch_warnings(),
-        ):  # fmt: skip
+        ):
             warnings.simplefilter("ignore")
             code = main(["fit", "--config", "c.yaml", *case.flags])
         verdict = judge(case, code, err.getvalue(), files(home) - before, before - files(home))

@@ -1,9 +1,9 @@
-"""Kills real trainings at random instants, lets each go on, and compares it with its twin.
+"""Kill runs at random times, resume them, and compare them with uninterrupted runs.
 
-Each case is trained once without interruption. Then, again and again, it is started, killed with
-SIGKILL after a random time (some several times), and started again by the same command with
-``--resume auto`` until it ends. Every tensor of its last checkpoint, its metrics and its logs must
-equal the twin's. Prints a Markdown table; the exit code is 1 if anything differs.
+Each case is trained once without interruption. Then, repeatedly, it is started, killed with SIGKILL
+after a random time (sometimes several times), and restarted with the same command and
+``--resume auto`` until it completes. Every tensor of its last checkpoint, its metrics and its logs
+must be equal. Prints a Markdown table; the exit code is 1 if anything differs.
 
     python scripts/faults/kills.py --kills 200 --seed 0
 """
@@ -26,7 +26,7 @@ from trainings import CASES, Case, difference, prepare, start, whole
 
 @dataclass
 class Tally:
-    """What came of a case's kills."""
+    """Results of the kills of a case."""
 
     kills: int = 0
     at_start: int = 0
@@ -44,12 +44,12 @@ def killed(case: Case, folder: Path, instants: list[float], tally: Tally) -> str
         while process.poll() is None and not _under_way(run, folder / "log", size):
             time.sleep(0.005)
         time.sleep(instant)
-        if process.poll() is not None:  # it was faster: nothing is left to go on with
+        if process.poll() is not None:  # the run completed first
             return "" if process.returncode == 0 else f"exit code {process.returncode}"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         tally.kills += 1
-        if (run / "metrics.json").exists():  # killed after its end
+        if (run / "metrics.json").exists():  # killed after the run completed
             return ""
         tally.at_start += not list(run.glob("checkpoints/*.ckpt"))
     process = start(case, folder, folder / "log")
@@ -58,13 +58,13 @@ def killed(case: Case, folder: Path, instants: list[float], tally: Tally) -> str
 
 
 def _under_way(run: Path, log: Path, before: int) -> bool:
-    """Whether the process that was just started has its folder, new or resumed."""
+    """Return whether the started process holds its run folder."""
     resumed = b"Resuming " in log.read_bytes()[before:]
     return resumed or (before == 0 and (run / "config.yaml").exists())
 
 
 def one_case(case: Case, kills: int, seed: int, root: Path) -> Tally:
-    """All the kills of a case."""
+    """Run all kills of a case."""
     chance = random.Random(f"{seed} {case.name}")
     twin = prepare(root / f"twin-{CASES.index(case)}")
     until, total = whole(case, twin)
@@ -90,11 +90,11 @@ def one_case(case: Case, kills: int, seed: int, root: Path) -> Tally:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", default="", help="numbers of cases, such as 0,3; all if none")
+    parser.add_argument("--cases", default="", help="numbers of cases, such as 0,3 (default: all)")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     chosen = [CASES[int(k)] for k in given.cases.split(",") if k] or list(CASES)
@@ -102,9 +102,7 @@ def main() -> int:
     root = Path(tempfile.mkdtemp(prefix="gdl-kills-"))
     with ThreadPoolExecutor(given.jobs) as pool:
         tallies = list(pool.map(lambda c: one_case(c, each, given.seed, root), chosen))
-    print(
-        "| training | kills | before any checkpoint | runs | bitwise equal |\n|---|---|---|---|---|"
-    )
+    print("| run | kills | before any checkpoint | runs | bitwise equal |\n|---|---|---|---|---|")
     for case, tally in zip(chosen, tallies, strict=True):
         cells = (case.name, tally.kills, tally.at_start, tally.runs, tally.equal)
         print(f"| {' | '.join(map(str, cells))} |")

@@ -1,9 +1,9 @@
-"""Stops training runs with loaders of every kind, and compares each with its twin.
+"""Stop and resume runs with data loaders of every kind, and compare with uninterrupted runs.
 
-Every loader is trained with three optimizers and stopped at exact moments. The same command
-with ``--resume auto`` must then end with the same bits as a run that nobody stopped, or the program
-must have said in a ``Note:``, before the first step, what is not exact after a resume. Prints a
-Markdown table; the exit code is 1 if a promise is not kept.
+Every loader is trained with three optimizers and stopped at exact moments. The same command with
+``--resume auto`` must then end with the same bits as an uninterrupted run, or a ``Note:`` before
+the first step must have stated what a resume does not restore exactly. Prints a Markdown table; the
+exit code is 1 if a case fails.
 
     python scripts/faults/loaders.py
     python scripts/faults/loaders.py --only "workers" --optimizers adamw --stops epoch
@@ -51,7 +51,7 @@ NOTED = re.compile(r"^Note: .*(exact|resum|restor|going on|bits)", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of loader: how it is named on the command line."""
+    """A kind of loader, as selected on the command line."""
 
     name: str
     flags: tuple[str, ...]
@@ -59,7 +59,7 @@ class Kind:
 
     @classmethod
     def own(cls, name: str, data: str, countable: bool = True) -> Kind:
-        """A data module of the user's."""
+        """Create a kind of loader from a custom data module."""
         return cls(name, flags(f"--model own_loaders.Net --data own_loaders.{data}"), countable)
 
 
@@ -89,15 +89,19 @@ KINDS = (
     Kind.own("own iterable without a length", "OwnIterable", countable=False),
     Kind.own("stateful loader", "Stateful"),
     Kind.own("dataset with its own generator", "OwnAugmentation"),
-    Kind("gdlightning's data module", flags(
-        f"--config {ROOT}/configs/tabular.yaml --callbacks own_loaders.Stop --data.batch_size 16 "
-        "--data.val_fraction 0.6 --model.net.dropout 0.2")),
-)  # fmt: skip
+    Kind(
+        "gdlightning's data module",
+        flags(
+            f"--config {ROOT}/configs/tabular.yaml --callbacks own_loaders.Stop "
+            "--data.batch_size 16 --data.val_fraction 0.6 --model.net.dropout 0.2"
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A training with a loader and an optimizer, and the moment at which it is stopped."""
+    """A run with a loader and an optimizer, and the moment of its stop."""
 
     kind: Kind
     optimizer: str
@@ -105,7 +109,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Name for people."""
+        """Name in the table."""
         return f"{self.kind.name}; {self.optimizer}; {self.stop}"
 
     @property
@@ -114,14 +118,24 @@ class Case:
         more: tuple[str, ...] = ()
         if self.stop.startswith("limited"):
             part = self.kind.countable and self.optimizer == "adamw"
-            more = ("--trainer.limit_train_batches", PART if part else NUMBER,
-                    "--trainer.val_check_interval", "3")  # fmt: skip
-        return ["fit", *self.kind.flags, *OPTIMIZERS[self.optimizer], *COMMON,
-                *flags("--name run --trainer.max_epochs 4 --resume auto"), *more]  # fmt: skip
+            more = (
+                "--trainer.limit_train_batches",
+                PART if part else NUMBER,
+                "--trainer.val_check_interval",
+                "3",
+            )
+        return [
+            "fit",
+            *self.kind.flags,
+            *OPTIMIZERS[self.optimizer],
+            *COMMON,
+            *flags("--name run --trainer.max_epochs 4 --resume auto"),
+            *more,
+        ]
 
 
 def folder(root: Path, *parts: object) -> Path:
-    """An empty folder with the user's file in it."""
+    """Create an empty folder with the custom modules."""
     made = root / "-".join(map(str, parts))
     made.mkdir(parents=True)
     shutil.copy(OWN, made)
@@ -129,7 +143,7 @@ def folder(root: Path, *parts: object) -> Path:
 
 
 def trained(case: Case, where: Path, stop: str = "", expected: int = 0) -> tuple[str, str]:
-    """What went wrong in one process, if anything; and its output."""
+    """Run one process, and return its failure, if any, and its output."""
     try:
         code, output = forks.run(case.command, where, {"STOP_AT": stop})
     except TimeoutError as error:
@@ -141,7 +155,7 @@ def trained(case: Case, where: Path, stop: str = "", expected: int = 0) -> tuple
 
 
 def judge(case: Case, twin: Path, where: Path) -> str:
-    """Stop, resume, and compare: ``equal``, ``noted``, or what is wrong."""
+    """Stop, resume and compare: return ``equal``, ``noted`` or the failure."""
     noted, at = None, 0
     for stop in (*STOPS[case.stop], ""):
         problem, output = trained(case, where, stop, 75 if stop else 0)
@@ -165,7 +179,7 @@ def judge(case: Case, twin: Path, where: Path) -> str:
 
 
 def of_training(cases: list[Case], root: Path, keep: bool) -> dict[Case, str]:
-    """The outcomes of cases that share a twin."""
+    """Return the outcomes of cases with the same uninterrupted run."""
     first = cases[0]
     number = f"{KINDS.index(first.kind)}-{first.optimizer}"
     twin = folder(root, "twin", number, first.stop)
@@ -185,7 +199,7 @@ def of_training(cases: list[Case], root: Path, keep: bool) -> dict[Case, str]:
 
 
 def repeatable(case: Case, twin: Path, root: Path) -> str:
-    """What is wrong with a twin that differs from a second undisturbed run; empty if nothing."""
+    """Return the first difference of two uninterrupted runs, or an empty string."""
     second = folder(root, twin.name, case.stop, "second")
     problem, _ = trained(case, second)
     problem = problem or difference(twin / "runs/run/version_0", second / "runs/run/version_0")
@@ -193,7 +207,7 @@ def repeatable(case: Case, twin: Path, root: Path) -> str:
 
 
 def chosen(only: str, optimizers: list[str], stops: list[str]) -> list[list[Case]]:
-    """Cases by the training that they share."""
+    """Group cases by their uninterrupted run."""
     kinds = [k for k in KINDS if re.search(only, k.name)]
     groups: dict[tuple[str, ...], list[Case]] = {}
     for kind, optimizer, stop in product(kinds, optimizers, stops):
@@ -203,7 +217,7 @@ def chosen(only: str, optimizers: list[str], stops: list[str]) -> list[list[Case
 
 
 def report(outcomes: dict[Case, str]) -> int:
-    """Print a Markdown table, then all failures; 1 if there are any."""
+    """Print a Markdown table and all failures; return 1 if there are any."""
     print("| loader | stops | equal | noted beforehand | failed |\n|---|---|---|---|---|")
     for kind in [*dict.fromkeys(c.kind for c in outcomes), None]:
         own = [o for c, o in outcomes.items() if kind in (c.kind, None)]
@@ -218,13 +232,15 @@ def report(outcomes: dict[Case, str]) -> int:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="a pattern that the loader's name must match")
+    parser.add_argument("--only", default="", help="pattern of loader names")
     parser.add_argument("--optimizers", default=",".join(OPTIMIZERS))
     parser.add_argument("--stops", default=";".join(STOPS))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folders of successful cases, too"
+    )
     given = parser.parse_args()
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-loaders-"))

@@ -1,7 +1,6 @@
-"""What a user brings: a module and data of their own, and a callback in which things go wrong.
+"""A user's module, data module and a callback that injects faults.
 
-``scenarios.py`` copies this file into the folder of each training. Nothing here knows of
-gdlightning.
+``scenarios.py`` copies this file into the folder of each run. It does not import gdlightning.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Line(L.LightningModule):
 
 
 class Remembering(Line):
-    """The same with a state of plain Python objects."""
+    """Regression with a state of plain Python objects."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +73,7 @@ class Points(L.LightningDataModule):
 
 
 class Shuffled:
-    """A loader of the user's own, without a length."""
+    """A custom loader without a length."""
 
     def __init__(self, batches: list[Any]) -> None:
         self.batches = batches
@@ -84,7 +83,7 @@ class Shuffled:
 
 
 class Batches(Points):
-    """A loader that is not torch's."""
+    """A loader without torch."""
 
     def train_dataloader(self) -> Any:
         return Shuffled(list(super().train_dataloader()))

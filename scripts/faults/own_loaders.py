@@ -1,6 +1,6 @@
-"""What a user brings: a LightningModule, and data modules with loaders of every kind.
+"""A user's module, and data modules with loaders of every kind.
 
-``loaders.py`` copies this file into the folder of each training. Nothing here knows of gdlightning.
+``loaders.py`` copies this file into the folder of each run. It does not import gdlightning.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Workers(Plain):
 
 
 class PersistentWorkers(Plain):
-    """Workers that live as long as the training."""
+    """Persistent workers."""
 
     def train_dataloader(self) -> Any:
         return DataLoader(

@@ -1,8 +1,8 @@
-"""What a user brings: modules, data modules and callbacks that hold values of every kind.
+"""A user's modules, data modules and callbacks that save values of every type.
 
-``states.py`` copies this file into the folder of each training. Nothing here knows of gdlightning.
-Every holder saves its value, and compares what it is given on a resume with what it saved: what is
-wrong or missing is noted in a file.
+``states.py`` copies this file into the folder of each run. It does not import gdlightning. On a
+resume, every owner compares the restored value with the one that it saved, and writes differences
+and missing values to a file.
 """
 
 from __future__ import annotations
@@ -148,8 +148,11 @@ def same(one: Any, two: Any) -> bool:
     if isinstance(one, dict):
         factories = getattr(one, "default_factory", 0), getattr(two, "default_factory", 0)
         pairs = zip(one.items(), two.items(), strict=True)
-        return len(one) == len(two) and factories[0] is factories[1] and all(
-            same(k, m) and same(v, w) for (k, v), (m, w) in pairs)  # fmt: skip
+        return (
+            len(one) == len(two)
+            and factories[0] is factories[1]
+            and all(same(k, m) and same(v, w) for (k, v), (m, w) in pairs)
+        )
     if isinstance(one, list | tuple | deque):
         ends = getattr(one, "maxlen", None) == getattr(two, "maxlen", None)
         return ends and len(one) == len(two) and all(map(same, one, two))
@@ -170,7 +173,7 @@ class Holder:
         self.value = VALUES[value]() if value else None
 
     def saved(self) -> dict[str, Any]:
-        """A state, with what is easily saved beside it."""
+        """Return a state with further plain values."""
         return {"steps": 3, self.key: self.value} if self.key else {}
 
     def check(self, state: Any) -> None:
@@ -393,11 +396,17 @@ class HyperNested(Hyper):
 
     def __init__(self) -> None:
         super().__init__()
-        self.save_hyperparameters({
-            "nested": {"a": {"act": nn.ReLU, "where": Path("x"), "colour": Colour.BLUE},
-                       "b": [square, torch.float16, np.float64(0.5)]},
-            "level": Level.LOW, "record": Record("y"), "moment": datetime(2024, 1, 1),
-        })  # fmt: skip
+        self.save_hyperparameters(
+            {
+                "nested": {
+                    "a": {"act": nn.ReLU, "where": Path("x"), "colour": Colour.BLUE},
+                    "b": [square, torch.float16, np.float64(0.5)],
+                },
+                "level": Level.LOW,
+                "record": Record("y"),
+                "moment": datetime(2024, 1, 1),
+            }
+        )
 
 
 class HyperModule(Hyper):

@@ -1,11 +1,11 @@
-"""Lets things go wrong with training runs, one after the other, in hundreds of generated ways.
+"""Inject faults into runs in hundreds of generated scenarios, and check that nothing is lost.
 
-A scenario is a training of gdlightning's or of a user's, and some commands, each with a fault:
-signals, kills in the middle of a step or of a save, disks that are full or fail, checkpoints, logs
-and configs that are damaged, removed or of a newer format, other jobs, changed options, other data,
-folders that are moved. After every command nothing that could be resumed before may be lost; the
-same command with ``--resume auto`` must then end as a run does that nobody disturbed. Prints a
-Markdown table; the exit code is 1 if a promise is not kept.
+A scenario is a run of a built-in or custom module, and some commands, each with a fault: signals,
+kills within a step or a save, full or failing disks, checkpoints, logs and configs that are
+damaged, removed or of a newer format, concurrent jobs, changed options, other data, moved folders.
+After every command, everything that could be resumed before must still be resumable. The same
+command with ``--resume auto`` must then end as an uninterrupted run. Prints a Markdown table; the
+exit code is 1 if a scenario fails.
 
     python scripts/faults/scenarios.py --count 500 --seed 0
     python scripts/faults/scenarios.py --count 500 --seed 0 --case 17
@@ -56,28 +56,54 @@ PARTS = {
     ),
     "own, state": flags("--model own_faults.Remembering --data own_faults.Points"),
 }
-"""Trainings of about twenty steps."""
-COMMANDS = ("auto", "run", "run alone", "last", "previous", "best", "plain", "overwrite",
-            "changed", "changed, allowed")  # fmt: skip
+"""Runs of about twenty steps."""
+COMMANDS = (
+    "auto",
+    "run",
+    "run alone",
+    "last",
+    "previous",
+    "best",
+    "plain",
+    "overwrite",
+    "changed",
+    "changed, allowed",
+)
 OLDER = ("last", "previous", "best")
-"""Commands that name a checkpoint."""
-HARMS = ("none", "truncate last", "flip last", "empty last", "remove last", "newer last",
-         "truncate all", "remove all", "torn log", "garbage log", "remove log", "remove config",
-         "garbage config", "rename folder", "move folder", "other data", "leftovers")  # fmt: skip
+"""Commands that take a checkpoint."""
+HARMS = (
+    "none",
+    "truncate last",
+    "flip last",
+    "empty last",
+    "remove last",
+    "newer last",
+    "truncate all",
+    "remove all",
+    "torn log",
+    "garbage log",
+    "remove log",
+    "remove config",
+    "garbage config",
+    "rename folder",
+    "move folder",
+    "other data",
+    "leftovers",
+)
 NOTED = re.compile(r"^Note: .*(exact|resum|restor|going on|bits)", re.IGNORECASE | re.MULTILINE)
 TABLE = "x,z,y\n" + "\n".join(f"{k},{k * k % 7},{'ab'[k // 3 % 2]}" for k in range(96)) + "\n"
 
 
 @dataclass(frozen=True)
 class Act:
-    """A command, and what goes wrong with it.
+    """A command with a fault.
 
     Args:
         command: one of COMMANDS.
-        harm: what was done to the files before it, one of HARMS.
-        happens: in its callback, as own_faults.Happens reads it.
-        disk: what fails in it, as broken_disk reads it.
-        rival: a second command, given while the first trains; none if empty.
+        harm: damage to the files before the command, one of HARMS.
+        happens: fault in the callback, in the format of own_faults.Happens.
+        disk: fault of the disk, in the format of broken_disk.
+        rival: second command to run during the first; empty for none.
     """
 
     command: str = "auto"
@@ -90,8 +116,13 @@ class Act:
     def faults(self) -> list[str]:
         """The kinds of its faults, for the table."""
         what, how, _ = self.happens.split() if self.happens else ("", "", "")
-        happens = {"stop": how, "wait": "two jobs", "remove": "removed while it trains",
-                   "rename": "renamed while it trains", "": ""}[what]  # fmt: skip
+        happens = {
+            "stop": how,
+            "wait": "two jobs",
+            "remove": "removed while it trains",
+            "rename": "renamed while it trains",
+            "": "",
+        }[what]
         disk = ""
         if self.disk:
             operation, error, *_ = self.disk.split()
@@ -110,7 +141,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A training, and what is done with it before it is resumed a last time."""
+    """A run, and the commands before its final resume."""
 
     part: str
     acts: tuple[Act, ...]
@@ -124,8 +155,20 @@ def acts(draw: DrawFn, part: str, first: bool) -> Act:
     """A command with faults; the first is one that trains and does not come to its end."""
     step = draw(st.integers(2, 18))
     happens, disk, rival = "", "", ""
-    kind = draw(st.sampled_from(["stop", "kill", "save", "disk", "disk", "wait", "folder",
-                                 *([] if first else ["none", "none"])]))  # fmt: skip
+    kind = draw(
+        st.sampled_from(
+            [
+                "stop",
+                "kill",
+                "save",
+                "disk",
+                "disk",
+                "wait",
+                "folder",
+                *([] if first else ["none", "none"]),
+            ]
+        )
+    )
     if kind == "stop":
         name = draw(st.sampled_from(["SIGTERM", "SIGTERM", "SIGINT", "SIGUSR1"]))
         happens = f"stop {name} {step}"
@@ -138,8 +181,16 @@ def acts(draw: DrawFn, part: str, first: bool) -> Act:
         operation = draw(st.sampled_from(["write", "write", "fsync", "rename", "read", "lock"]))
         errors = {"lock": ["ENOLCK", "EIO"], "read": ["EIO", "MEMORY"]}
         error = draw(st.sampled_from(errors.get(operation, ["ENOSPC", "EIO", "EDQUOT"])))
-        patterns = ["*.ckpt*", "*.ckpt*", "*metrics.csv*", "*config.yaml*", "*events*",
-                    "*instruments.jsonl*", "*metrics.json*", "*"]  # fmt: skip
+        patterns = [
+            "*.ckpt*",
+            "*.ckpt*",
+            "*metrics.csv*",
+            "*config.yaml*",
+            "*events*",
+            "*instruments.jsonl*",
+            "*metrics.json*",
+            "*",
+        ]
         if operation == "read":
             patterns = ["*.ckpt*", "last.ckpt", "*metrics.csv*", "*config.yaml*"]
         pattern = "*" if operation == "lock" else draw(st.sampled_from(patterns))
@@ -162,7 +213,7 @@ def acts(draw: DrawFn, part: str, first: bool) -> Act:
 
 @st.composite
 def scenarios(draw: DrawFn) -> Scenario:
-    """A training with two or three commands."""
+    """Draw a run with two or three commands."""
     part = draw(st.sampled_from(sorted(PARTS)))
     later = [draw(acts(part, False)) for _ in range(draw(st.integers(1, 2)))]
     return Scenario(part, (draw(acts(part, True)), *later))
@@ -173,13 +224,18 @@ OFTEN = 4
 
 
 def generated(count: int, number: int) -> list[Scenario]:
-    """Scenarios of a seed, no two of them the same."""
+    """Return distinct scenarios for a seed."""
     found: list[Scenario] = []
     seen: Counter[Act] = Counter()
 
     @seed(number)
-    @settings(max_examples=count * 6, database=None, phases=[Phase.generate], deadline=None,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=count * 6,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(scenarios())
     def each(scenario: Scenario) -> None:
         new = len(set(scenario.acts)) == len(scenario.acts)
@@ -211,7 +267,8 @@ def harm(kind: str, folder: Path | None, where: Path, chance: random.Random) -> 
     elif which == "config":
         DAMAGES[what](folder / "config.yaml", chance)
     elif kind == "rename folder":
-        folder.rename(folder.with_name("version_7"))
+        if not folder.with_name("version_7").exists():
+            folder.rename(folder.with_name("version_7"))
     elif kind == "move folder":
         (where / "runs/moved").mkdir(exist_ok=True)
         folder.rename(where / "runs/moved/version_0")
@@ -239,18 +296,21 @@ def _newer(path: Path, chance: random.Random) -> None:
 
     try:
         content = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):  # damaged before
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):  # damaged before
         return
     content[KEY]["format"] = 99
     write(content, path)
 
 
 DAMAGES: dict[str, Callable[[Path, random.Random], object]] = {
-    "truncate": _truncate, "torn": _truncate, "flip": _flip, "newer": _newer,
+    "truncate": _truncate,
+    "torn": _truncate,
+    "flip": _flip,
+    "newer": _newer,
     "empty": lambda path, _: path.write_bytes(b""),
     "remove": lambda path, _: path.unlink(missing_ok=True),
     "garbage": lambda path, chance: path.write_bytes(b"\xff\0: [}\n" + chance.randbytes(40)),
-}  # fmt: skip
+}
 
 
 # What is run
@@ -258,8 +318,18 @@ DAMAGES: dict[str, Callable[[Path, random.Random], object]] = {
 
 def arguments(part: str, command: str, folder: Path | None, where: Path) -> list[str]:
     """The command line of one of COMMANDS, on a run where it needs one."""
-    usual = ["fit", "--trainer.max_epochs", "3", *PARTS[part], *COMMON, *HAPPENS,
-             "--name", "run", "--checkpoint.every_n_steps", "3"]  # fmt: skip
+    usual = [
+        "fit",
+        "--trainer.max_epochs",
+        "3",
+        *PARTS[part],
+        *COMMON,
+        *HAPPENS,
+        "--name",
+        "run",
+        "--checkpoint.every_n_steps",
+        "3",
+    ]
     if command == "plain" or (folder is None and command != "overwrite"):
         return usual if command == "plain" else [*usual, "--resume", "auto"]
     if command == "overwrite":
@@ -278,13 +348,13 @@ def arguments(part: str, command: str, folder: Path | None, where: Path) -> list
 
 
 def newest(now: Snapshot) -> Path | None:
-    """The run that was written to last."""
+    """Return the run that was written to last."""
     folders = [f for f in now.folders if f.exists() and not f.name.startswith(".")]
     return max(folders, key=lambda f: max(p.stat().st_mtime for p in f.rglob("*")), default=None)
 
 
 class Trouble(Exception):
-    """A promise is not kept."""
+    """Violation of a guarantee."""
 
 
 def command(
@@ -313,13 +383,15 @@ def command(
         raise Trouble(f"{act}: hangs") from None
     happened = "Now: " in output
     done = Done(
-        code, output, first_batch(output)[1],
+        code,
+        output,
+        first_batch(output)[1],
         killed="EXIT" in act.disk or (happened and "KILL" in act.happens),
         faulty=bool(act.disk) or (happened and act.happens[:2] == "re"),
         older=act.command in OLDER,
         overwrites=act.command == "overwrite" or act.rival == "overwrite",
         beside=beside,
-    )  # fmt: skip
+    )
     after = invariants.take(where / "runs")
     if happened and act.happens.startswith("remove"):
         before = Snapshot()  # it was the person who removed it
@@ -332,7 +404,7 @@ def command(
 
 
 def ended_wrongly(act: Act, done: Done) -> str:
-    """What is wrong with the exit code after a signal, if anything."""
+    """Return what is wrong with the exit code after a signal, if anything."""
     asked = re.search(r"Now: stop (SIGTERM|SIGINT|SIGUSR1)", done.output)
     if not asked or act.disk:
         return ""
@@ -344,7 +416,7 @@ def ended_wrongly(act: Act, done: Done) -> str:
 def with_rival(
     scenario: Scenario, act: Act, where: Path, argv: list[str], env: dict[str, str]
 ) -> tuple[int, str]:
-    """Give a second command while the first waits in the middle of its training.
+    """Run a second command while the first waits during training.
 
     Returns:
         Exit code and output of the first.
@@ -383,7 +455,7 @@ def settled(runs: Path) -> Snapshot:
 
 
 def play(scenario: Scenario, where: Path, twin: Path, number: int) -> str:
-    """Run a scenario to its end; the first promise that is not kept, empty if all are."""
+    """Run a scenario, and return the first violated guarantee, or an empty string."""
     chance = random.Random(number)
     said, harmed, older, damaged = "", False, False, False
     try:
@@ -406,7 +478,7 @@ def play(scenario: Scenario, where: Path, twin: Path, number: int) -> str:
 
 
 def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -> str:
-    """Resume a last time, undisturbed: it must end as the twin has."""
+    """Resume without a fault: the result must equal the uninterrupted run."""
     before = invariants.take(where / "runs")
     saved = {p.parent.parent for p in before.files if p.suffix == ".ckpt"}
     unreadable = [folder for folder in saved if before.newest(folder) < 0]
@@ -417,8 +489,11 @@ def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -
         return ""
     if done.code:
         return f"the last: exit code {done.code}: {done.output.strip()[-300:]}"
-    finished = [p.parent for p, digest in after.files.items()
-                if p.name == "metrics.json" and before.files.get(p) != digest]  # fmt: skip
+    finished = [
+        p.parent
+        for p, digest in after.files.items()
+        if p.name == "metrics.json" and before.files.get(p) != digest
+    ]
     if len(finished) != 1:
         return f"the last: {len(finished)} runs were finished by it"
     if finished[0] in unreadable:
@@ -428,11 +503,11 @@ def last(scenario: Scenario, where: Path, twin: Path, said: str, harmed: bool) -
     different = learnt(twin, finished[0])
     if not harmed:
         different = different or logged(twin, finished[0])
-    return f"the last: differs from its twin: {different}" if different else ""
+    return f"final resume: differs from the uninterrupted run: {different}" if different else ""
 
 
 def prepare(where: Path) -> Path:
-    """The user's files, as they should be."""
+    """Restore the custom modules."""
     where.mkdir(parents=True, exist_ok=True)
     shutil.copy(OWN, where)
     (where / "t.csv").write_text(TABLE)
@@ -452,10 +527,11 @@ def twins(parts: set[str], root: Path) -> dict[str, Path]:
 
 
 def report(outcomes: dict[int, tuple[Scenario, str]], rerun: str) -> int:
-    """Print a Markdown table by fault, then all failures; 1 if there are any."""
+    """Print a Markdown table by fault and all failures; return 1 if there are any."""
     kinds = Counter(f for s, _ in outcomes.values() for f in {f for a in s.acts for f in a.faults})
-    lost = Counter(f for s, p in outcomes.values() if p
-                   for f in {f for a in s.acts for f in a.faults})  # fmt: skip
+    lost = Counter(
+        f for s, p in outcomes.values() if p for f in {f for a in s.acts for f in a.faults}
+    )
     print("| fault or command | scenarios with it | nothing lost |\n|---|---|---|")
     for kind, count in sorted(kinds.items()):
         print(f"| {kind} | {count} | {count - lost[kind]} |")
@@ -467,18 +543,23 @@ def report(outcomes: dict[int, tuple[Scenario, str]], rerun: str) -> int:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="a pattern that a scenario must match")
+    parser.add_argument("--only", default="", help="pattern of scenarios")
     parser.add_argument("--case", default="", help="numbers of scenarios, such as 17,20")
-    parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folders of successful cases, too"
+    )
     asked = parser.parse_args()
     cases = {int(k) for k in asked.case.split(",") if k}
-    chosen = {k: s for k, s in enumerate(generated(asked.count, asked.seed))
-              if (k in cases or not cases) and re.search(asked.only, str(s))}  # fmt: skip
+    chosen = {
+        k: s
+        for k, s in enumerate(generated(asked.count, asked.seed))
+        if (k in cases or not cases) and re.search(asked.only, str(s))
+    }
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-scenarios-"))
     sys.path.append(str(OWN.parent))
@@ -493,8 +574,12 @@ def main() -> int:
             problem = f"the judge failed: {error!r}"
         with lock:
             counted[bool(problem)] += 1
-            print(f"  {sum(counted.values())}/{len(chosen)} {number}: {chosen[number]}: "
-                  f"{problem or 'kept'}  [{where}]", file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"  {sum(counted.values())}/{len(chosen)} {number}: {chosen[number]}: "
+                f"{problem or 'kept'}  [{where}]",
+                file=sys.stderr,
+                flush=True,
+            )
         if not problem and not asked.keep:
             shutil.rmtree(where)
         return problem

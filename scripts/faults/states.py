@@ -1,10 +1,10 @@
-"""Stops training runs whose parts hold values of every kind, and compares each with its twin.
+"""Stop and resume runs with state of every type, and compare with uninterrupted runs.
 
-Each value is saved by a module, a layer, a data module or a callback, in the way that Lightning
-has for it. After a stop and a resume its owner must get back exactly what it saved, type and value,
-and the run must end as its twin; or the program left the value out by name, with a ``Note:`` or
-``Warning:``; or it refused to train, with exit code 2 and nothing left behind. Prints a Markdown
-table; the exit code is 1 if a promise is not kept.
+Each value is saved by a module, a layer, a data module or a callback through Lightning's hooks.
+After a stop and a resume, one of the following must hold: the owner receives exactly what it saved,
+type and value, and the run ends as an uninterrupted one; a ``Note:`` or ``Warning:`` names the
+value that is left out; or the command ends with exit code 2 before training and leaves nothing
+behind. Prints a Markdown table; the exit code is 1 if a case fails.
 
     python scripts/faults/states.py
     python scripts/faults/states.py --only "^path;"
@@ -38,29 +38,52 @@ PLACES = {
     "callback's hook": "--model own_states.Base --data own_states.Data "
     "--callbacks [{{name:own_states.Saving,value:{}}}]",
 }
-"""Where a value is held → flags."""
+"""Flags for each owner of a value."""
 BASE = "--model own_states.Base --data own_states.Data"
 TOLD = re.compile(r"^(?:Note|Warning): .*", re.MULTILINE)
 PROMISED = {
-    "numpy_float", "numpy_int", "array", "path", "record", "moment", "duration", "default_dict",
-    "a_set", "frozen_set", "counter", "a_deque", "named_tuple", "an_enum", "complex_number",
-    "raw_bytes", "decimal", "generator_state", "tuple_keys", "int_keys", "large_numbers",
-    "odd_floats", "size", "dtype_and_device", "deep", "ordered_dict", "numpy_generator_state",
+    "numpy_float",
+    "numpy_int",
+    "array",
+    "path",
+    "record",
+    "moment",
+    "duration",
+    "default_dict",
+    "a_set",
+    "frozen_set",
+    "counter",
+    "a_deque",
+    "named_tuple",
+    "an_enum",
+    "complex_number",
+    "raw_bytes",
+    "decimal",
+    "generator_state",
+    "tuple_keys",
+    "int_keys",
+    "large_numbers",
+    "odd_floats",
+    "size",
+    "dtype_and_device",
+    "deep",
+    "ordered_dict",
+    "numpy_generator_state",
     "python_generator_state",
-}  # fmt: skip
-"""Values that must come back; the others may be left out or refused."""
+}
+"""Values that must be restored; others may be left out or raise an error."""
 GOOD = ("equal", "noted", "left out", "refused")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A training whose parts hold something.
+    """A run whose parts save a value.
 
     Args:
-        name: for people.
-        flags: of the command.
-        loads: whether something must be loaded on a resume.
-        bits: whether a ``Note:`` that the bits may differ will do.
+        name: name in the table.
+        flags: flags of the command.
+        loads: whether a resume must restore a value.
+        bits: whether a ``Note:`` that results may differ is sufficient.
     """
 
     name: str
@@ -76,18 +99,35 @@ class Case:
     @property
     def command(self) -> list[str]:
         """Arguments of ``gdl``."""
-        return ["fit", *self.flags, *COMMON, "--optimizer", "adamw", "--optimizer.lr", "0.01",
-                "--name", "run", "--trainer.max_epochs", "3", "--resume", "auto"]  # fmt: skip
+        return [
+            "fit",
+            *self.flags,
+            *COMMON,
+            "--optimizer",
+            "adamw",
+            "--optimizer.lr",
+            "0.01",
+            "--name",
+            "run",
+            "--trainer.max_epochs",
+            "3",
+            "--resume",
+            "auto",
+        ]
 
 
 def held() -> list[Case]:
-    """Every value in every place."""
+    """Return every value with every owner."""
     return [
-        Case(f"{value}; {place}", tuple(
-            part.replace(":", ": ").replace(",", ", ") if part.startswith("[") else part
-            for part in flags(text.format(value))))
+        Case(
+            f"{value}; {place}",
+            tuple(
+                part.replace(":", ": ").replace(",", ", ") if part.startswith("[") else part
+                for part in flags(text.format(value))
+            ),
+        )
         for value, (place, text) in product(VALUES, PLACES.items())
-    ]  # fmt: skip
+    ]
 
 
 def module(name: str, cls: str, *more: str, loads: bool = True, bits: bool = False) -> Case:
@@ -114,11 +154,22 @@ OTHERS = (
     module("hyper-parameter: module", "HyperModule"),
     module("hyper-parameter: lock", "HyperOpen"),
     module("hyper-parameters seed, compile, profile", "Named"),
-    module("hyper-parameters seed, compile, profile, given", "Named", "--model.seed", "8",
-           "--model.compile", "false", "--model.profile", "q"),
+    module(
+        "hyper-parameters seed, compile, profile, given",
+        "Named",
+        "--model.seed",
+        "8",
+        "--model.compile",
+        "false",
+        "--model.profile",
+        "q",
+    ),
     module("hyper-parameter name", "NamedName"),
-    Case("hyper-parameters; data", flags("--model own_states.Base --data own_states.HyperData"),
-         False),
+    Case(
+        "hyper-parameters; data",
+        flags("--model own_states.Base --data own_states.HyperData"),
+        False,
+    ),
     module("own torch.Generator", "OwnTorchGenerator", loads=False, bits=True),
     module("own numpy generator", "OwnNumpyGenerator", loads=False, bits=True),
     module("own random.Random", "OwnPythonGenerator", loads=False, bits=True),
@@ -128,13 +179,16 @@ OTHERS = (
     callback("requires_grad switched each epoch", "Switch"),
     callback("requires_grad switched once", "SwitchOnce"),
     callback("values logged on some steps", "SometimesLogged"),
-    Case("64-true; module", flags("--model own_states.Base --data own_states.Doubles "
-                                  "--trainer.precision 64-true"), False),
-)  # fmt: skip
+    Case(
+        "64-true; module",
+        flags("--model own_states.Base --data own_states.Doubles --trainer.precision 64-true"),
+        False,
+    ),
+)
 
 
 def folder(root: Path, *parts: object) -> Path:
-    """An empty folder with the user's file in it."""
+    """Create an empty folder with the custom modules."""
     made = root / "-".join(map(str, parts))
     made.mkdir(parents=True)
     shutil.copy(OWN, made)
@@ -154,13 +208,13 @@ def trained(case: Case, where: Path, stop: str = "") -> tuple[int, str, str]:
 
 
 def undisturbed(case: Case, twin: Path) -> str:
-    """Train a twin; what went wrong, if anything."""
+    """Train without interruption, and return the failure, if any."""
     code, _, problem = trained(case, twin)
     return problem or (f"exit code {code}" if code else "")
 
 
 def judge(case: Case, root: Path, number: int, stop: int) -> str:
-    """Train the twin, stop, resume, and compare: one of GOOD, or what is wrong."""
+    """Train, stop, resume and compare: return one of GOOD, or the failure."""
     twin, where = folder(root, number, "twin"), folder(root, number)
     code, output, problem = trained(case, where, str(stop))
     if problem:
@@ -198,19 +252,21 @@ def judge(case: Case, root: Path, number: int, stop: int) -> str:
     if different and case.bits and before:
         return "noted"
     second = folder(root, number, "second") if different else twin
-    if different and (undisturbed(case, second) or difference(
-            twin / "runs/run/version_0", second / "runs/run/version_0")):  # fmt: skip
+    if different and (
+        undisturbed(case, second)
+        or difference(twin / "runs/run/version_0", second / "runs/run/version_0")
+    ):
         return "two undisturbed runs differ"
     return different or ("left out" if missing else "equal")
 
 
 def lines(path: Path) -> list[str]:
-    """The lines of a file that may not be there."""
+    """Return the lines of a file, if it exists."""
     return path.read_text().splitlines() if path.exists() else []
 
 
 def report(outcomes: dict[Case, str]) -> int:
-    """Print a Markdown table by place, then all failures; 1 if there are any."""
+    """Print a Markdown table by place and all failures; return 1 if there are any."""
     print(f"| held by | values | {' | '.join(GOOD)} | failed |\n|{'---|' * (3 + len(GOOD))}")
     places = dict.fromkeys(c.name.partition("; ")[2] for c in outcomes)
     for place in [*places, "all"]:
@@ -225,12 +281,14 @@ def report(outcomes: dict[Case, str]) -> int:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="a pattern that a case's name must match")
-    parser.add_argument("--stop", type=int, default=11, help="the batch after which to stop")
+    parser.add_argument("--only", default="", help="pattern of case names")
+    parser.add_argument("--stop", type=int, default=11, help="number of batches before the stop")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="keep the folders of good cases too")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folders of successful cases, too"
+    )
     given = parser.parse_args()
     forks.prepare()
     root = Path(tempfile.mkdtemp(prefix="gdl-states-"))

@@ -1,9 +1,8 @@
-"""Successive halving and stacked runs beside the plain grid: steps, seconds, and the answer.
+"""Compare successive halving and stacked runs with a plain grid search.
 
-The same number of settings of the same optimizers on the same task, each trained in full and by
-itself, and as ``gdl compare`` does it. Both run in this process, one after the other, on one
-thread; seconds are of this process, so that others on the machine do not count. Prints a
-Markdown table of ratios.
+Trains the same number of settings of the same optimizers on the same task: each separately with all
+steps, and as ``gdl compare`` does. Both run in this process, in turn, on one thread; times are CPU
+times of this process. Prints a Markdown table of ratios.
 
     python scripts/study/halving.py            # 3 rounds of 900 steps
     python scripts/study/halving.py --quick    # 1 round of 300 steps
@@ -38,13 +37,16 @@ TRIALS = 18
 
 
 def workload(steps: int) -> Workload:
-    """Breast cancer with a small net."""
+    """Return the workload: breast cancer with a small net."""
     data = SklearnTabular(dataset="breast_cancer", batch_size=32, val_fraction=0.2)
     data.setup()
     return Workload(
-        "cancer", lambda: TabularClassification(MLP(30, [], 2, hidden=[64, 64]), outputs=2), data,
-        steps, trainer={"accelerator": "cpu"},
-    )  # fmt: skip
+        "cancer",
+        lambda: TabularClassification(MLP(30, [], 2, hidden=[64, 64]), outputs=2),
+        data,
+        steps,
+        trainer={"accelerator": "cpu"},
+    )
 
 
 def search(
@@ -69,7 +71,7 @@ def search(
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurements, and print the table."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -91,8 +93,11 @@ def main() -> None:
         rates = ", ".join(
             f"{c.label} {a.settings['lr']:.3g} → {b.settings['lr']:.3g}" for c, a, b in pairs
         )
-        print(f"| {seed} | {short[1] / whole[1]:.2f} | {short[0] / whole[0]:.2f} | {scores} "
-              f"| {rates} |", flush=True)  # fmt: skip
+        print(
+            f"| {seed} | {short[1] / whole[1]:.2f} | {short[0] / whole[0]:.2f} | {scores} "
+            f"| {rates} |",
+            flush=True,
+        )
         print(f"{whole[0]:.1f} s, {short[0]:.1f} s", file=sys.stderr)
 
 

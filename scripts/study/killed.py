@@ -1,7 +1,7 @@
-"""A comparison that is killed ten times ends with the result of one that is not.
+"""Kill a comparison ten times, resume it, and compare it with an uninterrupted one.
 
-Each time the process is killed (SIGKILL) once the journal has grown by a random number of bytes,
-then the same command goes on. Prints whether all trials are the same but for their times.
+The process is killed with SIGKILL each time the journal has grown by a random number of bytes, and
+the same command is started again. Prints whether all trials are equal except for their times.
 
     python scripts/study/killed.py            # 10 kills
     python scripts/study/killed.py --quick    # 3 kills
@@ -22,22 +22,31 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = (
-    "--config", "configs/tabular.yaml", "--optimizers", "adamw,sgd,schedule-free-adamw",
-    "--trials", "6", "--steps", "200", "--trainer.accelerator", "cpu",
-)  # fmt: skip
+    "--config",
+    "configs/tabular.yaml",
+    "--optimizers",
+    "adamw,sgd,schedule-free-adamw",
+    "--trials",
+    "6",
+    "--steps",
+    "200",
+    "--trainer.accelerator",
+    "cpu",
+)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    """The comparison in a process of its own."""
+    """Start the comparison in a new process."""
     return subprocess.Popen(
         [sys.executable, "-m", "gdlightning", "compare", *FLAGS, "--output", str(folder)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def results(folder: Path) -> list[Any]:
-    """All trials but for their times."""
+    """Return all trials without their times."""
     record = json.loads((folder / "report.json").read_text())
     assert record["done"]
     timed = ("seconds", "curve")
@@ -45,7 +54,7 @@ def results(folder: Path) -> list[Any]:
 
 
 def killed(folder: Path, kills: int, seed: int) -> int:
-    """Run to the end through kills; returns how many struck before it."""
+    """Run to completion with kills, and return their number."""
     chance, struck = random.Random(seed), 0
     journal = folder / "journal.log"
     while struck < kills:
@@ -77,7 +86,7 @@ def main() -> None:
         lines = (broken / "journal.log").read_text().splitlines()
         told = sum('"op_code":6' in line and '"state":1' in line for line in lines)
         same = results(whole) == results(broken)
-        print(f"{struck} kills; {len(results(whole))} trials, {told} told; the same: {same}")
+        print(f"{struck} kills; {len(results(whole))} trials, {told} completed; equal: {same}")
         sys.exit(0 if same else 1)
 
 

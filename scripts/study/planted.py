@@ -1,10 +1,10 @@
-"""Planted truth: does a comparison find the best optimizer and learning rate where they are known?
+"""Check that a comparison finds the best optimizer and learning rate where they are known.
 
-Noisy quadratics whose best optimizer and rate follow from their curvature and are known from a
-dense grid of learning rates with four seeds: with one curvature for all coordinates gradient
-descent is best by far, with curvatures over six decades Adam is. And studies of one optimizer
-under two names, in half of which the two are searched differently. Prints how often the study
-was right, and how often it claimed a difference that is none.
+The workloads are noisy quadratics whose best optimizer follows from their curvature, and whose best
+learning rate is known from a dense grid with four seeds. With equal curvatures, gradient descent is
+best by far; with curvatures over six decades, Adam is. Other studies compare an optimizer with
+itself, half of them with different searches. Prints how often the studies were right, and how often
+they reported a difference that does not exist.
 
     python scripts/study/planted.py            # 40 studies of each
     python scripts/study/planted.py --quick    # 4 of each
@@ -40,7 +40,7 @@ from gdlightning.tasks.task import Task
 SIZE, STEPS, NOISE = 16, 90, 0.05
 GRID = [10 ** (k / 8) for k in range(-40, 9)]
 NEAR = 10**0.5
-"""Factor within which a rate counts as found, unless it does as well as the best."""
+"""Maximum factor between a found learning rate and the best, unless it is as good."""
 
 
 class Quadratic(Task):
@@ -59,7 +59,7 @@ class Quadratic(Task):
         return self.weight - target
 
     def loss(self, batch: Any) -> Tensor:
-        """The mean over the batch."""
+        """Return the mean over the batch."""
         (target,) = batch
         squares: Tensor = self.curvatures * self(target) ** 2
         return 0.5 * squares.sum(-1).mean()
@@ -69,7 +69,7 @@ class Targets(DataModule):
     """Noisy targets about 0."""
 
     def load(self) -> Any:
-        """Three splits."""
+        """Create the three splits."""
         random = torch.Generator().manual_seed(0)
         sizes = {"train": 512, "val": 256, "test": 256}
         return {
@@ -85,14 +85,15 @@ def problem(kind: str, scale: float) -> Workload:
         curvatures = scale * torch.logspace(-3, 3, SIZE)
     data = Targets(batch_size=32)
     data.setup()
-    return Workload(kind, lambda: Quadratic(curvatures), data, STEPS,
-                    trainer={"accelerator": "cpu"})  # fmt: skip
+    return Workload(
+        kind, lambda: Quadratic(curvatures), data, STEPS, trainer={"accelerator": "cpu"}
+    )
 
 
 def solve(
     workload: Workload, rivals: Sequence[Candidate], plan: StudyPlan
 ) -> tuple[Any, dict[str, float]]:
-    """Ranking and chosen rates of a study."""
+    """Return ranking and selected learning rates of a study."""
     named, labelled = {workload.name: workload}, {c.label: c for c in rivals}
 
     def evaluate(trials: list[Trial]) -> list[TrialResult]:
@@ -117,10 +118,13 @@ def truth(kind: str, scale: float) -> dict[str, list[tuple[float, float]]]:
         for seed in range(50, 54):
             trials = [Trial(kind, name, {"lr": lr}, STEPS, seed) for lr in GRID]
             lists = jobs(trials, {kind: workload}, rival)
-            rows.append([
-                math.inf if o.failed else o.metrics["val_loss"]
-                for job in lists for o in run(job, {kind: workload}, rival)
-            ])  # fmt: skip
+            rows.append(
+                [
+                    math.inf if o.failed else o.metrics["val_loss"]
+                    for job in lists
+                    for o in run(job, {kind: workload}, rival)
+                ]
+            )
         found[name] = [(lr, sum(v) / 4) for lr, *v in zip(GRID, *rows, strict=True)]
     return found
 
@@ -168,14 +172,14 @@ def same(number: int) -> bool:
 
 
 def count(name: str, what: Callable[[int], bool], studies: Sequence[int]) -> int:
-    """How often something is so."""
+    """Print how often a property holds."""
     hits = sum(what(k) for k in studies)
     print(f"{name}: {hits} of {len(studies)} ({100 * hits / len(studies):.0f}%)", flush=True)
     return hits
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the studies, and print the counts."""
     import logging
     import warnings
 

@@ -1,7 +1,7 @@
-"""A comparison on a Ray cluster: a worker on each node, all on one study.
+"""Run a comparison on a Ray cluster, with one worker per node.
 
-Each worker is ``gdl compare`` with the same flags, on a storage that all nodes reach: a database,
-or a folder that they share. The first of them writes the report.
+Each worker runs ``gdl compare`` with the same flags, on a storage that all nodes can access: a
+database or a shared folder. The first worker writes the report.
 
     python scripts/study/ray_workers.py --workers 4 -- \\
         --config configs/tabular.yaml --optimizers adamw,sgd --output /shared/study
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def compare(flags: list[str], workers: int) -> list[int]:
-    """Run ``gdl compare`` with some flags as Ray tasks; returns the exit codes."""
+    """Run ``gdl compare`` as Ray tasks, and return the exit codes."""
     import ray
 
     def work(more: list[str]) -> int:
@@ -33,7 +33,7 @@ def main() -> int:
     """Start the workers and wait for them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("flags", nargs=argparse.REMAINDER, help="of gdl compare, after --")
+    parser.add_argument("flags", nargs=argparse.REMAINDER, help="flags of gdl compare, after --")
     given = parser.parse_args()
     return max(compare([f for f in given.flags if f != "--"], given.workers))
 

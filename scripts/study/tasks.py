@@ -1,12 +1,12 @@
-"""Six small tasks: what a comparison finds there, and what ``gdl recommend`` is worth.
+"""Run ``gdl compare`` or ``gdl recommend`` on six small tasks.
 
-With ``compare``, each optimizer is tuned on each task and judged on fresh seeds, and the words of
-the report are printed. With ``recommend``, the recommended settings, with and without short
-trainings, are held beside fixed defaults at the same number of steps and seeds; figures are
-validation losses.
+With ``compare``, each optimizer is tuned on each task and evaluated with fresh seeds; the
+conclusions of the reports are printed. With ``recommend``, the recommended settings, with and
+without short runs, are compared with fixed defaults at the same number of steps and seeds, by
+validation loss.
 
-    python scripts/study/tasks.py recommend [--quick]
-    python scripts/study/tasks.py compare [--quick]
+    python scripts/study/tasks.py recommend --quick
+    python scripts/study/tasks.py compare --quick
 """
 
 from __future__ import annotations
@@ -39,19 +39,34 @@ from gdlightning.study.trial import Trial, TrialResult
 from gdlightning.study.workload import Workload
 
 TASKS = {
-    "sparse text": ("text", ["--data.val_fraction", "0.2"], 400,
-                    ("adam", "adagrad", "gd", "sgd")),
-    "tabular": ("tabular", ["--data.val_fraction", "0.2"], 260,
-                ("adamw", "adam", "momentum", "gd")),
-    "regression": ("tabular_regression", ["--data.val_fraction", "0.2"], 300,
-                   ("adamw", "momentum", "gd")),
-    "digits": ("vision", ["--model.net.width", "8", "--data.val_fraction", "0.2"], 300,
-               ("adamw", "sgd")),
-    "sequence": ("sequence", ["--model.net.width", "32", "--data.val_fraction", "0.2"], 300,
-                 ("adamw", "sgd")),
+    "sparse text": ("text", ["--data.val_fraction", "0.2"], 400, ("adam", "adagrad", "gd", "sgd")),
+    "tabular": (
+        "tabular",
+        ["--data.val_fraction", "0.2"],
+        260,
+        ("adamw", "adam", "momentum", "gd"),
+    ),
+    "regression": (
+        "tabular_regression",
+        ["--data.val_fraction", "0.2"],
+        300,
+        ("adamw", "momentum", "gd"),
+    ),
+    "digits": (
+        "vision",
+        ["--model.net.width", "8", "--data.val_fraction", "0.2"],
+        300,
+        ("adamw", "sgd"),
+    ),
+    "sequence": (
+        "sequence",
+        ["--model.net.width", "32", "--data.val_fraction", "0.2"],
+        300,
+        ("adamw", "sgd"),
+    ),
     "forecast": ("forecast", [], 200, ("adamw", "sgd")),
-}  # fmt: skip
-"""Name → config, flags, steps, the optimizers that are compared there."""
+}
+"""Config, flags, steps and compared optimizers of each task."""
 COSINE = {"name": "cosine", "warmup": 0.05}
 DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "AdamW 1e-3": ({"name": "adamw", "lr": 1e-3}, {"name": "constant"}),
@@ -59,14 +74,16 @@ DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "SGD 0.1, momentum": ({"name": "momentum", "lr": 0.1}, {"name": "constant"}),
     "HF Trainer": ({"name": "adamw", "lr": 5e-5, "weight_decay": 0.0}, {"name": "linear"}),
     "skorch": ({"name": "gd", "lr": 0.01}, {"name": "constant"}),
-    "one-cycle, fastai": ({"name": "adamw", "lr": 1e-3, "betas": [0.95, 0.99]},
-                          {"name": "one_cycle"}),
-}  # fmt: skip
-"""Optimizer and schedule that others take where nothing is said."""
+    "one-cycle, fastai": (
+        {"name": "adamw", "lr": 1e-3, "betas": [0.95, 0.99]},
+        {"name": "one_cycle"},
+    ),
+}
+"""Default optimizer and schedule of other tools."""
 
 
 def task(name: str, quick: bool, metric: str = "val_loss") -> Workload:
-    """A task of the embedded data."""
+    """Return a task with built-in data."""
     path, flags, steps, _ = TASKS[name]
     config, _ = load(["--config", f"configs/{path}.yaml", "--trainer.accelerator", "cpu", *flags])
     made = workload(config, 60 if quick else steps, metric)
@@ -77,7 +94,7 @@ def task(name: str, quick: bool, metric: str = "val_loss") -> Workload:
 def outcomes(
     made: Workload, rivals: Mapping[str, Candidate], trials: list[Trial]
 ) -> list[TrialResult]:
-    """Of trials on one task, in their order."""
+    """Run trials on one task, in order."""
     named = {made.name: made}
     found = {
         t.key: o
@@ -87,9 +104,10 @@ def outcomes(
     return [found[t.key] for t in trials]
 
 
-def losses(made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any],
-           seeds: int) -> list[float]:  # fmt: skip
-    """Validation losses at the end, one a seed; capped where a training failed."""
+def losses(
+    made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, Any], seeds: int
+) -> list[float]:
+    """Return the final validation loss per seed, capped for failed runs."""
     own = Candidate("own", optimizer, schedule, {})
     trials = [Trial(made.name, "own", {}, made.steps, 10 + k, "baseline") for k in range(seeds)]
     scores = [made.score(o.metrics) for o in outcomes(made, {"own": own}, trials)]
@@ -97,7 +115,7 @@ def losses(made: Workload, optimizer: Mapping[str, Any], schedule: Mapping[str, 
 
 
 def recommended(seeds: int, quick: bool) -> None:
-    """The table of recommendations beside fixed defaults."""
+    """Print recommendations compared with fixed defaults."""
     rows: dict[str, dict[str, list[float]]] = {}
     for name in TASKS:
         made = task(name, quick)
@@ -119,10 +137,13 @@ def recommended(seeds: int, quick: bool) -> None:
     for name, row in rows.items():
         cells = [f"{fmean(v):.4f} ± {stdev(v):.4f}" for v in row.values()]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    ranks = {k: fmean(sorted(map(fmean, r.values())).index(fmean(r[k])) + 1 for r in rows.values())
-             for k in labels}  # fmt: skip
-    ratio = {k: fmean(fmean(r[k]) / min(map(fmean, r.values())) for r in rows.values())
-             for k in labels}  # fmt: skip
+    ranks = {
+        k: fmean(sorted(map(fmean, r.values())).index(fmean(r[k])) + 1 for r in rows.values())
+        for k in labels
+    }
+    ratio = {
+        k: fmean(fmean(r[k]) / min(map(fmean, r.values())) for r in rows.values()) for k in labels
+    }
     print("| mean rank | " + " | ".join(f"{ranks[k]:.2f}" for k in labels) + " |")
     print("| mean ratio to the best | " + " | ".join(f"{ratio[k]:.2f}" for k in labels) + " |")
 
@@ -130,11 +151,11 @@ def recommended(seeds: int, quick: bool) -> None:
 def compared(
     seeds: int, quick: bool, only: str = "", metric: str = "val_loss", schedule: str | None = None
 ) -> None:
-    """What comparisons say.
+    """Print the conclusions of comparisons.
 
     Args:
         seeds: for the verdict.
-        quick: short trainings, few settings.
+        quick: short runs, few settings.
         only: of the tasks; all if empty.
         metric: that is tuned for and judged by.
         schedule: of all optimizers; a cosine if not given.
@@ -154,14 +175,18 @@ def compared(
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run the selected evaluation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("what", choices=("recommend", "compare"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", choices=list(TASKS), help="of compare: one task")
-    parser.add_argument("--metric", default="val_loss", help="of compare")
-    parser.add_argument("--schedule", help="of compare: for all, instead of a cosine")
+    parser.add_argument(
+        "--only", default="", choices=list(TASKS), help="with compare: a single task"
+    )
+    parser.add_argument("--metric", default="val_loss", help="with compare: metric to rank by")
+    parser.add_argument(
+        "--schedule", help="with compare: schedule of all optimizers (default: cosine)"
+    )
     given = parser.parse_args()
     quiet()
     torch.set_num_threads(1)

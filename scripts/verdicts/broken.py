@@ -1,4 +1,4 @@
-"""Nets with a fault put in, named in configs as ``broken.Sigmoids`` and the like."""
+"""Nets with an injected fault, used in configs as ``broken.Sigmoids`` and so on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stack(nn.Module):
             self.spoil()
 
     def spoil(self) -> None:
-        """Put the fault in."""
+        """Inject the fault."""
 
     def linear(self) -> list[nn.Linear]:
         """All layers with weights."""
@@ -56,7 +56,7 @@ class Large(Stack):
 
 
 class Dead(Stack):
-    """One layer of units that no input wakes."""
+    """One layer of inactive units."""
 
     def spoil(self) -> None:
         """A bias far below what the weights can lift."""
@@ -66,12 +66,12 @@ class Dead(Stack):
 
 
 class Flat(Stack):
-    """A linear net of two layers that begins beside the saddle at 0."""
+    """A linear net of two layers that starts near the saddle point at 0."""
 
     act, depth = nn.Identity, 1
 
     def spoil(self) -> None:
-        """Weights near 0, and the classes' shares known."""
+        """Initialize weights near 0, and the output bias with the class priors."""
         for layer in self.linear():
             layer.weight.mul_(0.002)
             layer.bias.zero_()

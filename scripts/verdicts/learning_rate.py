@@ -1,9 +1,9 @@
-"""Fits and judges the verdict on the learning rate, thresholds held out by task.
+"""Fit and evaluate the verdict on the learning rate, with cross-validation over tasks.
 
-A learning rate is good where the training loss over the last tenth of the steps comes within a
-tenth of the fall that the best rate of its task and optimizer makes, without having stood above
-twice the first loss on the way; it is too small below that range and too large above it. The model
-is fitted on all tasks but one and judged on that one, in turn. ``--write`` fits it on all, for the
+A learning rate is good if the mean training loss over the last tenth of the steps is within a tenth
+of the best decrease for its task and optimizer, and the loss never exceeded twice its initial
+value. Below that range it is too small, above it too large. The model is fitted on all tasks except
+one and evaluated on that one, in turn. ``--write`` fits it on all tasks and stores it in the
 package.
 
     python scripts/verdicts/sweep.py
@@ -41,7 +41,7 @@ from gdlightning.storage.journal import rows
 
 NEAR, RISE = 0.1, 2.0
 SHARES = (1.0, 0.25)
-"""Of the training, after which it is judged."""
+"""Fractions of a run after which the verdict is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Labelled:
     out: int
 
     def signs(self, share: float) -> Features:
-        """After a share of the training."""
+        """Return the features after a fraction of the run."""
         until = None if share == 1 else int(share * TASKS[self.case.task][0])
         found = features_of(RunRecord.of(self.lines, until))
         if found is None:
@@ -63,7 +63,7 @@ class Labelled:
 
 
 def labelled(seeds: int) -> list[Labelled]:
-    """All runs of the sweep with their labels."""
+    """Return all runs of the sweep with their labels."""
     groups: dict[tuple[str, str, int], list[Case]] = defaultdict(list)
     for case in cases(seeds):
         if case.file.is_file():
@@ -87,7 +87,7 @@ def labelled(seeds: int) -> list[Labelled]:
 
 
 def _gaps(own: Sequence[Case], records: Sequence[RunRecord]) -> list[float]:
-    """How far each run stayed above the best, as a share of the best one's fall."""
+    """Return the loss of each run above the best, as a fraction of the best decrease."""
     first = float(np.median([r.losses[0] for r in records]))
     ends = [_end(c, r, first) for c, r in zip(own, records, strict=True)]
     best = min(ends)
@@ -108,7 +108,7 @@ def model() -> Any:
 
 
 def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
-    """The side of each run, by a model that saw no run of its task."""
+    """Return the prediction for each run by a model fitted without its task."""
     measured = [r.signs(share) for r in runs]
     x = np.array([s.vector() for s in measured])
     y = np.array([r.side for r in runs])
@@ -127,7 +127,7 @@ def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
 
 
 def figures(runs: Sequence[Labelled], said: np.ndarray[Any, Any]) -> dict[str, float]:
-    """Accuracy, precision, recall, swaps."""
+    """Return accuracy, precision, recall and confusions of too small and too large."""
     y = np.array([r.side for r in runs])
     far = np.array([r.out >= 2 for r in runs])
     found = {"runs": len(runs), "accuracy": float((said == y).mean())}
@@ -148,10 +148,12 @@ def folklore(runs: Sequence[Labelled]) -> np.ndarray[Any, Any]:
 
 
 def main() -> None:
-    """Judge, print a table, and if asked for write the model."""
+    """Print the evaluation, and write the model if requested."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="fit on all tasks, for the package")
+    parser.add_argument(
+        "--write", action="store_true", help="fit on all tasks, and store in the package"
+    )
     given = parser.parse_args()
     runs = labelled(given.seeds)
     columns = {
@@ -162,19 +164,28 @@ def main() -> None:
     print("| | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
     for key in next(iter(columns.values())):
         cells = [c[key] for c in columns.values()]
-        print(f"| {key} | " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v)
-                                         for v in cells) + " |")  # fmt: skip
+        print(
+            f"| {key} | "
+            + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in cells)
+            + " |"
+        )
     if given.write:
         x = np.array([r.signs(share).vector() for share in SHARES for r in runs])
         y = np.array([r.side for _ in SHARES for r in runs])
         fitted = model().fit(x, y)
         scaler, regression = fitted[0], fitted[1]
-        write_json(FILE, {
-            "names": list(NAMES), "mean": _plain(scaler.mean_), "scale": _plain(scaler.scale_),
-            "weights": [_plain(row) for row in regression.coef_],
-            "bias": _plain(regression.intercept_), "runs": len(runs),
-        })  # fmt: skip
-        print(f"Wrote {FILE.name}, of {len(runs)} runs.")
+        write_json(
+            FILE,
+            {
+                "names": list(NAMES),
+                "mean": _plain(scaler.mean_),
+                "scale": _plain(scaler.scale_),
+                "weights": [_plain(row) for row in regression.coef_],
+                "bias": _plain(regression.intercept_),
+                "runs": len(runs),
+            },
+        )
+        print(f"Wrote {FILE.name}, fitted on {len(runs)} runs.")
 
 
 def _plain(values: Any) -> list[float]:

@@ -1,6 +1,6 @@
-"""Good learning rates of small tasks, and range tests of them: what range_test.py judges.
+"""Good learning rates of small tasks, and range tests on them, for ``range_test.py``.
 
-Each result is a line in ``runs/verdicts/range_test.jsonl``; what stands there is not made again.
+Results are stored as lines of ``runs/verdicts/range_test.jsonl`` and reused.
 """
 
 from __future__ import annotations
@@ -41,54 +41,88 @@ TASKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "regression": ("tabular_regression", 3, LARGER),
     "resnet": ("vision", 2, ("--model.net.width", "4", "--data.batch_size", "32")),
     "vit": (
-        "vision_vit", 2,
+        "vision_vit",
+        2,
         ("--model.net.width", "16", "--model.net.depth", "2", "--data.batch_size", "32"),
     ),
     "lstm": ("sequence", 2, ("--model.net.width", "16", "--data.batch_size", "32")),
     "forecast": (
-        "forecast", 2,
-        ("--model.net.width", "8", "--model.net.depth", "2", "--data.val_fraction", "0.25",
-         "--data.test_fraction", "0.1"),
+        "forecast",
+        2,
+        (
+            "--model.net.width",
+            "8",
+            "--model.net.depth",
+            "2",
+            "--data.val_fraction",
+            "0.25",
+            "--data.test_fraction",
+            "0.1",
+        ),
     ),
     "text": ("text", 2, ("--data.ngrams", "1")),
     "gpt": (
-        "transformer", 2,
-        ("--model.net.width", "32", "--model.net.depth", "2", "--data.context", "32",
-         "--data.batch_size", "8", "--data.val_fraction", "0.01"),
+        "transformer",
+        2,
+        (
+            "--model.net.width",
+            "32",
+            "--model.net.depth",
+            "2",
+            "--data.context",
+            "32",
+            "--data.batch_size",
+            "8",
+            "--data.val_fraction",
+            "0.01",
+        ),
     ),
     "wine": ("tabular", 3, (*LARGER, "--data.dataset", "wine", "--clip", "none")),
     "encoder": (
-        "sequence", 2,
-        ("--model.net", "transformer-encoder", "--model.net.width", "16", "--model.net.depth", "1",
-         "--data.batch_size", "32"),
+        "sequence",
+        2,
+        (
+            "--model.net",
+            "transformer-encoder",
+            "--model.net.width",
+            "16",
+            "--model.net.depth",
+            "1",
+            "--data.batch_size",
+            "32",
+        ),
     ),
-}  # fmt: skip
+}
 """Name → config, seeds of the grid, and flags that make it small."""
 OPTIMIZERS = {
-    "sgd": (-4.0, 1.0), "adam": (-4.0, 0.0), "adamw": (-4.0, 0.0), "adagrad": (-3.0, 1.0),
-    "lion": (-5.0, -1.0), "rmsprop": (-5.0, -2 / 3),
-}  # fmt: skip
-"""Name → first and last power of ten of its grid."""
+    "sgd": (-4.0, 1.0),
+    "adam": (-4.0, 0.0),
+    "adamw": (-4.0, 0.0),
+    "adagrad": (-3.0, 1.0),
+    "lion": (-5.0, -1.0),
+    "rmsprop": (-5.0, -2 / 3),
+}
+"""First and last power of ten of each grid."""
 PER_DECADE = 3
 LENGTH = 300
-"""Optimizer steps of each training of the grid, by a cosine after a warm-up of a tenth."""
+"""Optimizer steps per run of the grid, with a cosine schedule and a warmup of a tenth."""
 SCHEDULE = {"name": "cosine", "warmup": 0.1}
 TESTS, FIRST_SEED = 3, 100
-"""Range tests of each task and optimizer, with a seed each that no training of the grid had."""
+"""Range tests per task and optimizer, with seeds that the grid does not use."""
 Row = dict[str, Any]
 
 
 def measured(
     tasks: Sequence[str], optimizers: Sequence[str], length: int, tests: int, file: Path
 ) -> list[Row]:
-    """All results, those that are missing made and added to the file.
+    """Return all results, and append missing ones to the file.
 
     Args:
-        tasks: by name.
-        optimizers: by name.
-        length: optimizer steps of each training of the grid.
+        tasks: names of tasks.
+        optimizers: names of optimizers.
+        length: optimizer steps per run of the grid.
         tests: seeds of the range tests.
-        file: that they are kept in.
+        file: file of the stored results.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     wanted = list(_wanted(tasks, optimizers, length, tests))
@@ -125,7 +159,7 @@ def _wanted(
 
 @cache
 def workload(task: str) -> Workload:
-    """A task with its data."""
+    """Return a task with its data."""
     config, _, flags = TASKS[task]
     made, _ = load(["--config", str(ROOT / "configs" / f"{config}.yaml"), *flags])
     found = workload_of(made, LENGTH)
@@ -153,9 +187,14 @@ def _stacked(
         raise UserError("Only data of gdlightning can be stacked.")
     made: Any = own.module
     found = train_many(
-        made, own.data, [Variation(lr, seed=seed) for lr in lrs], steps=length,
-        optimizer=optimizer, schedule=SCHEDULE, clip=own.max_norm or None,
-    )  # fmt: skip
+        made,
+        own.data,
+        [Variation(lr, seed=seed) for lr in lrs],
+        steps=length,
+        optimizer=optimizer,
+        schedule=SCHEDULE,
+        clip=own.max_norm or None,
+    )
     return [one.val_loss for one in found]
 
 
@@ -180,25 +219,36 @@ def test(task: str, optimizer: str, seed: int) -> Row:
 
     found = range_test(fresh(), own.data, optimizer, clip=own.clip).curve
     return {
-        "lr": found.lr, "loss": [_number(v) for v in found.loss], "start": found.start,
+        "lr": found.lr,
+        "loss": [_number(v) for v in found.loss],
+        "start": found.start,
         "lightning": _lightning(own, fresh(), optimizer, LR_MIN, LR_MAX, STEPS),
         "lightning's defaults": _lightning(own, fresh(), optimizer, 1e-8, 1.0, 100),
-    }  # fmt: skip
+    }
 
 
 def _lightning(
     own: Workload, module: L.LightningModule, optimizer: str, low: float, high: float, steps: int
 ) -> float | None:
-    """What Lightning's own range test suggests, if anything."""
+    """Return the suggestion of Lightning's range test, if any."""
     optimize(module, optimizer, clip=own.clip)
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
-            accelerator="cpu", devices=1, logger=False, enable_progress_bar=False,
-            enable_model_summary=False, max_epochs=-1, default_root_dir=folder,
-        )  # fmt: skip
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            max_epochs=-1,
+            default_root_dir=folder,
+        )
         tuner = Tuner(trainer)
         found = tuner.lr_find(
-            module, datamodule=own.data, min_lr=low, max_lr=high, num_training=steps,
+            module,
+            datamodule=own.data,
+            min_lr=low,
+            max_lr=high,
+            num_training=steps,
             update_attr=False,
-        )  # fmt: skip
+        )
     return found.suggestion() if found is not None else None

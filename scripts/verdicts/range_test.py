@@ -1,10 +1,10 @@
-"""How often the learning-rate range test is right, beside Lightning's own.
+"""Evaluate how often the learning-rate range test is right, compared with Lightning's.
 
-The good learning rates of small tasks are found by training with each of a grid, three a decade. A
-learning rate is good where the final validation loss, its mean over the seeds, stays above the best
-one by at most a tenth of what the best gained on the untrained model; the good band is all of them
-around the best, its ends interpolated. Range tests with other seeds are asked for their point. The
-numbers of the reading are fitted on all tasks but one and judged on that one, in turn.
+The good learning rates of small tasks are found on a grid with three per decade. A learning rate is
+good if the final validation loss, averaged over the seeds, exceeds the best one by at most a tenth
+of the best decrease. The good range surrounds the best learning rate, with interpolated ends. Range
+tests use other seeds. Their parameters are fitted on all tasks except one and evaluated on that
+one, in turn.
 
     python scripts/verdicts/range_test.py --png docs/pictures/lr-find.png
     python scripts/verdicts/range_test.py --quick
@@ -30,14 +30,14 @@ from gdlightning.range_test.suggestion import BACK, PART, SIDE, SIGN, Curve, at_
 from gdlightning.runs.quiet import quiet
 
 LATER = ("encoder",)
-"""Tasks that were added once the way of reading had been chosen."""
+"""Tasks that were added after the rule had been chosen."""
 NEAR, STRICT = 0.1, 1.1
 """Good is above the best by this part of its gain; strictly, up to this many times the best."""
 PARTS = [round(0.6 + 0.05 * k, 2) for k in range(8)]
 BACKS, SIGNS = (1.0, 1.5, 2.0, 3.0), (1.0, 2.0, 3.0, 5.0)
 HEAD = "| runs | in the good band | within half a decade | farthest, in decades |\n|" + "---|" * 5
 HALF = 0.5
-"""A decade's half."""
+"""Half a decade, as a factor."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Band:
 
 
 def band(row: Row, strict: bool = False) -> Band:
-    """The good band of a grid."""
+    """Return the good range of a grid."""
     columns = zip(*row["loss"], strict=True)
     means = [math.inf if None in column else fmean(column) for column in columns]
     lrs = [math.log10(lr) for lr in row["lr"]]
@@ -104,13 +104,17 @@ class Case:
 
 
 def cases(found: Sequence[Row]) -> list[Case]:
-    """All range tests."""
+    """Return all range tests."""
     grids = {(r["task"], r["optimizer"]): r for r in found if r["kind"] == "grid"}
     return [
-        Case(r, band(grids[r["task"], r["optimizer"]]),
-             band(grids[r["task"], r["optimizer"]], strict=True))
-        for r in found if r["kind"] == "test"
-    ]  # fmt: skip
+        Case(
+            r,
+            band(grids[r["task"], r["optimizer"]]),
+            band(grids[r["task"], r["optimizer"]], strict=True),
+        )
+        for r in found
+        if r["kind"] == "test"
+    ]
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def held_out(every: Sequence[Case], rules: Sequence[Rule]) -> dict[str, Rule]:
 
 
 def line(name: str, off: Sequence[float]) -> str:
-    """A row of a table."""
+    """Return a row of a table."""
     inside, near = fmean(d == 0 for d in off), fmean(d <= HALF for d in off)
     worst = f"{max(off):.1f}" if math.isfinite(max(off)) else "none said"
     return f"| {name} | {len(off)} | {inside:.1%} | {near:.1%} | {worst} |"
@@ -162,9 +166,12 @@ def report(every: Sequence[Case]) -> None:
     print(line("part and sign held out by task", outs))
     print(line("part, sign and back held out", [off(c, three[c.row["task"]]) for c in every]))
     print(line("as shipped", [off(c, Rule()) for c in every]))
-    print(line("held out, in the strict band", [
-        c.strict.off(two[c.row["task"]].point(c)) for c in every
-    ]))  # fmt: skip
+    print(
+        line(
+            "held out, in the strict band",
+            [c.strict.off(two[c.row["task"]].point(c)) for c in every],
+        )
+    )
     noted = [bool(read(c.curve).notes) for c in every]
     _share("held out, nothing speaks against it", outs, [not n for n in noted])
     _share("held out, something does", outs, noted)
@@ -181,7 +188,7 @@ def report(every: Sequence[Case]) -> None:
 
 
 def _share(name: str, outs: Sequence[float], which: Sequence[bool]) -> None:
-    """A row of some of the tests."""
+    """Print a row for some of the tests."""
     if any(which):
         print(line(name, [d for d, own in zip(outs, which, strict=True) if own]))
 
@@ -237,13 +244,15 @@ def _panel(panel: Any, case: Case) -> None:
 
 
 def main() -> None:
-    """Measure what is missing, print, and draw if asked to."""
+    """Measure missing results, print the tables, and draw if requested."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--optimizers", default=",".join(OPTIMIZERS))
-    parser.add_argument("--length", type=int, default=LENGTH, help="steps of the grid's trainings")
-    parser.add_argument("--tests", type=int, default=TESTS, help="range tests of each")
-    parser.add_argument("--png", type=Path, help="draw the tests of adamw to this file")
+    parser.add_argument("--length", type=int, default=LENGTH, help="steps per run of the grid")
+    parser.add_argument(
+        "--tests", type=int, default=TESTS, help="range tests per task and optimizer"
+    )
+    parser.add_argument("--png", type=Path, help="file for a figure of the tests with adamw")
     parser.add_argument("--quick", action="store_true", help="two tasks, two optimizers, one test")
     given = parser.parse_args()
     quiet()

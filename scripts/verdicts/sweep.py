@@ -1,8 +1,8 @@
-"""Trains eight small tasks with five optimizers over fifteen learning rates each, monitored.
+"""Train eight small tasks with five optimizers and fifteen learning rates each, monitored.
 
-Each run is one ``gdl fit`` at a constant learning rate, without clipping; its instruments are kept
-as a file in ``runs/verdicts/sweep``, so that a sweep which is stopped goes on. What is made of them
-is in learning_rate.py.
+Each run is a ``gdl fit`` with a constant learning rate and without clipping. Its measurements are
+stored in ``runs/verdicts/sweep``, so that an interrupted sweep resumes. ``learning_rate.py`` uses
+the results.
 
     python scripts/verdicts/sweep.py
 """
@@ -34,9 +34,10 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "forecast": (250, ()),
     "text": (250, ()),
     "transformer": (
-        200, ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
+        200,
+        ("--model.net.width", "32", "--model.net.depth", "1", "--data.context", "64"),
     ),
-}  # fmt: skip
+}
 """Config → steps, and flags that make it small."""
 OPTIMIZERS: dict[str, tuple[float, tuple[str, ...]]] = {
     "sgd": (0.1, ("--optimizer.momentum", "0", "--optimizer.nesterov", "false")),
@@ -50,17 +51,36 @@ CLASSES = {"momentum": "sgd"}
 STEPS_UP = range(-7, 8)
 """Half decades from the middle."""
 COMMON = (
-    "--loggers", "[]", "--trainer.enable_progress_bar", "false", "--clip", "none",
-    "--trainer.enable_checkpointing", "false", "--schedule", "constant", "--threads", "1",
-    "--trainer.num_sanity_val_steps", "0", "--trainer.limit_test_batches", "1",
-    "--trainer.limit_val_batches", "4", "--trainer.accelerator", "cpu", "--watch.graph", "false",
-    "--watch.samples", "false",
-)  # fmt: skip
+    "--loggers",
+    "[]",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--clip",
+    "none",
+    "--trainer.enable_checkpointing",
+    "false",
+    "--schedule",
+    "constant",
+    "--threads",
+    "1",
+    "--trainer.num_sanity_val_steps",
+    "0",
+    "--trainer.limit_test_batches",
+    "1",
+    "--trainer.limit_val_batches",
+    "4",
+    "--trainer.accelerator",
+    "cpu",
+    "--watch.graph",
+    "false",
+    "--watch.samples",
+    "false",
+)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the sweep."""
+    """A run of the sweep."""
 
     task: str
     optimizer: str
@@ -69,12 +89,12 @@ class Case:
 
     @property
     def file(self) -> Path:
-        """Where its instruments are kept."""
+        """File of the stored measurements."""
         return KEPT / f"{self.task}+{self.optimizer}+{self.lr:.3g}+{self.seed}.jsonl"
 
 
 def cases(seeds: int = 1) -> Iterator[Case]:
-    """All of them."""
+    """Return all runs of the sweep."""
     for seed in range(seeds):
         for task in TASKS:
             for optimizer, (middle, _) in OPTIMIZERS.items():
@@ -83,18 +103,32 @@ def cases(seeds: int = 1) -> Iterator[Case]:
 
 
 def run(case: Case) -> None:
-    """Train it; what diverges ends early, with what was measured until then."""
+    """Train and store the measurements; diverged runs end early."""
     steps, small = TASKS[case.task]
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            "fit", "--config", str(ROOT / "configs" / f"{case.task}.yaml"), *small, *COMMON,
-            "--optimizer", CLASSES.get(case.optimizer, case.optimizer),
-            "--optimizer.lr", repr(case.lr), *OPTIMIZERS[case.optimizer][1],
-            "--trainer.max_steps", str(steps), "--trainer.max_epochs", "-1",
-            "--trainer.val_check_interval", str(steps // 2), "--seed", str(case.seed),
-            "--run_root", folder,
-        ]  # fmt: skip
+            "fit",
+            "--config",
+            str(ROOT / "configs" / f"{case.task}.yaml"),
+            *small,
+            *COMMON,
+            "--optimizer",
+            CLASSES.get(case.optimizer, case.optimizer),
+            "--optimizer.lr",
+            repr(case.lr),
+            *OPTIMIZERS[case.optimizer][1],
+            "--trainer.max_steps",
+            str(steps),
+            "--trainer.max_epochs",
+            "-1",
+            "--trainer.val_check_interval",
+            str(steps // 2),
+            "--seed",
+            str(case.seed),
+            "--run_root",
+            folder,
+        ]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             code = gdl(command)
         if code not in (0, 3):
@@ -106,10 +140,10 @@ def run(case: Case) -> None:
 
 
 def main() -> None:
-    """Run what is missing."""
+    """Train the missing runs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--part", default="0/1", help="K/N: every N-th run from the K-th on")
+    parser.add_argument("--part", default="0/1", help="K/N: every N-th run, starting at the K-th")
     given = parser.parse_args()
     own, parts = map(int, given.part.split("/"))
     KEPT.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ def fit(every: int, dropout: float = 0.0, batch_size: int = 40, **options: Any) 
     callbacks = [monitor, Sharpness(monitor)] if every else []
     L.Trainer(
         max_steps=30, max_epochs=-1, logger=False, enable_checkpointing=False, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, callbacks=callbacks, **options,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=list(callbacks), **options,
     ).fit(module, data)  # fmt: skip
     return module, monitor.record, x
 

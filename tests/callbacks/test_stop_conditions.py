@@ -123,7 +123,7 @@ def test_stop_after_counts_the_steps_of_a_process(gdl: Run) -> None:
 def test_stop_after_must_be_a_step_or_more(gdl: Run) -> None:
     result = gdl("fit", *SHORT, "--stop_after", "0")
     assert result.code == 2
-    assert "stop_after is 0; write 1 or more." in result.err
+    assert "stop_after must be at least 1 (got 0, on the command line)." in result.err
 
 
 def test_a_limit_cuts_the_sanity_check_short(gdl: Run) -> None:

@@ -127,7 +127,9 @@ def test_other_verbs(gdl: Run) -> None:
         (["optimizers", "zzz*"], ["zzz*"]),
         (["schedules", "cosin"], ["cosin", "cosine"]),
         (["predict", "nowhere", "--input", "x.csv"], ["nowhere"]),
-        (["predict", "nowhere"], ["--input"]),
+        (["predict", "nowhere"], ["There is no run", "nowhere"]),
+        (["--verison"], ["--verison", "--version"]),
+        (["help", "fti"], ["fti", "fit"]),
         (["test", "nowhere"], ["nowhere"]),
         (["new", "task", "1x"], ["1x"]),
     ]:

@@ -209,7 +209,7 @@ def test_what_optimizers_bear(fit: Run, gdl: Run) -> None:
     """Tried where the rule is not known; said to be unknown where there is none."""
     for name, words in {
         "aggmo": "aggmo is stable up to 2.957 as measured",
-        "lion": "What lion bears is not known",
+        "lion": "The stability limit of lion is not known",
     }.items():
         fit("tabular", *SHORT, "--optimizer", name, "--name", name)
         result = gdl("curvature", f"runs/{name}", *QUICK)

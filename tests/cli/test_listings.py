@@ -48,7 +48,9 @@ def test_schedules_are_drawn(gdl: Run) -> None:
     assert len(gdl("schedules", "--format", "json").json()) == 12
 
 
-@pytest.mark.parametrize("kind", ["model", "net", "data", "clip", "wrapper", "callback"])
+@pytest.mark.parametrize(
+    "kind", ["model", "net", "data", "optimizer", "schedule", "clip", "wrapper", "callback"]
+)
 def test_lists(kind: str, gdl: Run) -> None:
     found = gdl("list", kind, "--format", "json").json()
     assert all(r["summary"] for r in found)

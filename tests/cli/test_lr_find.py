@@ -54,7 +54,9 @@ def test_what_it_says(gdl: Run, config: str) -> None:
     said = gdl("lr-find", "--config", config, *SHORT)
     assert said.code == 0, said.err
     found: dict[str, Any] = gdl("lr-find", "--config", config, *SHORT, "--format", "json").json()
-    assert f"A good learning rate is {found['point']:g}; from {found['low']:g} to" in said.out
+    assert (
+        f"Suggested learning rate: {found['point']:g}. Values from {found['low']:g} to" in said.out
+    )
     assert f"Write optimizer.lr: {found['point']:g} (now 1e-06)" in said.out
     assert "●" in said.out
     assert found["low"] < found["point"] < found["high"] <= 1.0
@@ -91,7 +93,7 @@ def test_another_optimizer_by_flag(gdl: Run, config: str) -> None:
     assert points["sgd"] > points["lion"]
     said = gdl("lr-find", "--config", config, *SHORT, "--optimizer", "sgd", "--apply")
     assert said.code == 2
-    assert "would train with adamw, and sgd is tested" in said.err
+    assert "trains with adamw, but sgd was tested" in said.err
     assert Path(config).read_text() == CONFIG
 
 
@@ -124,8 +126,8 @@ def test_modules_and_data_from_elsewhere(gdl: Run, monkeypatch: pytest.MonkeyPat
     ("flags", "words"),
     [
         (("--config", "nowhere.yaml"), "There is no config file nowhere.yaml"),
-        (("--png", "curve.gif"), "--png curve.gif: a picture ends in"),
-        (("--png", "nowhere/curve.png"), "there is no such folder"),
+        (("--png", "curve.gif"), "--png curve.gif: write a file that ends in"),
+        (("--png", "nowhere/curve.png"), "the folder does not exist"),
         (("--steps", "3"), "steps must be at least 40"),
         (("--steps", "many"), "invalid int value"),
         (("--lr_min", "0"), "lr_min must be positive"),

@@ -72,7 +72,7 @@ def test_a_filter_that_is_not_known(gdl: Run, flags: tuple[str, ...], said: str)
 
 def test_one_in_full(gdl: Run) -> None:
     shown = gdl("optimizers", "show", "prodigy").out
-    for part in ("update", "paper", "licence", "bytes of state a parameter", "fused AdamW",
+    for part in ("update", "paper", "licence", "bytes of state per parameter", "fused AdamW",
                  "groups: it estimates one learning rate", "loss 2.38"):  # fmt: skip
         assert part in shown, part
 

@@ -49,11 +49,11 @@ def test_a_table_says_who_was_first(gdl: Run) -> None:
     [
         (("rosenbrok",), "There is no test function named rosenbrok. Did you mean rosenbrock?"),
         (("saddle", "--optimizers", "adm"), "no optimizer named adm"),
-        (("saddle", "--optimizers", ","), "--optimizers names none"),
+        (("saddle", "--optimizers", ","), "--optimizers is empty"),
         (("saddle", "--optimizers", "muon"), "muon cannot be raced: it only trains matrices"),
         (("saddle", "--lr", "fast"), "--lr fast: write a number of 0 or more, tuned or default"),
         (("saddle", "--lr", "-1"), "--lr -1: write"),
-        (("saddle", "--lr", "lamb=1"), "--lr names lamb, which does not race."),
+        (("saddle", "--lr", "lamb=1"), "--lr names lamb, which is not in --optimizers."),
         (("saddle", "--steps", "1"), "--steps is 1; write 2 or more."),
         (("saddle", "--schedule", "cosin"), "There is no schedule named cosin."),
         (("saddle", "--warmup", "600"), "schedule.warmup must be shorter than the run"),

@@ -27,13 +27,13 @@ def test_home_and_variables_are_expanded(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("$UNSET/x", "run_root is $UNSET/x, but the environment variable UNSET is not set"),
+        ("$UNSET/x", "run_root: the environment variable UNSET is not set (got $UNSET/x)"),
         ("a/${UNSET}", "variable UNSET is not set"),
         ("$EMPTY/x", "variable EMPTY is not set"),
         ("${}", r"variable ${} is not set"),
         ("~nobody-here/x", "there is no user nobody-here"),
-        ("", "run_root is ''"),
-        ("a\0b", "run_root is 'a\\x00b'"),
+        ("", "run_root must be the path of a file or folder (got '')"),
+        ("a\0b", "(got 'a\\x00b')"),
     ],
 )
 def test_what_cannot_be_expanded_is_told(
@@ -71,7 +71,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_place(
         result = gdl("fit", *TABULAR, *flags)
         assert result.code == 2
         assert "the environment variable SCRATCH is not set" in result.err
-        assert f"(in {'c.yaml' if flags[1] == 'c.yaml' else 'the command line'})" in result.err
+        assert f"{'in c.yaml' if flags[1] == 'c.yaml' else 'on the command line'})" in result.err
     assert [p.name for p in Path().iterdir()] == ["c.yaml"]
 
 
@@ -85,6 +85,22 @@ def test_a_name_stays_in_the_run_root(name: str, gdl: Run, monkeypatch: pytest.M
     Path("c.yaml").write_text(yaml.safe_dump({"name": name}))
     result = gdl("fit", *TABULAR, "--config", "c.yaml")
     assert result.code == 2
-    assert result.err.startswith("error: name is ")
-    assert "(in c.yaml)" in result.err
+    assert result.err.startswith("error: name must be a folder name")
+    assert ", in c.yaml)" in result.err
     assert [p.name for p in Path().iterdir()] == ["c.yaml"]
+
+
+@pytest.mark.parametrize("path", ["~/t.csv", "$SCRATCH/t.csv"])
+def test_the_path_of_data_is_expanded(path: str, gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path("home").absolute()
+    home.mkdir()
+    (home / "t.csv").write_text("x,y\n" + "\n".join(f"{k},{k % 2}" for k in range(40)))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SCRATCH", str(home))
+    flags = ("--model", "tabular-classification", "--data", "tabular", "--data.target", "y", *QUIET)
+    result = gdl("fit", *flags, "--data.path", path, "--trainer.max_steps", "2")
+    assert result.code == 0, result.err
+    result = gdl("fit", *flags, "--data.path", "$UNSET/t.csv")
+    assert result.code == 2
+    assert "data.path is $UNSET/t.csv, but the environment variable UNSET is not" in result.err
+    assert "(in the command line)" in result.err

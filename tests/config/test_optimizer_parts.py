@@ -98,7 +98,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "option of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, steps: 5}]"],
                             ["lookahead", "steps", "k, alpha"]),
     "value of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, k: often}]"],
-                           ["optimizer.wrappers.k", "often", "whole number"]),
+                           ["optimizer.wrappers.k", "often", "an integer"]),
     "range of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, k: 0}]"],
                            ["optimizer.wrappers", "k must be at least 1"]),
     "wrappers": (["--optimizer.wrapers", "lookahead"], ["wrapers", "wrappers"]),

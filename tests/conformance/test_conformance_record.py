@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gdlightning.cli.optimizer_tables import page
+from gdlightning.cli.printing.optimizer_tables import page
 from gdlightning.conformance.conformance_record import examine
 from gdlightning.conformance.ranks import two_ranks
 from gdlightning.conformance.training_check import quiet

@@ -112,7 +112,7 @@ def test_damage_is_told_and_the_rest_is_diagnosed(gdl: Run, tmp_path: Path) -> N
     (tmp_path / JOURNAL).write_bytes(BAD["no step"] + b"\n")
     nothing = gdl("diagnose", str(tmp_path))
     assert nothing.code == 2
-    assert "nothing can be read: 2 damaged parts" in nothing.err
+    assert "cannot be read: 2 damaged parts" in nothing.err
 
 
 def test_a_short_run_has_no_findings_yet(gdl: Run, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_short_run_has_no_findings_yet(gdl: Run, tmp_path: Path) -> None:
     done = gdl("diagnose", str(tmp_path))
     assert done.code == 0
     assert "2 of 2 steps" in done.out
-    assert "most findings need some 50 steps" in done.out
+    assert "Most checks need about 50 steps" in done.out
 
 
 odd = st.recursive(

@@ -201,9 +201,7 @@ def compare(one: tuple[Any, ...], other: tuple[Any, ...], lean: bool = True) -> 
     calls, weights, *rest, was_lean = one
     assert was_lean == lean
     for mine, theirs in zip(calls, other[0], strict=True):
-        assert mine == pytest.approx(theirs, nan_ok=True) if isinstance(mine, float) else (
-            mine == theirs
-        )  # fmt: skip
+        assert mine == theirs
     assert all(torch.equal(v, other[1][k]) for k, v in weights.items())
     assert rest == list(other[2:-1])
 

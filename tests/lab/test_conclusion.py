@@ -1,4 +1,4 @@
-"""What an experiment showed, as people read it."""
+"""Effects and numbers as text."""
 
 from __future__ import annotations
 
@@ -28,11 +28,19 @@ def test_a_number_has_three_digits_that_count(size: float) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0, "0"), (2.0, "2"), (0.5, "0.5"), (0.46698, "0.467"), (1.996, "2"), (99.96, "100"),
-        (1234.0, "1,230"), (123456.0, "123,000"), (2.5e7, "2.50e7"), (0.00012345, "1.23e-4"),
+        (0.0, "0"),
+        (2.0, "2"),
+        (0.5, "0.5"),
+        (0.46698, "0.467"),
+        (1.996, "2"),
+        (99.96, "100"),
+        (1234.0, "1,230"),
+        (123456.0, "123,000"),
+        (2.5e7, "2.50e7"),
+        (0.00012345, "1.23e-4"),
         (-0.25, "-0.25"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_written_as_people_write_them(value: float, text: str) -> None:
     assert shown(value) == text
 

@@ -1,4 +1,4 @@
-"""Panels of optimizers beside each other."""
+"""Panels that compare optimizers."""
 
 from __future__ import annotations
 

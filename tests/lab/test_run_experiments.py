@@ -1,4 +1,4 @@
-"""``gdl lab``: experiments are listed, run, kept, and shown."""
+"""``gdl lab`` lists, runs, stores and draws experiments."""
 
 from __future__ import annotations
 
@@ -81,13 +81,15 @@ def test_what_cannot_be_meant_is_told_before_work(
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The seed that was there stays; then all is written; then nothing is measured anew."""
+    """Stored seeds are reused, and a repeated command measures nothing."""
     command = ["lab", "run", CHEAPEST, "--seeds", "2", "--workers", "1", "--output", str(tmp_path)]
     first, second = (tmp_path / "seeds" / f"{CHEAPEST}-{seed}.json" for seed in (0, 1))
     begun = subprocess.Popen(
-        [sys.executable, "-m", "gdlightning", *command], start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "gdlightning", *command],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while not first.exists() and begun.poll() is None:
         time.sleep(0.05)
     os.killpg(begun.pid, signal.SIGKILL)
@@ -118,7 +120,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert _read(second, card(CHEAPEST)) == record
     for text in (spoilt, "[" * 100_000, "5", "[]", json.dumps(record | {"seconds": "long"})):
         second.write_text(text)
-        assert _read(second, card(CHEAPEST)) is None  # and it is measured anew
+        assert _read(second, card(CHEAPEST)) is None  # so it is measured again
 
 
 @pytest.mark.parametrize(("package", "extra"), [("sklearn", "data"), ("matplotlib", "plots")])
@@ -142,7 +144,7 @@ def test_they_stand_in_the_order_of_the_account() -> None:
 def test_what_other_code_measured_is_measured_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a digest of the experiment's code and of what it trains with."""
+    """Records are invalid if the code of the experiment or its shared modules changes."""
     shutil.copytree(FOLDER.parent, tmp_path / "lab")
     monkeypatch.setattr(experiment, "FOLDER", tmp_path / "lab" / "experiments")
     tuned, plain = card("guide-sparse"), card("edge-of-stability")
@@ -179,7 +181,7 @@ def test_other_words_and_figures_need_no_new_measuring(
 
 
 def results() -> list[Result]:
-    """A made-up result of each experiment, with an empty figure."""
+    """Return an artificial result of each experiment, with an empty figure."""
     outcome = Conclusion(
         ClaimVerdict.CONDITIONS, "Seen <here> & there.", (effect("a | b", [1, 2]),)
     )

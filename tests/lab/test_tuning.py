@@ -1,4 +1,4 @@
-"""Optimizers beside each other, each at the learning rate that validation chooses."""
+"""Optimizers are compared at the learning rate with the best validation loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN = {"name": "sgd", "momentum": 0.0, "nesterov": False}
 
 
 def bowl(seeds: list[int]) -> Any:
-    """From an optimizer to a net after ten steps on w²/2 from 1."""
+    """Return a net after ten steps on w²/2 from 1."""
 
     def train(optimizer: dict[str, Any], seed: int) -> nn.Module:
         seeds.append(seed)
@@ -49,9 +49,12 @@ def test_the_learning_rate_is_that_of_the_lowest_loss() -> None:
     """On w²/2 ten steps leave (1 - lr)^20 / 2, so that of 0.1, 0.9 and 1.5 the second is best."""
     seeds: list[int] = []
     found = tuned(
-        {"SGD": Candidate(PLAIN, (0.1, 0.9, 1.5))}, bowl(seeds), half_square,
-        lambda net: {"test": half_square(net)}, seed=3,
-    )["SGD"]  # fmt: skip
+        {"SGD": Candidate(PLAIN, (0.1, 0.9, 1.5))},
+        bowl(seeds),
+        half_square,
+        lambda net: {"test": half_square(net)},
+        seed=3,
+    )["SGD"]
     assert found["lr"] == 0.9
     assert found["validation"] == pytest.approx([0.9**20 / 2, 0.1**20 / 2, 0.5**20 / 2], abs=1e-9)
     assert seeds == [3, 3, 3, 3 + FRESH]  # what is tested did not choose
@@ -59,9 +62,12 @@ def test_the_learning_rate_is_that_of_the_lowest_loss() -> None:
 
 def test_a_training_that_diverged_is_not_chosen() -> None:
     found = tuned(
-        {"SGD": Candidate(PLAIN, (0.5, 1e30))}, bowl([]), half_square,
-        lambda net: {"test": math.nan, "words": 3}, seed=0,
-    )  # fmt: skip
+        {"SGD": Candidate(PLAIN, (0.5, 1e30))},
+        bowl([]),
+        half_square,
+        lambda net: {"test": math.nan, "words": 3},
+        seed=0,
+    )
     assert found["SGD"]["validation"][1] is None
     assert found["SGD"]["lr"] == 0.5
     assert found["SGD"]["test"] is None

@@ -1,4 +1,4 @@
-"""What a reference is, and what it is given."""
+"""Base classes of the references."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ ZERO = cast(Array, np.float64(0.0))
 
 
 class Problem(Protocol):
-    """A loss that changes from step to step, as that of mini-batches does; steps count from 1."""
+    """Loss that changes per step like that of mini-batches; steps start at 1."""
 
     def gradient(self, weights: Weights, step: int) -> Weights: ...
 
     def curvature(self, weights: Weights, direction: Weights, step: int) -> Weights:
-        """The Hessian times a direction."""
+        """Return the Hessian times a direction."""
         ...
 
     def noise(self, step: int) -> Weights:
-        """A normal random vector of the weights' shape."""
+        """Return a normal random vector with the shape of the weights."""
         ...
 
 
@@ -41,13 +41,13 @@ class Reference(ABC):
     def step(self, weights: Weights, problem: Problem, eta: float) -> Weights: ...
 
     def evaluation(self, weights: Weights) -> Weights:
-        """The weights to evaluate with."""
+        """Return the evaluation weights."""
         return weights
 
 
 @dataclass(kw_only=True)
 class Rule(ABC):
-    """An optimizer that treats each tensor by itself: the state is of one tensor.
+    """An optimizer that treats each tensor separately, with a state per tensor.
 
     Args:
         lr: the learning rate.
@@ -60,11 +60,11 @@ class Rule(ABC):
 
     @abstractmethod
     def update(self, w: Array, g: Array, eta: float) -> Array:
-        """The weights after one more step."""
+        """Return the weights after another step."""
 
 
 class Tensorwise(Reference):
-    """A rule for each tensor, made by name."""
+    """Function from a name to the rule of a tensor."""
 
     def __init__(self, make: Callable[[str], Rule]) -> None:
         self.make = make
@@ -84,5 +84,5 @@ class Tensorwise(Reference):
 
 
 def rms(x: Array) -> float:
-    """Root of the mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(x**2)))

@@ -1,4 +1,4 @@
-"""Second moments kept as row and column sums."""
+"""Second moments stored as row and column sums."""
 
 from __future__ import annotations
 

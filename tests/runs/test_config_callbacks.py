@@ -71,7 +71,7 @@ def test_a_monitor_of_a_rate_that_is_not_there_is_refused(gdl: Run) -> None:
 
 
 def test_thousands_of_them_are_not_looked_at_one_by_one(gdl: Run) -> None:
-    Path("many.yaml").write_text(f"callbacks: [{', '.join(['a'] * 60_000)}]\n")
+    Path("many.yaml").write_text(f"callbacks: [{', '.join(['a'] * 4_000)}]\n")
     result = gdl("fit", "--config", "many.yaml")
     assert result.code == 2
-    assert "callbacks has 60,000 entries; at most 100.\n(in many.yaml)" in result.err
+    assert "callbacks has 4,000 entries; the maximum is 100 (in many.yaml)." in result.err

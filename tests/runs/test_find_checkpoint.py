@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 import os
 import pickle
@@ -66,6 +68,8 @@ def test_damaged_and_hostile_checkpoints_are_named_and_passed_over(
     unfinished_run: Path, finished_run: Path, gdl: Run
 ) -> None:
     folder = unfinished_run / "checkpoints"
+    for path in folder.glob("best*"):
+        path.unlink()
     (folder / "last.ckpt").write_bytes(pickle.dumps(Evil()))
     cut(folder / "previous-1.ckpt")
     result = gdl("fit", *AUTO)
@@ -158,6 +162,57 @@ def test_a_checkpoint_of_another_name_is_better_than_none(unfinished_run: Path, 
     result = gdl("fit", *AUTO)
     assert result.code == 0, result.err
     assert f"Resuming {unfinished_run} from step 35." in result.out
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of ``metrics.csv`` without timings."""
+    timed = ("steps_per_second", "examples_per_second")
+    with (folder / "metrics.csv").open(newline="") as stream:
+        return [{k: v for k, v in r.items() if k not in timed} for r in csv.DictReader(stream)]
+
+
+@pytest.mark.parametrize("lost", ["nothing", "last.ckpt"])
+def test_a_best_checkpoint_that_was_saved_later_is_resumed(
+    lost: str, unfinished_run: Path, finished_run: Path, gdl: Run
+) -> None:
+    """Also after a kill before ``last.ckpt`` was written again."""
+    folder = unfinished_run / "checkpoints"
+    if lost == "last.ckpt":
+        (folder / lost).unlink()
+    else:
+        (folder / "previous-1.ckpt").replace(folder / "last.ckpt")
+    assert [p.name for p in folder.glob("best*")] == ["best-epoch=2-step=39.ckpt"]
+    result = gdl("fit", *AUTO)
+    assert result.code == 0, result.err
+    assert f"Resuming {unfinished_run} from step 39." in result.out
+    assert logged(unfinished_run) == logged(finished_run)
+
+
+def test_steps_that_were_left_out_are_not_resumed(unfinished_run: Path, gdl: Run) -> None:
+    """A run that went back to step 30 does not resume from a best checkpoint of step 39."""
+    folder = unfinished_run / "checkpoints"
+    stop = ("--max_time", "0.001s")
+    assert gdl("fit", "--resume", str(folder / "previous-2.ckpt"), *stop).code == 75
+    assert list(folder.glob("best*39.ckpt"))
+    result = gdl("fit", *AUTO)
+    assert result.code == 0, result.err
+    assert f"Resuming {unfinished_run} from step 30." in result.out
+
+
+def test_a_kill_while_a_run_goes_back_leaves_no_gap_in_its_logs(
+    unfinished_run: Path, finished_run: Path, gdl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gdlightning.runs.run_start.write_text", killed)  # the logs are cut by then
+        older = unfinished_run / "checkpoints" / "previous-2.ckpt"
+        with contextlib.suppress(KeyboardInterrupt):
+            assert gdl("fit", "--resume", str(older)).code != 0
+    result = gdl("fit", *AUTO)
+    assert result.code == 0, result.err
+    assert logged(unfinished_run) == logged(finished_run)
 
 
 SPOILING = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,7 @@ import pytest
 import yaml
 from helpers import CONFIGS, QUIET, Run, contents, metrics
 
-from gdlightning.cli.diagnose import run_folder
-from gdlightning.runs.run_folder import run_of
+from gdlightning.runs.run_folder import find_run, run_of
 
 TABULAR = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET)
 SHORT = (*TABULAR, "--trainer.max_steps", "2")
@@ -70,11 +70,11 @@ def test_other_verbs_take_the_same_paths(
     Path("link").symlink_to(folder)
     for path in ("~/runs/tabular/good", "$HOME/link", "runs/tabular/good/", "link"):
         assert gdl("test", path).code == 0
-        assert run_folder(path).samefile(folder)  # of gdl diagnose
+        assert find_run(path).samefile(folder)  # of gdl diagnose
     monkeypatch.chdir(folder / "checkpoints")
     for path in ("..", "last.ckpt", "../checkpoints/last.ckpt"):
         assert gdl("test", path).code == 0
-        assert run_folder(path).samefile(folder)  # of gdl diagnose
+        assert find_run(path).samefile(folder)  # of gdl diagnose
     monkeypatch.chdir(folder)
     for verb in (("test",), ("export", "--output", "../w.safetensors"),
                  ("curvature", "--batches", "1", "--top", "1", "--bottom", "0", "--steps", "2"),
@@ -184,6 +184,41 @@ def test_a_new_run_that_saves_nothing_leaves_the_replaced_one(
     assert contents(aside) == before | {".lock": b""}
     assert f"the run that it replaces is kept in {aside}" in result.err
     assert (unfinished_run / "config.yaml").is_file()
+
+
+def test_a_replaced_run_goes_after_a_kill_too(unfinished_run: Path, gdl: Run) -> None:
+    aside = unfinished_run.with_name("version_0.replaced")
+    shutil.copytree(unfinished_run, aside)  # the process that put it there was killed
+    before = contents(aside)
+    resume = ("fit", "--resume", str(unfinished_run), "--max_time")
+    assert gdl(*resume, "0.001s").code == 75
+    assert contents(aside) == before
+    assert gdl(*resume, "1h").code == 0
+    assert [p.name for p in unfinished_run.parent.iterdir()] == ["version_0"]
+
+
+def test_a_new_run_removes_the_drafts_of_killed_processes(gdl: Run) -> None:
+    """Not those of living processes, young ones, and what others made."""
+    parent = Path("runs/tabular").absolute()
+    names = {k: f".{k}{'0' * 15}.tmp" for k in "abc"} | {"other": ".mine.tmp"}
+    for key, name in names.items():
+        (parent / name).mkdir(parents=True)
+        (parent / name / "config.yaml").write_text("draft")
+        age = 0 if key == "b" else 3600
+        os.utime(parent / name, (time.time() - age, time.time() - age))
+    holding = "import sys, pathlib; from gdlightning.runs.run_lock import held\n"
+    holding += "with held(pathlib.Path(sys.argv[1])): print(1, flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(parent / names["c"])],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.utime(parent / names["c"], (time.time() - 3600, time.time() - 3600))
+        assert gdl("fit", *SHORT).code == 0
+        process.communicate()
+    left = {p.name for p in parent.iterdir()}
+    assert left == {names["b"], names["c"], names["other"], "version_0"}
 
 
 def test_what_is_no_run_is_not_replaced(gdl: Run) -> None:

@@ -156,7 +156,7 @@ def test_invalid_options_are_an_error(name: str, options: dict[str, Any], messag
 
 
 def test_custom_schedule_by_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "_registered", {})
+    monkeypatch.setattr(schedule.SHAPES, "_registered", {})
 
     @register_schedule
     def half_way(step: int, total: int, *, low: float = 0.5) -> float:

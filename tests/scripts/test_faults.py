@@ -1,4 +1,4 @@
-"""Short forms of the scripts that let things go wrong with any kind of training."""
+"""Short forms of the scripts that inject faults into runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,31 @@ import pytest
 FAULTS = Path(__file__).parent.parent.parent / "scripts" / "faults"
 CASES = {
     "loaders": (
-        "loaders", "--optimizers", "adamw", "--stops", "twice", "--only",
+        "loaders",
+        "--optimizers",
+        "adamw",
+        "--stops",
+        "twice",
+        "--only",
         "shuffle$|np.random.Generator|Dataset in workers|stateful|persistent|subclass of Data",
     ),
     "limited loaders": (
-        "loaders", "--optimizers", "sgd", "--stops", "limited", "--only",
+        "loaders",
+        "--optimizers",
+        "sgd",
+        "--stops",
+        "limited",
+        "--only",
         "gdlightning's data module|DataLoader, generator|without a length",
     ),
     "states": (
-        "states", "--only",
+        "states",
+        "--only",
         "^(deep|record); module|^lock_holder; callback$|nested|BaseFinetuning|logged on some"
         "|64-true|parameters seed, compile, profile; module|own torch.Generator",
     ),
     "scenarios": ("scenarios", "--count", "5", "--seed", "3"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,4 +1,4 @@
-"""Generated configs, good and bad: each gives a run or a clear error."""
+"""Valid and invalid random configs give a run or a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile and damaged files: refused in words or read as data; no code in them runs."""
+"""Malicious and damaged files are an error or read as data; no code in them runs."""
 
 from __future__ import annotations
 

@@ -122,6 +122,23 @@ def test_a_damaged_table_is_put_aside(
     assert "is damaged and was renamed" in capsys.readouterr().err
 
 
+def test_a_second_damaged_table_leaves_the_first_one_there(tmp_path: Path) -> None:
+    for content in (b"loss,step\n1,0\n2", b"loss,step\n3,1\n4"):
+        (tmp_path / METRICS).write_bytes(content)
+        trim(tmp_path, {METRICS: 2})
+    assert (tmp_path / f"{METRICS}.damaged").read_bytes() == b"loss,step\n1,0\n2"
+    assert (tmp_path / f"{METRICS}.damaged1").read_bytes() == b"loss,step\n3,1\n4"
+
+
+def test_missing_rows_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / METRICS).write_text("loss,step\n1,0\n2,1\n")
+    trim(tmp_path, {METRICS: 2})
+    assert capsys.readouterr().err == ""
+    trim(tmp_path, {METRICS: 5})
+    assert f"{METRICS} lacks the last 3 of 5 rows" in capsys.readouterr().err
+    assert (tmp_path / METRICS).read_bytes() == b"loss,step\r\n1,0\r\n2,1\r\n"
+
+
 @pytest.mark.parametrize("content", [b"\xff\0: [}\n", b'step,"' + b"x" * 200_000])
 def test_a_table_that_is_not_text_stops_no_run(content: bytes, tmp_path: Path) -> None:
     """Also one with a field that is longer than the csv module reads."""

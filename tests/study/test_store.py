@@ -155,9 +155,12 @@ def test_a_study_goes_on_without_a_line_that_is_damaged(
 ) -> None:
     in_another_process(_finishes, str(tmp_path))
     number = damage(
-        tmp_path / "journal.log", lambda k, log: (k > 8 and log["op_code"] == operation)
-        or (operation == 2 and "alive" in str(log)), junk,
-    )  # fmt: skip
+        tmp_path / "journal.log",
+        lambda k, log: (
+            (k > 8 and log["op_code"] == operation) or (operation == 2 and "alive" in str(log))
+        ),
+        junk,
+    )
     store = Store(tmp_path, "s", {})
     assert store.damaged == [number]
     outcomes, ran = finish(store)

@@ -1,8 +1,13 @@
-"""One experiment a file. Its docstring says the claim in a line, then the set-up.
+"""The experiments, one per file.
 
-It has ``SOURCE``, who claims it; ``measure(seed)``, a plain record of what one seed showed;
-``conclude(found)``, effects and a verdict by a rule over all seeds; ``draw(found, theme)``, the
-figure. It may have ``SEEDS`` (how many, 5 if not said) and ``ALONE = True`` where it measures time,
-so that nothing else runs beside it. A new file is found by itself; ``ORDER`` in ``experiment.py``
-gives it a place in the account.
+The module docstring contains the claim in one line, followed by the setup. Each module defines
+
+- ``SOURCE``: the publication that makes the claim,
+- ``measure(seed)``: the measurements of one seed, as plain values,
+- ``conclude(found)``: the effects and the verdict, by a rule over all seeds,
+- ``draw(found, theme)``: the figure,
+
+and optionally ``SEEDS``, the number of seeds (default 5), and ``ALONE = True`` if it measures time,
+so that its seeds must not run in parallel. New files are discovered automatically; ``ORDER`` in
+``experiment.py`` sets their position in the report.
 """

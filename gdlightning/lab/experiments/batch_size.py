@@ -42,7 +42,7 @@ SIZES, DRAWS = (1, 4, 16, 64, 256), 400
 
 
 def measure(seed: int) -> Found:
-    """Time and passes over the data to the target; gradient noise by batch size."""
+    """Measure time and passes over the data to the target, and gradient noise by batch size."""
     runs = {f"{rows}, {size or 'all'}": _run(rows, size, seed) for rows in ROWS for size in CHECKED}
     return {"runs": runs, "noise": _noise(seed)}
 
@@ -83,7 +83,7 @@ def _run(rows: int, batch_size: int | None, seed: int) -> Found:
 
 
 def _noise(seed: int) -> list[float]:
-    """The variance of batch gradients times the batch size, for each size."""
+    """Return the variance of batch gradients times the batch size, for each size."""
     x, y = _data(1000, seed)
     net = _net(seed)
 
@@ -103,7 +103,7 @@ def _noise(seed: int) -> list[float]:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if 64 is clearly soonest of each number of rows, on conditions if of the larger."""
+    """Hold if 64 is clearly fastest for both numbers of rows; conditionally if for the larger."""
 
     def ratio(rows: int, size: str) -> list[float | None]:
         runs = [one["runs"] for one in found]
@@ -129,9 +129,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     single = median(r or math.inf for r in ratio(few, "1"))
     worse = {rows: slower[rows] > CLEAR and single > CLEAR for rows in ROWS}
     verdict = (
-        ClaimVerdict.HOLDS if all(worse.values())
-        else ClaimVerdict.CONDITIONS if worse[many] else ClaimVerdict.NOT_HERE
-    )  # fmt: skip
+        ClaimVerdict.HOLDS
+        if all(worse.values())
+        else ClaimVerdict.CONDITIONS
+        if worse[many]
+        else ClaimVerdict.NOT_HERE
+    )
     words = (
         f"With {many:,} rows, full batches take {slower[many]:.3g} times as long as batches of "
         f"64; with {few:,} rows, {slower[few]:.2g} times, and single rows {single:.2g} times. The "
@@ -141,7 +144,7 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Time and passes to the target by batch size; noise by batch size."""
+    """Plot time and passes to the target, and gradient noise, by batch size."""
     made, panels = style.figure(1, 3, size=(4.2, 3.7), theme=theme)
     sizes, places = ("1", "64", "all"), (0, 1, 2)
     for panel, key in zip(panels, ("seconds", "passes"), strict=False):
@@ -153,8 +156,8 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel.set(yscale="log", xticks=places, xticklabels=sizes, xlabel="batch size")
     panels[0].set_ylabel("seconds to the target")
     panels[1].set_ylabel("passes over the data to the target")
-    style.title(panels[0], "Time: 64 is soonest, by far of many rows", theme)
-    style.title(panels[1], "Data: the smaller, the fewer passes", theme)
+    style.title(panels[0], "Time to the target loss", theme)
+    style.title(panels[1], "Passes over the data", theme)
     style.legend(panels[0], theme)
     for k, one in enumerate(found):
         variances = [n / s for n, s in zip(one["noise"], SIZES, strict=True)]
@@ -163,7 +166,13 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
             line = [one["noise"][0] / s for s in (SIZES[0], SIZES[-1])]
             panels[2].plot((SIZES[0], SIZES[-1]), line, color=theme.muted, lw=0.9, zorder=0)
     panels[2].set(xscale="log", yscale="log", xlabel="batch size", ylabel="gradient variance")
-    panels[2].annotate("1 / batch size", (16, variances[0] / 16), xytext=(8, 8),
-                       textcoords="offset points", fontsize=8.5, color=theme.muted)  # fmt: skip
-    style.title(panels[2], "Noise falls as one over the batch size", theme)
+    panels[2].annotate(
+        "1 / batch size",
+        (16, variances[0] / 16),
+        xytext=(8, 8),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=theme.muted,
+    )
+    style.title(panels[2], "Variance of the gradient", theme)
     return made

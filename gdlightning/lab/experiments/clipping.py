@@ -40,7 +40,7 @@ LENGTH, UNITS, STEPS = 40, 32, 300
 
 
 def measure(seed: int) -> Found:
-    """Losses around the bad batch; what became of recurrent nets by learning rate."""
+    """Measure losses around the bad batch, and results of recurrent nets by learning rate."""
     bad = {name: _around(dazzled, norm, seed) for name, (dazzled, norm) in CASES.items()}
     steep = {
         name: [_recalled(lr, norm, seed) for lr in RATES]
@@ -50,7 +50,7 @@ def measure(seed: int) -> Found:
 
 
 class Camera(nn.Module):
-    """A net behind a camera that is dazzled once.
+    """Net whose inputs are corrupted once.
 
     Args:
         net: that sees the images.
@@ -62,7 +62,7 @@ class Camera(nn.Module):
         self.net, self.dazzled, self.batch = net, dazzled, 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Return logits."""
         if self.batch == self.dazzled:
             x = BAD * torch.randn_like(x)
         self.batch += 1
@@ -71,7 +71,7 @@ class Camera(nn.Module):
 
 
 class Recall(nn.Module):
-    """A plain recurrent net that says a number at the end of a series."""
+    """Plain recurrent net that outputs a number at the end of a sequence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Recall(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From series [n, length, 1]: [n, 1]."""
+        """Map sequences [n, length, 1] to outputs [n, 1]."""
         said: Tensor = self.head(self.cell(x)[0][:, -1])
         return said
 
@@ -91,8 +91,17 @@ def _around(dazzled: bool, max_norm: float | None, seed: int) -> Found:
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     seen = Camera(net, BEFORE if dazzled else None)
-    losses = descend(seen, F.cross_entropy, data.x, data.y, SGD | {"lr": 0.1}, BEFORE + 1 + AFTER,
-                     batch_size=BATCH, max_norm=max_norm, seed=seed)  # fmt: skip
+    losses = descend(
+        seen,
+        F.cross_entropy,
+        data.x,
+        data.y,
+        SGD | {"lr": 0.1},
+        BEFORE + 1 + AFTER,
+        batch_size=BATCH,
+        max_norm=max_norm,
+        seed=seed,
+    )
     with torch.no_grad():
         right = float((net(data.test_x).argmax(1) == data.test_y).float().mean())
     return {"losses": losses, "right": right}
@@ -102,15 +111,24 @@ def _recalled(lr: float, max_norm: float | None, seed: int) -> Found:
     random = torch.Generator().manual_seed(seed)
     series = torch.rand(1000, LENGTH, 1, generator=random) * 2 - 1
     torch.manual_seed(seed)
-    losses = descend(Recall(), F.mse_loss, series, series[:, 0], SGD | {"lr": lr}, STEPS,
-                     batch_size=BATCH, max_norm=max_norm, seed=seed)  # fmt: skip
+    losses = descend(
+        Recall(),
+        F.mse_loss,
+        series,
+        series[:, 0],
+        SGD | {"lr": lr},
+        STEPS,
+        batch_size=BATCH,
+        max_norm=max_norm,
+        seed=seed,
+    )
     ended = len(losses) == STEPS and math.isfinite(losses[-1])
     end = median(losses[-30:]) if ended else None
     return {"start": median(losses[:5]), "end": end, "losses": losses}
 
 
 def spoilt(case: Found) -> bool:
-    """Whether the loss at the end is above that before the bad batch."""
+    """Return whether the final loss is above the loss before the bad batch."""
     losses = case["losses"]
     if len(losses) < BEFORE + 1 + AFTER or not math.isfinite(losses[-1] or math.nan):
         return True
@@ -118,12 +136,12 @@ def spoilt(case: Found) -> bool:
 
 
 def diverged(case: Found) -> bool:
-    """Whether a training ended above its start, or in no number."""
+    """Return whether the loss ended above its initial value or non-finite."""
     return case["end"] is None or case["end"] > case["start"]
 
 
 def _largest(runs: Sequence[Found]) -> float:
-    """The largest rate up to which none diverges; below the smallest if that one does."""
+    """Return the largest rate up to which no run diverges, or one below the smallest."""
     found = RATES[0] / 10**0.5
     for rate, run in zip(RATES, runs, strict=True):
         if diverged(run):
@@ -133,7 +151,7 @@ def _largest(runs: Sequence[Found]) -> float:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if clipping saves trainings of both kinds, under conditions if of one."""
+    """Hold if clipping saves runs of both kinds; conditionally if of one."""
     bad = {name: [spoilt(one["bad"][name]) for one in found] for name in CASES}
     most = {
         name: [_largest(one["steep"][name]) for one in found] for name in ("not clipped", "clipped")
@@ -175,31 +193,44 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """The loss around the bad batch, and the end of recurrent nets by learning rate."""
+    """Plot the loss around the bad batch, and the final loss of recurrent nets."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     for colour, name in zip((SERIES[1], SERIES[0], SERIES[2]), CASES, strict=True):
         for k, one in enumerate(found):
             losses = _smooth(one["bad"][name]["losses"])
-            panels[0].plot(range(len(losses)), losses, color=colour, lw=1, alpha=0.7,
-                           label=name if k == 0 else None)  # fmt: skip
+            panels[0].plot(
+                range(len(losses)),
+                losses,
+                color=colour,
+                lw=1,
+                alpha=0.7,
+                label=name if k == 0 else None,
+            )
     panels[0].set(
-        yscale="log", ylim=(1e-3, None), xlabel="steps", ylabel="loss, median of nine batches"
+        yscale="log", ylim=(1e-3, None), xlabel="steps", ylabel="loss (median of nine batches)"
     )
-    style.title(panels[0], f"One bad batch, after {BEFORE} steps", theme)
+    style.title(panels[0], f"One bad batch after {BEFORE} steps", theme)
     style.legend(panels[0], theme, loc="upper left")
     top = 3.0
     for colour, name in ((SERIES[1], "not clipped"), (SERIES[0], "clipped")):
         lines = [
-            [min(top, run["end"] / run["start"]) if run["end"] is not None else top
-             for run in one["steep"][name]] for one in found
-        ]  # fmt: skip
+            [
+                min(top, run["end"] / run["start"]) if run["end"] is not None else top
+                for run in one["steep"][name]
+            ]
+            for one in found
+        ]
         for line in lines:
             panels[1].plot(RATES, line, "o", color=colour, ms=4, alpha=0.5)
         middle = [median(values) for values in zip(*lines, strict=True)]
         panels[1].plot(RATES, middle, color=colour, lw=1.8, label=name)
     panels[1].axhline(1, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
-    panels[1].set(xscale="log", xlabel="learning rate", ylim=(0, top * 1.05),
-                  ylabel="loss at the end, parts of the first")  # fmt: skip
-    style.title(panels[1], "Recurrent nets: above the dashes they diverged", theme)
+    panels[1].set(
+        xscale="log",
+        xlabel="learning rate",
+        ylim=(0, top * 1.05),
+        ylabel="final loss / initial loss",
+    )
+    style.title(panels[1], "Recurrent nets (diverged above the dashed line)", theme)
     style.legend(panels[1], theme, loc="upper left")
     return made

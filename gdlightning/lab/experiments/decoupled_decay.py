@@ -48,7 +48,7 @@ TRAINED = 300
 
 
 def measure(seed: int) -> Found:
-    """What is left of weights by the scale of their gradients; accuracies on real data."""
+    """Measure the remaining weight by gradient scale, and accuracies on real data."""
     tasks = {"digits": (digits(seed), 300, 0.4), "tumours": (tumours(seed), 100, 0.2)}
     return {
         "left": {name: left(optimizer, seed) for name, optimizer in METHODS.items()},
@@ -57,7 +57,7 @@ def measure(seed: int) -> Found:
 
 
 def left(optimizer: str, seed: int) -> list[float]:
-    """The mean of weights that began at 1, for each scale of their gradients, pure noise."""
+    """Return the mean of weights that start at 1, for each scale of their noise gradients."""
     net = nn.Linear(COPIES, len(SCALES), bias=False)
     nn.init.ones_(net.weight)
     stepper = made(net, {"name": optimizer, "lr": LR, "weight_decay": DECAY})
@@ -70,7 +70,7 @@ def left(optimizer: str, seed: int) -> list[float]:
 
 
 def theory(optimizer: str, scale: float) -> float:
-    """What is left if the second moment is its expectation: squared scale plus squared decay."""
+    """Return the remaining weight if the second moment equals its expectation."""
     weight = 1.0
     for _ in range(STEPS):
         size = math.hypot(scale, DECAY * weight) if optimizer == "adam" else 1.0
@@ -79,7 +79,7 @@ def theory(optimizer: str, scale: float) -> float:
 
 
 def _tuned(data: Split, rows: int, wrong: float, seed: int) -> Found:
-    """The best learning rate and decay of each, and what a fresh training with these gets right."""
+    """Tune learning rate and decay of each optimizer, and test a new run with them."""
     y, last = spoilt(data.y, wrong, seed), 2 * rows
     found = {}
     for name, decays in DECAYS.items():
@@ -97,7 +97,7 @@ def _tuned(data: Split, rows: int, wrong: float, seed: int) -> Found:
 
 
 def spoilt(y: Tensor, wrong: float, seed: int) -> Tensor:
-    """Classes of which a share is another one than the true."""
+    """Replace a fraction of the classes by wrong ones."""
     random, classes = torch.Generator().manual_seed(seed), int(y.max()) + 1
     chosen = torch.rand(len(y), generator=random) < wrong
     others = torch.randint(1, classes, y.shape, generator=random)
@@ -106,7 +106,7 @@ def spoilt(y: Tensor, wrong: float, seed: int) -> Tensor:
 
 @torch.no_grad()
 def _judged(net: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Share of classes told right, and the loss, less being more, where that is the same."""
+    """Return the accuracy, and the negative loss to break ties."""
     output = net(x)
     return int((output.argmax(1) == y).sum()) / len(y), -float(F.cross_entropy(output, y))
 
@@ -119,16 +119,19 @@ def _trained(adam: Mapping[str, Any], x: Tensor, y: Tensor, seed: int) -> nn.Mod
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if only AdamW decays alike, and seeds show that it tells more right on each task.
+    """Hold if only AdamW decays equally, and is significantly more accurate on each task.
 
     Under conditions, if it decays alike, but the rest does not show.
     """
     effects = [
-        effect(f"remaining weight, {name}, gradients of scale {scale:g}",
-               [one["left"][name][SCALES.index(scale)] for one in found],
-               expected=f"{theory(optimizer, scale):.2f}")
-        for name, optimizer in METHODS.items() for scale in (0.1, 10.0)
-    ]  # fmt: skip
+        effect(
+            f"remaining weight, {name}, gradients of scale {scale:g}",
+            [one["left"][name][SCALES.index(scale)] for one in found],
+            expected=f"{theory(optimizer, scale):.2f}",
+        )
+        for name, optimizer in METHODS.items()
+        for scale in (0.1, 10.0)
+    ]
     gains, better = [], []
     for task in found[0]["tasks"]:
         right = {name: _right(found, task, name) for name in DECAYS}
@@ -141,9 +144,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     l2, adamw = (_middle(found, name) for name in METHODS)
     alike = max(abs(value - LEFT) for value in adamw) < 0.03 and max(l2) - min(l2) > 0.3
     verdict = (
-        ClaimVerdict.HOLDS if alike and all(better)
-        else ClaimVerdict.CONDITIONS if alike else ClaimVerdict.NOT_HERE
-    )  # fmt: skip
+        ClaimVerdict.HOLDS
+        if alike and all(better)
+        else ClaimVerdict.CONDITIONS
+        if alike
+        else ClaimVerdict.NOT_HERE
+    )
     words = (
         f"AdamW leaves {min(adamw):.3f} to {max(adamw):.3f} of a weight, for all scales of the "
         f"gradient ({LEFT:.3f} in theory); Adam with L2 leaves {min(l2):.2f} to {max(l2):.2f}. "
@@ -158,24 +164,34 @@ def _right(found: Sequence[Found], task: str, name: str) -> list[float]:
 
 
 def _middle(found: Sequence[Found], name: str) -> list[float]:
-    """What is left by scale, the median over seeds."""
+    """Return the median remaining weight by gradient scale."""
     return [median(values) for values in zip(*(one["left"][name] for one in found), strict=True)]
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """What is left by scale of the gradients; accuracies on each task, a line a seed."""
+    """Plot the remaining weight by gradient scale, and accuracies with a line per seed."""
     made_, panels = style.figure(1, 3, size=(4.4, 3.8), theme=theme)
     colours = dict(zip(METHODS, (SERIES[1], SERIES[0]), strict=True))
     for name, optimizer in METHODS.items():
         colour = colours[name]
         expected = [theory(optimizer, scale) for scale in SCALES]
         panels[0].plot(SCALES, expected, color=colour, lw=1.2, alpha=0.7)
-        panels[0].plot(SCALES, _middle(found, name), "o", color=colour, ms=4.5,
-                       label="AdamW" if name == "AdamW" else "Adam with L2")  # fmt: skip
+        panels[0].plot(
+            SCALES,
+            _middle(found, name),
+            "o",
+            color=colour,
+            ms=4.5,
+            label="AdamW" if name == "AdamW" else "Adam with L2",
+        )
     panels[0].plot([], [], color=theme.muted, lw=1.2, label="theory")
-    panels[0].set(xscale="log", xlabel="scale of the gradients", ylabel="what is left of a weight",
-                  ylim=(-0.03, 1.05))  # fmt: skip
-    style.title(panels[0], "AdamW decays all alike, L2 does not", theme)
+    panels[0].set(
+        xscale="log",
+        xlabel="scale of the gradients",
+        ylabel="remaining fraction of a weight",
+        ylim=(-0.03, 1.05),
+    )
+    style.title(panels[0], "Decay by gradient scale", theme)
     style.legend(panels[0], theme, loc="lower right")
     for panel, task in zip(panels[1:], found[0]["tasks"], strict=True):
         columns = [_right(found, task, name) for name in DECAYS]
@@ -184,11 +200,18 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         for place, (name, column) in enumerate(zip(DECAYS, columns, strict=True)):
             colour = colours.get(name, theme.ink)
             panel.hlines(mean(column), place - 0.2, place + 0.2, color=colour, lw=3, zorder=3)
-            panel.annotate(f"{mean(column):.1f}", (place + 0.2, mean(column)), xytext=(4, 0),
-                           textcoords="offset points", va="center", fontsize=9.5, color=colour,
-                           bbox={"fc": theme.paper, "ec": "none", "pad": 0.8},
-                           zorder=4)  # fmt: skip
+            panel.annotate(
+                f"{mean(column):.1f}",
+                (place + 0.2, mean(column)),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9.5,
+                color=colour,
+                bbox={"fc": theme.paper, "ec": "none", "pad": 0.8},
+                zorder=4,
+            )
         panel.set_xticks(range(3), list(DECAYS))
         panel.set(xlim=(-0.4, 2.6), ylabel="test accuracy, %")
-        style.title(panel, f"{task.capitalize()}: a line a seed, bars the means", theme)
+        style.title(panel, f"{task.capitalize()}: a line per seed, bars are means", theme)
     return made_

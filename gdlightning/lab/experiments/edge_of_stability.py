@@ -45,7 +45,7 @@ CASES = {
 
 
 def measure(seed: int) -> Found:
-    """λ·lr and the loss along each training."""
+    """Measure λ·lr and the loss during each run."""
     data = digits(seed, 200)
     targets = F.one_hot(data.y, 10).float()
     return {name: _followed(case, data.x, targets, seed) for name, (case, _) in CASES.items()}
@@ -76,7 +76,7 @@ def _followed(optimizer: dict[str, Any], x: Tensor, targets: Tensor, seed: int) 
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds where λ·lr ends within a tenth of the limit of each."""
+    """Hold if λ·lr ends within a tenth of the limit of each optimizer."""
     effects, near = [], []
     for name, (_, limit) in CASES.items():
         ends = [_end(one[name]["products"]) for one in found]
@@ -100,12 +100,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def _end(products: Sequence[float]) -> float:
-    """The median over the last third; infinite where the training diverged."""
+    """Return the median over the last third, or infinity if the run diverged."""
     return median(products[-10:]) if len(products) == STEPS // EVERY else math.inf
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """λ·lr by step, each seed a line."""
+    """Plot λ·lr and the loss by step, with a line per seed."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     steps = range(EVERY, STEPS + 1, EVERY)
     for colour, (name, (_, limit)) in zip(SERIES, CASES.items(), strict=False):
@@ -118,11 +118,18 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
                 )
         panels[0].axhline(limit, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
     for limit, words in ((2.0, "2: the limit of descent"), (3.8, "3.8: of heavy ball")):
-        panels[0].annotate(words, (STEPS, limit), xytext=(0, 7), textcoords="offset points",
-                           ha="right", fontsize=8.5, color=theme.muted)  # fmt: skip
+        panels[0].annotate(
+            words,
+            (STEPS, limit),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=theme.muted,
+        )
     panels[0].set(xlabel="steps", ylabel="λ·lr", ylim=(0, 4.5), xlim=(0, STEPS))
     panels[1].set(xlabel="steps", ylabel="training loss", yscale="log", xlim=(0, STEPS))
-    style.title(panels[0], "Sharpness rises to the limit of stability and stays", theme)
-    style.title(panels[1], "The loss goes on falling meanwhile", theme)
+    style.title(panels[0], "λ·lr rises to the stability limit and stays there", theme)
+    style.title(panels[1], "The loss continues to decrease", theme)
     style.legend(panels[1], theme)
     return made

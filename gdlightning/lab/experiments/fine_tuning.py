@@ -40,14 +40,23 @@ SMALLER = 10**-0.4
 
 
 def measure(seed: int) -> Found:
-    """Loss and accuracies by learning rate, fine-tuned and from scratch."""
+    """Measure loss and accuracies by learning rate, fine-tuned and from scratch."""
     data = digits(seed)
     few = torch.cat([(data.y == k).nonzero()[:SHOTS, 0] for k in range(10)])
     x, y, turned = turn(data.x[few]), data.y[few], turn(data.test_x)
     half = len(turned) // 2
     trained = _net(seed)
-    descend(trained, F.cross_entropy, data.x, data.y, {"name": "adamw", "lr": 1e-3}, 600,
-            batch_size=64, schedule="cosine", seed=seed)  # fmt: skip
+    descend(
+        trained,
+        F.cross_entropy,
+        data.x,
+        data.y,
+        {"name": "adamw", "lr": 1e-3},
+        600,
+        batch_size=64,
+        schedule="cosine",
+        seed=seed,
+    )
     found: Found = {"before": _right(trained, data.test_x, data.test_y)}
     for name in ("fine-tuned", "from scratch"):
         found[name] = []
@@ -66,10 +75,11 @@ def measure(seed: int) -> Found:
 
 
 def turn(x: Tensor, degrees: float = ANGLE) -> Tensor:
-    """Images of 8 × 8 pixels, flat [n, 64], turned about their middle."""
+    """Rotate flat images of 8 × 8 pixels [n, 64] about their centre."""
     angle = math.radians(degrees)
-    turned = torch.tensor([[math.cos(angle), -math.sin(angle), 0.0],
-                           [math.sin(angle), math.cos(angle), 0.0]])  # fmt: skip
+    turned = torch.tensor(
+        [[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]]
+    )
     images = x.view(-1, 1, 8, 8)
     grid = F.affine_grid(turned.expand(len(x), 2, 3), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False).flatten(1)
@@ -84,12 +94,12 @@ def _net(seed: int) -> nn.Module:
 
 @torch.no_grad()
 def _right(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Share of images that are told right."""
+    """Return the accuracy."""
     return float((net(x).argmax(1) == y).float().mean())
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if the best rate for the new images alone is smaller than from scratch.
+    """Hold if the best learning rate for the new images is smaller than from scratch.
 
     Under conditions, if it has to be smaller only in order that the old ones are kept.
     """
@@ -128,7 +138,7 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def _lost(found: Sequence[Found], best: Sequence[int]) -> list[float]:
-    """Points of accuracy on what was known before."""
+    """Return the accuracy lost on the upright digits, in percentage points."""
     pairs = zip(found, best, strict=True)
     return [100 * (one["before"] - one["fine-tuned"][k]["old"]) for one, k in pairs]
 
@@ -138,7 +148,7 @@ def _best(rows: Sequence[Found]) -> int:
 
 
 def _keeping(one: Found) -> float:
-    """The largest rate up to which the upright digits are kept; 0 if none keeps them."""
+    """Return the largest rate up to which the upright digits are kept, or 0."""
     found = 0.0
     for rate, row in zip(RATES, one["fine-tuned"], strict=True):
         if one["before"] - row["old"] > KEPT:
@@ -152,10 +162,13 @@ def _new(found: Sequence[Found], name: str, best: Sequence[int]) -> list[float]:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Accuracy by learning rate: on the new digits, and on the old ones."""
+    """Plot accuracy by learning rate on the rotated and the upright digits."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
-    cases = (("fine-tuned", "new", SERIES[0]), ("from scratch", "new", SERIES[1]),
-             ("fine-tuned", "old", SERIES[0]))  # fmt: skip
+    cases = (
+        ("fine-tuned", "new", SERIES[0]),
+        ("from scratch", "new", SERIES[1]),
+        ("fine-tuned", "old", SERIES[0]),
+    )
     for place, (name, which, colour) in enumerate(cases):
         panel = panels[place // 2]
         lines = [[100 * row[which] for row in one[name]] for one in found]
@@ -169,10 +182,11 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         panel.set(xscale="log", xlabel="learning rate", ylabel="test accuracy, %", ylim=(-3, 103))
     kept = median(_keeping(one) for one in found) or RATES[0] / 10**0.5
     panels[1].axvspan(kept * 10**0.25, RATES[-1] * 1.3, color=style.BAD, alpha=0.12, lw=0)
-    panels[1].annotate("over five points are lost", (RATES[-1], 95), ha="right", fontsize=9,
-                       color=theme.muted)  # fmt: skip
+    panels[1].annotate(
+        "over five points are lost", (RATES[-1], 95), ha="right", fontsize=9, color=theme.muted
+    )
     panels[1].set_xlim(panels[0].get_xlim())
-    style.title(panels[0], "Turned digits, from five images each (dashed: best rate)", theme)
-    style.title(panels[1], "Upright digits after fine-tuning on turned ones", theme)
+    style.title(panels[0], "Rotated digits, five images each (dashed: best rate)", theme)
+    style.title(panels[1], "Upright digits after fine-tuning on rotated ones", theme)
     style.legend(panels[0], theme, loc="lower right")
     return made

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 
 
 def measure(seed: int) -> Found:
-    """Sharpness and accuracy of each case, and of the first case's net rescaled."""
+    """Measure sharpness and accuracy of each case, and of the rescaled net of the first."""
     data = digits(seed)
     nets = {name: _trained(name, data, seed) for name in CASES}
     found = {name: look(net, data) for name, net in nets.items()}
@@ -63,14 +63,23 @@ def _loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _trained(name: str, data: Split, seed: int) -> nn.Sequential:
-    """The net of the best learning rate."""
+    """Return the net trained with the best learning rate."""
     optimizer, batch_size = CASES[name]
     half, nets = len(data.test_x) // 2, []
     for lr in RATES:
         torch.manual_seed(seed)
         net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-        descend(net, _loss, data.x, data.y, optimizer | {"lr": lr}, STEPS, batch_size=batch_size,
-                schedule="cosine", seed=seed)  # fmt: skip
+        descend(
+            net,
+            _loss,
+            data.x,
+            data.y,
+            optimizer | {"lr": lr},
+            STEPS,
+            batch_size=batch_size,
+            schedule="cosine",
+            seed=seed,
+        )
         nets.append(net)
     with torch.no_grad():
         losses = [float(_loss(n(data.test_x[:half]), data.test_y[:half])) for n in nets]
@@ -78,7 +87,7 @@ def _trained(name: str, data: Split, seed: int) -> nn.Sequential:
 
 
 def rescaled(net: nn.Sequential, factor: float) -> nn.Sequential:
-    """A net with other weights and the same outputs."""
+    """Return a net with other weights and the same outputs."""
     found = copy.deepcopy(net)
     with torch.no_grad():
         for parameter in found[0].parameters():
@@ -88,7 +97,7 @@ def rescaled(net: nn.Sequential, factor: float) -> nn.Sequential:
 
 
 def look(net: nn.Sequential, data: Split) -> Found:
-    """Sharpness, adaptive sharpness, and accuracy on the second half of the test images."""
+    """Measure both sharpnesses, and the accuracy on the second half of the test images."""
     hessian = Hessian(
         lambda _: _loss(net(data.x), data.y), dict(net.named_parameters()), [None], memory=0
     )
@@ -99,12 +108,13 @@ def look(net: nn.Sequential, data: Split) -> Found:
     return {
         "sharpness": extremes(hessian, steps=50).top[0].value,
         "adaptive": adaptive_sharpness(hessian, steps=50, seen=1.0).value,
-        "right": float(right), "loss": loss,
-    }  # fmt: skip
+        "right": float(right),
+        "loss": loss,
+    }
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if both are flatter in four of five seeds and better on test images, p < 0.05."""
+    """Hold if both are flatter in four of five seeds and more accurate with p < 0.05."""
     flatter, better = {}, {}
     for name in ("batches of 16", "SAM"):
         pairs = [(one[name], one["batches of 512"]) for one in found]
@@ -113,18 +123,20 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         better[name] = fmean(a["right"] - b["right"] for a, b in pairs) > 0 and p < 0.05
     flat = all(sum(flags) >= 0.8 * len(flags) for flags in flatter.values())
     verdict = (
-        ClaimVerdict.NOT_HERE if not flat
-        else ClaimVerdict.HOLDS if all(better.values()) else ClaimVerdict.CONDITIONS
-    )  # fmt: skip
+        ClaimVerdict.NOT_HERE
+        if not flat
+        else ClaimVerdict.HOLDS
+        if all(better.values())
+        else ClaimVerdict.CONDITIONS
+    )
     effects = []
     for name in (*CASES, "rescaled"):
         label = name if name != "rescaled" else f"batches of 512, rescaled by {FACTOR:g}"
         effects += [
             effect(f"λ, {label}", [one[name]["sharpness"] for one in found]),
             effect(f"adaptive sharpness, {label}", [one[name]["adaptive"] for one in found]),
-            effect(f"test accuracy, {label}", [100 * one[name]["right"] for one in found],
-                   "%"),
-        ]  # fmt: skip
+            effect(f"test accuracy, {label}", [100 * one[name]["right"] for one in found], "%"),
+        ]
     ratio = median(o["rescaled"]["sharpness"] / o["batches of 512"]["sharpness"] for o in found)
     shown = [name for name, told in better.items() if told]
     words = (
@@ -137,7 +149,7 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Sharpness and adaptive sharpness, by case; accuracy against sharpness."""
+    """Plot both sharpnesses by case, and accuracy against sharpness."""
     made, panels = style.figure(1, 3, size=(4.3, 3.7), theme=theme)
     names = [*CASES, "rescaled"]
     colours = dict(zip(names, (SERIES[1], SERIES[0], SERIES[2], SERIES[7]), strict=True))
@@ -145,8 +157,14 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         for one in found:
             panel.plot(range(4), [one[n][key] for n in names], color=theme.rule, lw=0.9, zorder=0)
         for place, name in enumerate(names):
-            panel.plot([place] * len(found), [one[name][key] for one in found], "o", ms=5,
-                       color=colours[name], alpha=0.8)  # fmt: skip
+            panel.plot(
+                [place] * len(found),
+                [one[name][key] for one in found],
+                "o",
+                ms=5,
+                color=colours[name],
+                alpha=0.8,
+            )
         panel.set(xticks=range(4), xticklabels=["512", "16", "SAM", "512,\nrescaled"])
         panel.set_xlim(-0.4, 3.4)
     ticks = (0.2, 0.5, 1, 2, 5)
@@ -156,11 +174,12 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
     panels[1].set(ylabel="adaptive sharpness", ylim=(0, None))
     for name in CASES:
         points = [(one[name]["sharpness"], 100 * one[name]["right"]) for one in found]
-        panels[2].plot(*zip(*points, strict=True), "o", ms=5, color=colours[name], alpha=0.8,
-                       label=name)  # fmt: skip
-    panels[2].set(xlabel="λ", ylabel="right on test images, %")
-    style.title(panels[0], "Sharpness, a line for each seed", theme)
-    style.title(panels[1], "The same relative to the weights", theme)
+        panels[2].plot(
+            *zip(*points, strict=True), "o", ms=5, color=colours[name], alpha=0.8, label=name
+        )
+    panels[2].set(xlabel="λ", ylabel="test accuracy, %")
+    style.title(panels[0], "Sharpness, a line per seed", theme)
+    style.title(panels[1], "Adaptive sharpness", theme)
     style.title(panels[2], "Accuracy against sharpness", theme)
     style.legend(panels[2], theme)
     return made

@@ -57,7 +57,7 @@ ZIPF = list(CASES)[:2]
 
 
 def measure(seed: int) -> Found:
-    """The candidates on each kind of text."""
+    """Tune and test the candidates on each kind of text."""
     return {name: _case(seed, *case) for name, case in CASES.items()}
 
 
@@ -85,7 +85,7 @@ def _case(seed: int, exponent: float, schedule: str) -> Found:
 
 
 def texts(seed: int, count: int, exponent: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Words [count, LENGTH], classes [count], and the weights [WORDS] by which they are drawn.
+    """Draw words [count, LENGTH], classes [count], and the true weights [WORDS].
 
     Args:
         seed: of weights, words and classes.
@@ -108,7 +108,7 @@ def _loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
-    """By class of words, the slope of the learnt weights on the true ones: 1 is all of it."""
+    """Return the slope of learned on true weights by word frequency; 1 is complete."""
     ends = torch.tensor(list(SEEN.values())[:-1], dtype=torch.float64)
     kinds = torch.bucketize(seen.double(), ends, right=True)
     found: list[float | None] = []
@@ -119,7 +119,7 @@ def _learnt(weights: Tensor, true: Tensor, seen: Tensor) -> list[float | None]:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds where both adaptive ones beat both others on every seed, and Adagrad is best.
+    """Hold if both adaptive optimizers beat both others in every seed, and Adagrad is best.
 
     That is asked at both schedules on Zipf's words; in part it holds where the first is so at one.
     """
@@ -138,10 +138,13 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         for name, values in one.items()
     ]
     effects += [
-        effect(f"learned fraction, words seen 20 to 39 times, {_line(ZIPF[0])}, {name}",
-               [one[ZIPF[0]][name]["learnt"][1] for one in found], expected="1 if complete")
+        effect(
+            f"learned fraction, words seen 20 to 39 times, {_line(ZIPF[0])}, {name}",
+            [one[ZIPF[0]][name]["learnt"][1] for one in found],
+            expected="1 if complete",
+        )
         for name in CANDIDATES
-    ]  # fmt: skip
+    ]
     words = "Test loss. " + " ".join(_words(case, scores[case], first[case]) for case in CASES)
     return Conclusion(verdict, words, tuple(effects))
 
@@ -170,14 +173,14 @@ def _words(case: str, scores: dict[str, list[float]], first: str) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Loss by learning rate, test loss, and what is learnt of words by their frequency."""
+    """Plot loss by learning rate, test loss, and the learned fraction by frequency."""
     made, panels = style.figure(1, 3, size=(5.0, 3.9), theme=theme)
     zipf = [one[ZIPF[0]] for one in found]
     curves(panels[0], zipf, CANDIDATES, theme)
     panels[0].set_ylim(0.38, 1.0)
-    style.title(panels[0], "Each has its own learning rate (Zipf, constant)", theme)
+    style.title(panels[0], "Learning rates (Zipf, constant)", theme)
     dots(panels[1], {case: reported([one[case] for one in found]) for case in CASES}, theme)
-    style.title(panels[1], "Where few words are frequent, adaptive steps help", theme)
+    style.title(panels[1], "Test loss by word distribution", theme)
     _draw_learnt(panels[2], zipf, theme)
     style.legend(panels[0], theme, loc="upper left")
     return made
@@ -191,8 +194,18 @@ def _draw_learnt(panel: Any, found: Sequence[Found], theme: Theme) -> None:
             panel.plot(*zip(*known, strict=True), color=colour, lw=1.2, alpha=0.75)
     panel.axhline(1, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
     panel.set_xticks(range(len(SEEN)), list(SEEN))
-    panel.annotate("1: all there is to learn", (len(SEEN) - 1, 1), xytext=(0, -13), ha="right",
-                   textcoords="offset points", fontsize=8.5, color=theme.muted)  # fmt: skip
-    panel.set(xlabel="how often the word stands in the texts of training", ylim=(0, 1.05),
-              ylabel="learnt weight / true weight")  # fmt: skip
+    panel.annotate(
+        "1: all there is to learn",
+        (len(SEEN) - 1, 1),
+        xytext=(0, -13),
+        ha="right",
+        textcoords="offset points",
+        fontsize=8.5,
+        color=theme.muted,
+    )
+    panel.set(
+        xlabel="how often the word stands in the texts of training",
+        ylim=(0, 1.05),
+        ylabel="learnt weight / true weight",
+    )
     style.title(panel, "SGD hardly learns what is rare (Zipf, constant)", theme)

@@ -49,7 +49,7 @@ SCALES = {"scaled": "Features scaled", "raw": "Features as they come"}
 
 
 def measure(seed: int) -> Found:
-    """The candidates on each table, scaled and as it comes."""
+    """Tune and test the candidates on each table, scaled and unscaled."""
     return {
         f"{name}, {scale}": _case(table(name, scale == "scaled", seed), seed)
         for scale in SCALES
@@ -58,7 +58,7 @@ def measure(seed: int) -> Found:
 
 
 def table(name: str, scaled: bool, seed: int) -> Split:
-    """A table; numbers to predict have mean 0 and standard deviation 1 over all rows."""
+    """Load a table; regression targets have mean 0 and standard deviation 1."""
     from sklearn import datasets
 
     options = {"scaled": False} if name == "diabetes" else {}
@@ -82,11 +82,23 @@ def _case(data: Split, seed: int) -> Found:
     def train(optimizer: dict[str, Any], seed: int) -> nn.Module:
         torch.manual_seed(seed)
         net = nn.Sequential(
-            nn.Linear(x.shape[1], WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(),
+            nn.Linear(x.shape[1], WIDTH),
+            nn.ReLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.ReLU(),
             nn.Linear(WIDTH, outputs),
-        )  # fmt: skip
-        descend(net, loss, own_x, own_y, optimizer, STEPS, batch_size=BATCH, schedule="cosine",
-                seed=seed)  # fmt: skip
+        )
+        descend(
+            net,
+            loss,
+            own_x,
+            own_y,
+            optimizer,
+            STEPS,
+            batch_size=BATCH,
+            schedule="cosine",
+            seed=seed,
+        )
         return net
 
     @torch.no_grad()
@@ -94,9 +106,12 @@ def _case(data: Split, seed: int) -> Found:
         return float(loss(net(x), y)) / guessing
 
     return tuned(
-        CANDIDATES, train, lambda net: held_out(net, x, y),
-        lambda net: {"test": held_out(net, data.test_x, data.test_y)}, seed,
-    )  # fmt: skip
+        CANDIDATES,
+        train,
+        lambda net: held_out(net, x, y),
+        lambda net: {"test": held_out(net, data.test_x, data.test_y)},
+        seed,
+    )
 
 
 def _squared(output: Tensor, target: Tensor) -> Tensor:
@@ -108,7 +123,7 @@ def _entropy(classes: Tensor) -> float:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds where Adam and AdamW are shown to beat plain SGD, scaled and as they come.
+    """Hold if Adam and AdamW significantly beat plain SGD, scaled and unscaled.
 
     In part it holds where one of them is, on tables of one kind. Optimizers are compared seed by
     seed, by the mean of their losses on the three tables.
@@ -154,20 +169,26 @@ def _words(label: str, scores: dict[str, list[float]]) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Loss by learning rate on wine, scaled and raw, and test losses on all."""
+    """Plot loss by learning rate on wine, and test losses on all tables."""
     made, panels = style.figure(1, 3, size=(5.0, 3.9), theme=theme)
     for panel, (scale, label) in zip(panels[:2], SCALES.items(), strict=True):
         curves(panel, [one[f"wine, {scale}"] for one in found], CANDIDATES, theme)
-        panel.set(ylim=(0, 1.2), ylabel="validation loss / that of guessing")
+        panel.set(ylim=(0, 1.2), ylabel="validation loss / constant prediction")
         style.title(panel, f"Wine, {label.lower()}", theme)
     cases = {case: reported([one[case] for one in found]) for case in found[0]}
     dots(panels[2], {case.replace(", ", ",\n"): values for case, values in cases.items()}, theme)
-    panels[2].set(ylabel="test loss / that of guessing", ylim=(0, 1.2))
+    panels[2].set(ylabel="test loss / constant prediction", ylim=(0, 1.2))
     beyond = [v > 1.2 for one in cases.values() for own in one.values() for v in own]
     if any(beyond):
-        panels[2].annotate(f"{count(beyond)} lie above", (1, 0.82), xycoords="axes fraction",
-                           ha="right", fontsize=8.5, color=theme.muted)  # fmt: skip
-    style.title(panels[2], "Test loss, each at its best learning rate", theme)
+        panels[2].annotate(
+            f"{count(beyond)} lie above",
+            (1, 0.82),
+            xycoords="axes fraction",
+            ha="right",
+            fontsize=8.5,
+            color=theme.muted,
+        )
+    style.title(panels[2], "Test loss at the best learning rate", theme)
     handles = panels[0].get_lines()
     style.legend(panels[2], theme, handles=handles, loc="upper left", ncols=2)
     return made

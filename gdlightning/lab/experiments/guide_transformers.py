@@ -58,7 +58,7 @@ LEARNT = (GUESSING + BEST) / 2
 
 
 def measure(seed: int) -> Found:
-    """The candidates on both kinds of net."""
+    """Tune and test the candidates on both kinds of net."""
     every = sequences(seed, STEPS * BATCH + VALIDATION + TEST)
     own, chosen_by, tested_by = every.split([STEPS * BATCH, VALIDATION, TEST])
 
@@ -68,8 +68,17 @@ def measure(seed: int) -> Found:
             net = Decoder(norm_first=first)
             optimizer = {k: v for k, v in options.items() if k != "warmup"}
             schedule = {"name": "linear", "warmup": options["warmup"]}
-            descend(net, _loss, own[:, :-1], own[:, 1:], optimizer, STEPS, batch_size=BATCH,
-                    schedule=schedule, seed=seed)  # fmt: skip
+            descend(
+                net,
+                _loss,
+                own[:, :-1],
+                own[:, 1:],
+                optimizer,
+                STEPS,
+                batch_size=BATCH,
+                schedule=schedule,
+                seed=seed,
+            )
             return net
 
         @torch.no_grad()
@@ -77,18 +86,21 @@ def measure(seed: int) -> Found:
             return float(_loss(net(rows[:, :-1]), rows[:, 1:]))
 
         return tuned(
-            CANDIDATES, train, lambda net: held_out(net, chosen_by),
-            lambda net: {"test": held_out(net, tested_by)}, seed,
-        )  # fmt: skip
+            CANDIDATES,
+            train,
+            lambda net: held_out(net, chosen_by),
+            lambda net: {"test": held_out(net, tested_by)},
+            seed,
+        )
 
     return {name: case(first) for name, first in NORMS.items()}
 
 
 def sequences(seed: int, rows: int) -> Tensor:
-    """Symbols [rows, LENGTH], each from the two before it by the seed's table, or blindly."""
+    """Draw symbols [rows, LENGTH], each by a table from the two before it, or at random."""
     source = torch.Generator().manual_seed(seed)
     table = torch.randint(SYMBOLS, (SYMBOLS, SYMBOLS), generator=source)
-    found = torch.randint(SYMBOLS, (rows, LENGTH), generator=source)  # where it stays, it is blind
+    found = torch.randint(SYMBOLS, (rows, LENGTH), generator=source)  # partly kept, as noise
     for k in range(2, LENGTH):
         follows = torch.rand(rows, generator=source) >= BLIND
         found[:, k] = torch.where(follows, table[found[:, k - 1], found[:, k - 2]], found[:, k])
@@ -119,7 +131,7 @@ class Decoder(nn.Module):
         self.head = nn.Linear(WIDTH, SYMBOLS)
 
     def forward(self, symbols: Tensor) -> Tensor:
-        """[B, T] → logits of the next, [B, T, SYMBOLS]."""
+        """Map symbols [B, T] to logits of the next, [B, T, SYMBOLS]."""
         x = self.symbols(symbols) + self.places
         mask = nn.Transformer.generate_square_subsequent_mask(LENGTH - 1)
         for block in self.blocks:
@@ -129,12 +141,12 @@ class Decoder(nn.Module):
 
 
 def _loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Of those that have two symbols before them."""
+    """Return the loss over symbols with two predecessors."""
     return F.cross_entropy(logits[:, 1:].flatten(0, 1), targets[:, 1:].flatten())
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if AdamW with warm-up beats the others in every seed of both nets.
+    """Hold if AdamW with warmup beats the others in every seed of both nets.
 
     Under conditions, if of one of them; or if AdamW beats momentum there, and a larger learning
     rate learns with the warm-up than without, in most seeds.
@@ -159,10 +171,16 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         f"{_middle(largest[norm][BARE])})."
         for norm in NORMS
     )
-    effects = [effect(f"test loss, {norm}, {name}", values, expected=f"best possible {BEST:.3f}")
-               for norm, one in tests.items() for name, values in one.items()]  # fmt: skip
-    effects += [effect(f"largest learning rate that learns, {norm}, {name}", map(_known, values))
-                for norm, one in largest.items() for name, values in one.items()]  # fmt: skip
+    effects = [
+        effect(f"test loss, {norm}, {name}", values, expected=f"best possible {BEST:.3f}")
+        for norm, one in tests.items()
+        for name, values in one.items()
+    ]
+    effects += [
+        effect(f"largest learning rate that learns, {norm}, {name}", map(_known, values))
+        for norm, one in largest.items()
+        for name, values in one.items()
+    ]
     return Conclusion(verdict, words, tuple(effects))
 
 
@@ -180,17 +198,23 @@ def _middle(values: Sequence[float]) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Loss by learning rate for both nets, and test loss of the tuned."""
+    """Plot loss by learning rate for both nets, and test loss of the tuned runs."""
     made, panels = style.figure(1, 3, size=(5.0, 3.9), theme=theme)
     for panel, norm in zip(panels[:2], NORMS, strict=True):
         curves(panel, [one[norm] for one in found], CANDIDATES, theme)
         panel.set_ylim(0.4, 2.3)
         for level, words in ((GUESSING, "guessing"), (BEST, "the best there is")):
             panel.axhline(level, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
-            panel.annotate(words, (RATES[0], level), xytext=(0, 3), textcoords="offset points",
-                           fontsize=8.5, color=theme.muted)  # fmt: skip
-        style.title(panel, f"The {norm} each branch", theme)
+            panel.annotate(
+                words,
+                (RATES[0], level),
+                xytext=(0, 3),
+                textcoords="offset points",
+                fontsize=8.5,
+                color=theme.muted,
+            )
+        style.title(panel, f"{norm.capitalize()} each branch", theme)
     style.legend(panels[0], theme, loc="center left")
     dots(panels[2], {norm: reported([one[norm] for one in found]) for norm in NORMS}, theme)
-    style.title(panels[2], "Test loss, each at its best learning rate", theme)
+    style.title(panels[2], "Test loss at the best learning rate", theme)
     return made

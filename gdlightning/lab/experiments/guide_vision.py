@@ -46,7 +46,7 @@ MEASURES = {"test": "test loss", "error": "test error"}
 
 
 def measure(seed: int) -> Found:
-    """Loss by learning rate, and test loss and error of the tuned."""
+    """Measure loss by learning rate, and test loss and error of the tuned runs."""
     data = digits(seed)
     held = len(data.x) // 4
     (x, own_x), (y, own_y) = ((a[:held], a[held:]) for a in (data.x, data.y))
@@ -54,8 +54,17 @@ def measure(seed: int) -> Found:
     def train(optimizer: dict[str, Any], seed: int) -> nn.Module:
         torch.manual_seed(seed)
         net = convolutions()
-        descend(net, F.cross_entropy, own_x, own_y, optimizer, STEPS, batch_size=BATCH,
-                schedule="cosine", seed=seed)  # fmt: skip
+        descend(
+            net,
+            F.cross_entropy,
+            own_x,
+            own_y,
+            optimizer,
+            STEPS,
+            batch_size=BATCH,
+            schedule="cosine",
+            seed=seed,
+        )
         return net
 
     @torch.no_grad()
@@ -65,24 +74,31 @@ def measure(seed: int) -> Found:
         return {"test": float(F.cross_entropy(outputs, y)), "error": 100 * float(wrong)}
 
     return tuned(
-        CANDIDATES, train, lambda net: held_out(net, x, y)["test"],
-        lambda net: held_out(net, data.test_x, data.test_y), seed,
-    )  # fmt: skip
+        CANDIDATES,
+        train,
+        lambda net: held_out(net, x, y)["test"],
+        lambda net: held_out(net, data.test_x, data.test_y),
+        seed,
+    )
 
 
 def convolutions() -> nn.Sequential:
-    """64 pixels → 10 logits."""
+    """Map 64 pixels to 10 logits."""
     return nn.Sequential(
         nn.Unflatten(1, (1, 8, 8)),
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1, stride=2), nn.ReLU(),
-        nn.Conv2d(32, 32, 3, padding=1, stride=2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(128, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds where momentum is shown to have fewer errors than both, in part where than one."""
+    """Hold if momentum makes significantly fewer errors than both; conditionally if than one."""
     scores = {key: reported(found, key) for key in MEASURES}
     beaten = [name for name in OTHERS if better(scores["error"], MOMENTUM, name)]
     if len(beaten) == len(OTHERS):
@@ -101,23 +117,23 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Loss by learning rate, errors of the tuned, and the differences seed by seed."""
+    """Plot loss by learning rate, test errors, and the paired differences."""
     made, panels = style.figure(1, 3, size=(4.7, 3.9), theme=theme)
     curves(panels[0], found, CANDIDATES, theme)
     panels[0].set(yscale="log", ylim=(0.02, 3))
-    style.title(panels[0], "Each has its own learning rate", theme)
+    style.title(panels[0], "Validation loss by learning rate", theme)
     style.legend(panels[0], theme, loc="upper left")
     errors = reported(found, "error")
     dots(panels[1], {name: {name: values} for name, values in errors.items()}, theme, width=0.5)
-    panels[1].set(ylabel="test error in %", ylim=(0, None))
-    style.title(panels[1], f"Errors of the tuned, {len(found)} seeds", theme)
+    panels[1].set(ylabel="test error, %", ylim=(0, None))
+    style.title(panels[1], f"Test error, {len(found)} seeds", theme)
     _draw_gaps(panels[2], errors, theme)
-    style.title(panels[2], "Seed by seed: to the right, momentum is better", theme)
+    style.title(panels[2], "Paired differences (right: momentum is better)", theme)
     return made
 
 
 def _draw_gaps(panel: Any, errors: dict[str, list[float]], theme: Theme) -> None:
-    """Each seed a dot above the mean and its interval of 95%."""
+    """Plot a dot per seed above the mean with its 95% confidence interval."""
     for place, name in enumerate(OTHERS):
         gaps = [b - a for a, b in zip(errors[MOMENTUM], errors[name], strict=True)]
         mean, colour = interval(gaps), COLOURS[name]

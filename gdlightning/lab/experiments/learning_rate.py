@@ -32,22 +32,25 @@ from gdlightning.lab.samples import digits, tumours
 SOURCE = "Bengio 2012, Practical Recommendations for Gradient-Based Training, arXiv:1206.5533"
 STEPS, BATCH, GOOD = 200, 32, 0.1
 GRIDS: dict[str, tuple[dict[str, Any], list[float], tuple[float, float]]] = {
-    "SGD": ({"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
-            [10 ** (k / 2) for k in range(-8, 3)], (0.01, 0.1)),
+    "SGD": (
+        {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+        [10 ** (k / 2) for k in range(-8, 3)],
+        (0.01, 0.1),
+    ),
     "Adam": ({"name": "adam"}, [10 ** (k / 2) for k in range(-10, 1)], (1e-4, 1e-3)),
-}  # fmt: skip
+}
 """Name → optimizer, rates, and the usual range."""
 
 
 class Rows(nn.Module):
-    """A GRU over the eight rows of an image."""
+    """GRU over the eight rows of an image."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gru, self.head = nn.GRU(8, 24, batch_first=True), nn.Linear(24, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits from the last row's state."""
+        """Return logits from the state after the last row."""
         logits: Tensor = self.head(self.gru(x.view(-1, 8, 8))[0][:, -1])
         return logits
 
@@ -65,7 +68,7 @@ def _convolution() -> nn.Module:
 
 
 def _tasks(seed: int) -> dict[str, tuple[Callable[[], nn.Module], Loss, Tensor, Tensor]]:
-    """Name → net, loss, inputs, targets."""
+    """Return net, loss, inputs and targets by task."""
     table, images = tumours(seed), digits(seed)
     x = torch.rand(1000, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     entropy = F.cross_entropy
@@ -79,7 +82,7 @@ def _tasks(seed: int) -> dict[str, tuple[Callable[[], nn.Module], Loss, Tensor, 
 
 
 def measure(seed: int) -> Found:
-    """The loss at the start, and at the end by learning rate."""
+    """Measure the initial loss, and the final loss by learning rate."""
     found: Found = {}
     for task, (net, loss, x, y) in _tasks(seed).items():
         for name, (optimizer, rates, _) in GRIDS.items():
@@ -89,8 +92,14 @@ def measure(seed: int) -> Found:
     return found
 
 
-def _end(net: Callable[[], nn.Module], loss: Loss, x: Tensor, y: Tensor,
-         optimizer: dict[str, Any], seed: int) -> float | None:  # fmt: skip
+def _end(
+    net: Callable[[], nn.Module],
+    loss: Loss,
+    x: Tensor,
+    y: Tensor,
+    optimizer: dict[str, Any],
+    seed: int,
+) -> float | None:
     torch.manual_seed(seed)
     trained = net()
     descend(trained, loss, x, y, optimizer, STEPS, batch_size=BATCH, seed=seed)
@@ -104,14 +113,14 @@ def _whole(net: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> float:
 
 
 def good(case: Found) -> list[bool]:
-    """Which rates are."""
+    """Return which learning rates are good."""
     ends = [math.inf if e is None else e for e in case["ends"]]
     limit = min(ends) + GOOD * (case["start"] - min(ends))
     return [end <= limit for end in ends]
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if all three kinds are seen everywhere and the best is usual in nine of ten."""
+    """Hold if all three kinds occur in every case and the best is common in nine of ten."""
     effects, three, usual = [], [], []
     for case in found[0]:
         name = case.rsplit(", ", 1)[1]
@@ -124,9 +133,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         effects.append(effect(f"good range, {case}", [sum(k) / 2 for k in kinds], "decades"))
     all_three, as_usual = sum(three) / len(three), sum(usual) / len(usual)
     verdict = (
-        ClaimVerdict.NOT_HERE if all_three < 0.9
-        else ClaimVerdict.HOLDS if as_usual > 0.9 else ClaimVerdict.CONDITIONS
-    )  # fmt: skip
+        ClaimVerdict.NOT_HERE
+        if all_three < 0.9
+        else ClaimVerdict.HOLDS
+        if as_usual > 0.9
+        else ClaimVerdict.CONDITIONS
+    )
     width = median(e.middle for e in effects[1::2])
     words = (
         f"In {sum(three)} of {len(three)} cases, some learning rates are too small and some too "
@@ -142,22 +154,29 @@ def _best(case: Found, rates: Sequence[float]) -> float:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """What is left of the first loss, by learning rate; the usual range is shaded."""
+    """Plot the remaining loss by learning rate, with the common range shaded."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     for panel, (name, (_, rates, (low, high))) in zip(panels, GRIDS.items(), strict=True):
         panel.axvspan(low, high, color=theme.rule, alpha=0.45, lw=0, zorder=0)
-        panel.annotate("usual", ((low * high) ** 0.5, 1.52), ha="center", fontsize=8.5,
-                       color=theme.muted)  # fmt: skip
+        panel.annotate(
+            "usual", ((low * high) ** 0.5, 1.52), ha="center", fontsize=8.5, color=theme.muted
+        )
         cases = [case for case in found[0] if case.endswith(f", {name}")]
         for colour, case in zip(SERIES, cases, strict=False):
-            lines = [[2.0 if e is None else min(2.0, e / one[case]["start"])
-                      for e in one[case]["ends"]] for one in found]  # fmt: skip
+            lines = [
+                [2.0 if e is None else min(2.0, e / one[case]["start"]) for e in one[case]["ends"]]
+                for one in found
+            ]
             for line in lines:
                 panel.plot(rates, line, color=colour, lw=0.7, alpha=0.3)
             middle = [median(values) for values in zip(*lines, strict=True)]
             panel.plot(rates, middle, color=colour, lw=2, label=case.rsplit(", ", 1)[0])
-        panel.set(xscale="log", xlabel="learning rate", ylim=(0, 1.6),
-                  ylabel="training loss at the end, parts of the first")  # fmt: skip
-        style.title(panel, f"{name}: too small, just right, too large", theme)
+        panel.set(
+            xscale="log",
+            xlabel="learning rate",
+            ylim=(0, 1.6),
+            ylabel="final loss / initial loss",
+        )
+        style.title(panel, f"{name} (shaded: common values)", theme)
     style.legend(panels[1], theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return made

@@ -49,7 +49,7 @@ GRID = tuple(10 ** (k / 4) for k in range(-5, 1))
 
 
 def measure(seed: int) -> Found:
-    """Steps on quadratics and on digits, and the limits of stability."""
+    """Measure steps on quadratics and on digits, and the stability limits."""
     found: Found = {"limits": {name: limit(one) for name, one in METHODS.items()}}
     found["by rate"] = {name: to_target(one, RAVINE, seed) for name, one in METHODS.items()}
     found["steps"] = {
@@ -66,7 +66,7 @@ def measure(seed: int) -> Found:
 
 
 class _Bowls(nn.Module):
-    """Quadratics side by side: a step at lr η where the curvature is λ is one at lr 1 on η λ."""
+    """Parallel quadratics: a step at lr η and curvature λ equals one at lr 1 and curvature η λ."""
 
     def __init__(self, curvatures: Tensor, start: Tensor) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class _Bowls(nn.Module):
 
 
 def to_target(optimizer: Mapping[str, Any], condition: float, seed: int) -> list[int | None]:
-    """Steps until the distance to a quadratic's minimum stays small, by learning rate."""
+    """Return the steps until the distance to the minimum stays small, by learning rate."""
     curvatures = torch.logspace(-math.log10(condition), 0, 20, dtype=torch.float64)
     random = torch.Generator().manual_seed(seed)
     bowls = _Bowls(RATES[:, None] * curvatures, torch.randn(20, generator=random).double())
@@ -89,12 +89,12 @@ def to_target(optimizer: Mapping[str, Any], condition: float, seed: int) -> list
         bowls.turn()
         stepper.step()
         distance = bowls.place.detach().norm(dim=1)
-        last[~(distance <= first / 100)] = step  # also where it is not a number
+        last[~(distance <= first / 100)] = step  # also if it is NaN
     return [k + 1 if k < steps else None for k in last.tolist()]
 
 
 def limit(optimizer: Mapping[str, Any], steps: int = 2000) -> float:
-    """The largest learning rate times curvature, in steps of 0.002, that does not diverge."""
+    """Return the largest stable learning rate times curvature, in steps of 0.002."""
     products = torch.arange(0.001, 4.2, 0.002, dtype=torch.float64)[:, None]
     bowls = _Bowls(products, torch.ones(1, dtype=torch.float64))
     stepper = made(bowls, {**optimizer, "lr": 1.0})
@@ -120,7 +120,7 @@ def _digits(optimizer: Mapping[str, Any], data: Split, seed: int) -> Found:
 
 
 def _trained(optimizer: Mapping[str, Any], data: Split, seed: int, least: int = 0) -> Found:
-    """Steps to the target; the loss of all training rows by step; accuracy at the end."""
+    """Return the steps to the target, the training loss by step, and the final accuracy."""
     torch.manual_seed(seed)
     net = nn.Sequential(
         nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 10)
@@ -132,8 +132,9 @@ def _trained(optimizer: Mapping[str, Any], data: Split, seed: int, least: int = 
         losses.append(float(F.cross_entropy(net(data.x), data.y)))
         return step >= least and losses[-1] <= TARGET
 
-    descend(net, F.cross_entropy, data.x, data.y, optimizer, STEPS, batch_size=64, seed=seed,
-            after=look)  # fmt: skip
+    descend(
+        net, F.cross_entropy, data.x, data.y, optimizer, STEPS, batch_size=64, seed=seed, after=look
+    )
     there = [k + 1 for k, loss in enumerate(losses) if loss <= TARGET]
     with torch.no_grad():
         right = float((net(data.test_x).argmax(1) == data.test_y).float().mean())
@@ -141,7 +142,7 @@ def _trained(optimizer: Mapping[str, Any], data: Split, seed: int, least: int = 
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if the order is plain, heavy ball, Nesterov in the ravine and on the digits.
+    """Hold if the order is plain, heavy ball, Nesterov in the ravine and on the digits.
 
     Under conditions, if heavy ball is at least sooner than plain descent in the ravine.
     """
@@ -176,18 +177,18 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def _sooner(first: Sequence[int | None], second: Sequence[int | None]) -> bool:
-    """In all seeds but at most one of five."""
+    """Return whether it holds in all seeds except at most one of five."""
     ahead = [_number(a) < _number(b) for a, b in zip(first, second, strict=True)]
     return sum(ahead) >= 0.8 * len(ahead)
 
 
 def _middles(steps: Mapping[str, Sequence[int | None]], names: Iterable[str]) -> str:
-    """Median steps by name; 'best momentum' is said elsewhere."""
+    """Format the median steps by name, without 'best momentum'."""
     return ", ".join(f"{n.split(',')[0]} {shown(effect('', steps[n]).middle)}" for n in names)
 
 
 def _worth(found: Sequence[Found]) -> str:
-    """From which condition on heavy ball is sooner than plain descent."""
+    """Report the condition number from which heavy ball is faster than plain descent."""
     for k, condition in enumerate(CONDITIONS):
         plain, ball = ([one["steps"][name][k] for one in found] for name in ("plain", "heavy ball"))
         if _sooner(ball, plain):
@@ -196,7 +197,7 @@ def _worth(found: Sequence[Found]) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Steps by condition, steps by learning rate, and the loss on digits by step."""
+    """Plot steps by condition and by learning rate, and the loss on digits by step."""
     made, panels = style.figure(1, 3, size=(4.6, 3.9), theme=theme)
     colours = dict(zip(METHODS, SERIES, strict=False))
     for name, colour in colours.items():
@@ -211,16 +212,20 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
             losses = one["digits"][name]["losses"][:120]
             panels[2].plot(range(1, len(losses) + 1), losses, label=label, **line)
         panels[1].axvline(LIMITS[name], color=colour, lw=0.9, ls=(0, (1, 2)), zorder=0)
-    panels[0].plot([], [], color=theme.muted, ls=(0, (3, 2)), label="the same at its best momentum")
+    panels[0].plot([], [], color=theme.muted, ls=(0, (3, 2)), label="with the best momentum")
     panels[2].axhline(TARGET, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
     panels[0].set(xscale="log", yscale="log", xlabel="condition number", ylabel="steps")
-    panels[1].set(xscale="log", yscale="log", xlabel="learning rate × largest curvature",
-                  ylabel=f"steps, condition {RAVINE}")  # fmt: skip
+    panels[1].set(
+        xscale="log",
+        yscale="log",
+        xlabel="learning rate × largest curvature",
+        ylabel=f"steps at condition number {RAVINE}",
+    )
     panels[1].set_yticks([50, 100, 200, 500], ["50", "100", "200", "500"])
     panels[1].minorticks_off()
     panels[2].set(yscale="log", xlabel="steps", ylabel="training loss")
-    style.title(panels[0], "Steps to a hundredth of the distance", theme)
-    style.title(panels[1], "Larger steps help; dotted, where each diverges", theme)
+    style.title(panels[0], "Steps to 1/100 of the distance", theme)
+    style.title(panels[1], "Learning rates (dotted: stability limits)", theme)
     style.title(panels[2], "A net on digits, in batches of 64", theme)
     style.legend(panels[0], theme)
     style.legend(panels[2], theme)

@@ -47,7 +47,7 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
 
 
 def net(units: str) -> nn.Sequential:
-    """Digits to logits, through four hidden layers."""
+    """Create a net from digits to logits with four hidden layers."""
     layers: list[nn.Module] = []
     for inputs in (64, *[WIDTH] * (DEPTH - 1)):
         layers += [nn.Linear(inputs, WIDTH)]
@@ -57,7 +57,7 @@ def net(units: str) -> nn.Sequential:
 
 
 def measure(seed: int) -> Found:
-    """Steps until the plateau is left, and the losses, at each case's best rate; gradients."""
+    """Measure steps until the plateau is left and losses, at the best rate, and gradients."""
     found: Found = {name: _soonest(name, seed) for name in CASES}
     for units in ("sigmoid", "tanh", "normalised"):
         found[f"gradient, {units}"] = _shrinkage(units, seed)
@@ -72,7 +72,7 @@ def _soonest(name: str, seed: int) -> Found:
 
 
 def _left(units: str, optimizer: dict[str, Any], seed: int) -> list[float]:
-    """The losses of a training, which ends once it has left the plateau."""
+    """Return the losses of a run that ends when it leaves the plateau."""
     data, last = digits(seed), deque[float](maxlen=WINDOW)
     torch.manual_seed(seed)
 
@@ -80,13 +80,22 @@ def _left(units: str, optimizer: dict[str, Any], seed: int) -> list[float]:
         last.append(loss)
         return len(last) == WINDOW and fmean(last) < HALF
 
-    losses = descend(net(units), F.cross_entropy, data.x, data.y, optimizer, STEPS,
-                     batch_size=BATCH, seed=seed, after=below)  # fmt: skip
+    losses = descend(
+        net(units),
+        F.cross_entropy,
+        data.x,
+        data.y,
+        optimizer,
+        STEPS,
+        batch_size=BATCH,
+        seed=seed,
+        after=below,
+    )
     return losses if math.isfinite(losses[-1]) else losses[:-1] + [10.0] * (STEPS + 1 - len(losses))
 
 
 def _shrinkage(units: str, seed: int) -> float:
-    """The norm of the first layer's gradient over the output layer's, at the start."""
+    """Return the initial ratio of the gradient norms of the first and the output layer."""
     data = digits(seed)
     torch.manual_seed(seed)
     made = net(units)
@@ -96,7 +105,7 @@ def _shrinkage(units: str, seed: int) -> float:
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if momentum and Adam both take less than half of descent's steps; else if one."""
+    """Hold if momentum and Adam both halve the steps of descent; conditionally if one does."""
     steps = {name: _steps(found, name) for name in CASES}
     plain = steps["descent"]
     sooner = [steps[name] < plain / 2 for name in ("momentum", "Adam")]
@@ -112,10 +121,12 @@ def conclude(found: Sequence[Found]) -> Conclusion:
         for name in CASES
     ]
     effects += [
-        effect(f"gradient of the first layer / last layer, {units}",
-               [one[f"gradient, {units}"] for one in found])
+        effect(
+            f"gradient of the first layer / last layer, {units}",
+            [one[f"gradient, {units}"] for one in found],
+        )
         for units in ("sigmoid", "tanh", "normalised")
-    ]  # fmt: skip
+    ]
     words = (
         f"Plain descent takes {_text(plain)} steps, momentum {_text(steps['momentum'])}, Adam "
         f"{_text(steps['Adam'])}; plain descent with tanh takes {_text(steps['descent, tanh'])}, "
@@ -134,22 +145,33 @@ def _text(steps: float) -> str:
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Losses until the plateau is left."""
+    """Plot the losses until the plateau is left."""
     made, panels = style.figure(1, 2, size=(5.4, 3.8), theme=theme)
     for colour, name in zip(SERIES, CASES, strict=False):
         panel = panels[0 if CASES[name][0] == "sigmoid" else 1]
         for k, one in enumerate(found):
             losses = _smooth(one[name]["losses"])
-            panel.plot(range(1, len(losses) + 1), losses, color=colour, lw=1.3, alpha=0.8,
-                       label=name if k == 0 else None)  # fmt: skip
+            panel.plot(
+                range(1, len(losses) + 1),
+                losses,
+                color=colour,
+                lw=1.3,
+                alpha=0.8,
+                label=name if k == 0 else None,
+            )
     for panel in panels:
         panel.axhline(HALF, color=theme.muted, lw=0.8, ls=(0, (4, 3)), zorder=0)
-        panel.set(xscale="log", xlim=(8, STEPS * 1.1), ylim=(0.9, 2.9), xlabel="steps",
-                  ylabel="loss, mean of 20 batches")  # fmt: skip
+        panel.set(
+            xscale="log",
+            xlim=(8, STEPS * 1.1),
+            ylim=(0.9, 2.9),
+            xlabel="steps",
+            ylabel="loss (mean of 20 batches)",
+        )
     style.legend(panels[0], theme, loc="lower left", bbox_to_anchor=(0.0, 0.14))
     style.legend(panels[1], theme, loc="upper right")
-    style.title(panels[0], "Sigmoids: what else steps through a plateau?", theme)
-    style.title(panels[1], "Its cause mended: plain descent is enough", theme)
+    style.title(panels[0], "Sigmoids, by optimizer", theme)
+    style.title(panels[1], "Plain descent, by activation and norm", theme)
     return made
 
 

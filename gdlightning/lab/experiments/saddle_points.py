@@ -47,33 +47,33 @@ KEPT = 100
 
 
 class Ridge(nn.Module):
-    """A saddle with a minimum of -1/4 at y = ±1; what comes in is the noise of its gradient."""
+    """Saddle with minima of -1/4 at y = ±1; the input is the noise of its gradient."""
 
     def __init__(self) -> None:
         super().__init__()
         self.point = nn.Parameter(torch.tensor([0.5, 0.0], dtype=torch.float64))
 
     def forward(self, noise: Tensor) -> Tensor:
-        """The height, of which noise [n, 2] tilts the slope."""
+        """Return the height, tilted by noise [n, 2]."""
         x, y = self.point
         height: Tensor = x**2 / 2 - y**2 / 2 + y**4 / 4
         return height + (noise @ self.point).mean()
 
 
 class Autoencoder(nn.Module):
-    """Points [n, d] through one linear unit and back by the same weights."""
+    """Autoencoder of points [n, d] with one linear unit and tied weights."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight.clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Their shadows on the weights' direction, if these have norm 1."""
+        """Return the reconstructions, which are projections if the weights have norm 1."""
         return (x @ self.weight)[:, None] * self.weight
 
 
 def measure(seed: int) -> Found:
-    """Losses of each way, with what lies between the saddle and the minimum as 1 to 0."""
+    """Measure the losses of each method, scaled to 1 at the saddle and 0 at the minimum."""
     torch.manual_seed(seed)
     return {
         f"{saddle}, {way}": follow(way, seed)
@@ -92,9 +92,15 @@ def _ridge(way: str, seed: int) -> list[float]:
         noise.normal_(0, 1e-3, generator=torch.Generator().manual_seed(seed))
     made = Ridge()
     return _followed(
-        made, lambda out, _: out, (noise, noise), 0.1, LENGTH["ridge"], 1, seed,
+        made,
+        lambda out, _: out,
+        (noise, noise),
+        0.1,
+        LENGTH["ridge"],
+        1,
+        seed,
         left=lambda: (float(made(torch.zeros(1, 2, dtype=torch.float64))) + 0.25) / 0.25,
-    )  # fmt: skip
+    )
 
 
 def _encoded(way: str, seed: int) -> list[float]:
@@ -109,9 +115,15 @@ def _encoded(way: str, seed: int) -> list[float]:
         return (out - target).square().sum(1).mean() / 2
 
     return _followed(
-        made, apart, (x, x), 0.02, LENGTH["autoencoder"], 1 if way == "batches of one" else None,
-        seed, left=lambda: (2 * float(apart(made(x), x)) - least) / gap,
-    )  # fmt: skip
+        made,
+        apart,
+        (x, x),
+        0.02,
+        LENGTH["autoencoder"],
+        1 if way == "batches of one" else None,
+        seed,
+        left=lambda: (2 * float(apart(made(x), x)) - least) / gap,
+    )
 
 
 def _linear(way: str, seed: int) -> list[float]:
@@ -129,18 +141,30 @@ def _linear(way: str, seed: int) -> list[float]:
                 weight.add_(torch.randn(weight.shape, generator=random).double(), alpha=0.01)
 
     return _followed(
-        made, F.mse_loss, (x, y), 0.1, LENGTH["linear net"],
-        1 if way == "batches of one" else None, seed,
-        left=lambda: float(F.mse_loss(made(x), y)) / start, shake=shake,
-    )  # fmt: skip
+        made,
+        F.mse_loss,
+        (x, y),
+        0.1,
+        LENGTH["linear net"],
+        1 if way == "batches of one" else None,
+        seed,
+        left=lambda: float(F.mse_loss(made(x), y)) / start,
+        shake=shake,
+    )
 
 
 def _followed(
-    made: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], data: tuple[Tensor, Tensor],
-    lr: float, steps: int, batch_size: int | None, seed: int, left: Callable[[], float],
+    made: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    data: tuple[Tensor, Tensor],
+    lr: float,
+    steps: int,
+    batch_size: int | None,
+    seed: int,
+    left: Callable[[], float],
     shake: Callable[[], None] = lambda: None,
-) -> list[float]:  # fmt: skip
-    """What is left between saddle and minimum, at the start and a hundred times along."""
+) -> list[float]:
+    """Return the remaining fraction of the decrease, initially and at a hundred later steps."""
     found: list[float] = []
 
     @torch.no_grad()
@@ -150,23 +174,27 @@ def _followed(
             found.append(left())
 
     look(0, 0.0)
-    descend(made, loss, *data, PLAIN | {"lr": lr}, steps, batch_size=batch_size, seed=seed,
-            after=look)  # fmt: skip
+    descend(
+        made, loss, *data, PLAIN | {"lr": lr}, steps, batch_size=batch_size, seed=seed, after=look
+    )
     return found
 
 
 def escaped(left: Sequence[float | None]) -> bool:
-    """Whether half of the way down was made at the end."""
+    """Return whether the run completed at least half of the decrease."""
     return left[-1] is not None and left[-1] < 0.5
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if the descent's own or added noise frees nine of ten from each saddle."""
+    """Hold if gradient noise or added noise frees nine of ten runs from each saddle."""
     free = {way: [escaped(one[way]) for one in found] for way in found[0]}
     share = {way: sum(flags) / len(flags) for way, flags in free.items()}
     without = ("ridge, no noise", "autoencoder, full batch", "linear net, full batch")
-    noisy = ("ridge, noise on the gradient", "autoencoder, batches of one",
-             "linear net, batches of one")  # fmt: skip
+    noisy = (
+        "ridge, noise on the gradient",
+        "autoencoder, batches of one",
+        "linear net, batches of one",
+    )
     helps = [share[b] >= 0.9 and share[a] <= 0.1 for a, b in zip(without, noisy, strict=True)]
     verdict = (
         ClaimVerdict.HOLDS
@@ -181,24 +209,26 @@ def conclude(found: Sequence[Found]) -> Conclusion:
     ]
     words = " ".join(
         f"Runs that escape from the {saddle}: "
-        + ", ".join(f"{count(free[f'{saddle}, {way}'])} with {way}" for way in ways) + "."
+        + ", ".join(f"{count(free[f'{saddle}, {way}'])} with {way}" for way in ways)
+        + "."
         for saddle, ways in CASES.items()
-    )  # fmt: skip
+    )
     return Conclusion(verdict, words.replace("with no noise", "without noise"), tuple(effects))
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """What is left between saddle and minimum, by step."""
+    """Plot the remaining fraction of the decrease by step."""
     made, panels = style.figure(1, 3, size=(4.2, 3.6), theme=theme)
-    titles = ("A ridge", "An autoencoder, second direction", "A linear net, all weights 0")
+    titles = ("Ridge", "Autoencoder, second direction", "Linear net, all weights 0")
     for panel, title, (saddle, ways) in zip(panels, titles, CASES.items(), strict=True):
         for colour, way in zip((SERIES[1], SERIES[0], SERIES[2]), ways, strict=False):
             for k, one in enumerate(found):
                 left = [math.nan if v is None else v for v in one[f"{saddle}, {way}"]]
                 steps = [LENGTH[saddle] * j / KEPT for j in range(len(left))]
-                panel.plot(steps, left, color=colour, lw=1.1, alpha=0.7,
-                           label=way if k == 0 else None)  # fmt: skip
-        panel.set(xlabel="steps", ylabel="left between saddle and minimum", ylim=(-0.08, 1.6))
+                panel.plot(
+                    steps, left, color=colour, lw=1.1, alpha=0.7, label=way if k == 0 else None
+                )
+        panel.set(xlabel="steps", ylabel="remaining fraction of the decrease", ylim=(-0.08, 1.6))
         style.title(panel, title, theme)
         style.legend(panel, theme, loc="upper right")
     return made

@@ -40,7 +40,7 @@ NONE = 0.1
 
 
 def measure(seed: int) -> Found:
-    """By width: test losses and accuracies of two nets, and the way between them."""
+    """Measure by width the test results of two nets, and the losses between them."""
     data = digits(0)
     return {str(width): _pair(width, data, seed) for width in WIDTHS}
 
@@ -62,33 +62,46 @@ def _trained(width: int, data: Split, seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
     adamw = {"name": "adamw", "lr": 3e-3}
-    descend(net, F.cross_entropy, data.x, data.y, adamw, STEPS, batch_size=64, schedule="cosine",
-            seed=seed)  # fmt: skip
+    descend(
+        net,
+        F.cross_entropy,
+        data.x,
+        data.y,
+        adamw,
+        STEPS,
+        batch_size=64,
+        schedule="cosine",
+        seed=seed,
+    )
     return net
 
 
 @torch.no_grad()
 def match(first: nn.Sequential, second: nn.Sequential, x: Tensor) -> nn.Sequential:
-    """The second net with its hidden units in the order of the first's; its outputs stay."""
+    """Permute the hidden units of the second net to match the first."""
     one, other = (F.relu(net[0](x)) for net in (first, second))
     alike = _standard(one).T @ _standard(other)
     _, order = linear_sum_assignment(alike.numpy(), maximize=True)
     found, state = copy.deepcopy(second), second.state_dict()
-    found.load_state_dict({
-        "0.weight": state["0.weight"][order], "0.bias": state["0.bias"][order],
-        "2.weight": state["2.weight"][:, order], "2.bias": state["2.bias"],
-    })  # fmt: skip
+    found.load_state_dict(
+        {
+            "0.weight": state["0.weight"][order],
+            "0.bias": state["0.bias"][order],
+            "2.weight": state["2.weight"][:, order],
+            "2.bias": state["2.bias"],
+        }
+    )
     return found
 
 
 def _standard(outputs: Tensor) -> Tensor:
-    """Each unit's outputs with mean 0 and norm 1."""
+    """Normalise the outputs of each unit to mean 0 and norm 1."""
     return F.normalize(outputs - outputs.mean(0), dim=0)
 
 
 @torch.no_grad()
 def way(first: nn.Sequential, second: nn.Sequential, data: Split) -> list[float]:
-    """Training losses at points of the straight line from one net to the other."""
+    """Return training losses on the straight line from one net to the other."""
     between = copy.deepcopy(first)
     one, other, losses = first.state_dict(), second.state_dict(), []
     for part in torch.linspace(0, 1, POINTS):
@@ -98,14 +111,14 @@ def way(first: nn.Sequential, second: nn.Sequential, data: Split) -> list[float]
 
 
 def barrier(losses: Sequence[float]) -> float:
-    """How far the loss rises above the straight line between its ends."""
+    """Return the largest increase of the loss over the interpolation of its ends."""
     last = len(losses) - 1
     line = [losses[0] + (losses[-1] - losses[0]) * k / last for k in range(len(losses))]
     return max(loss - level for loss, level in zip(losses, line, strict=True))
 
 
 def conclude(found: Sequence[Found]) -> Conclusion:
-    """It holds if wide nets differ much less than narrow ones and lie in one valley as they are.
+    """Hold if wide nets differ much less than narrow ones and lie in one valley unmatched.
 
     Under conditions, if only once their units are matched.
     """
@@ -134,24 +147,26 @@ def conclude(found: Sequence[Found]) -> Conclusion:
 
 
 def _spread(found: Sequence[Found], width: int) -> float:
-    """The standard deviation of the test losses."""
+    """Return the standard deviation of the test losses."""
     return pstdev(float(v) for one in found for v in one[str(width)]["losses"])
 
 
 def _share(found: Sequence[Found], width: int) -> float:
-    """The same over their mean."""
+    """Return the standard deviation of the test losses divided by their mean."""
     mean = fmean(float(v) for one in found for v in one[str(width)]["losses"])
     return _spread(found, width) / mean
 
 
 def draw(found: Sequence[Found], theme: Theme) -> Any:
-    """Losses by width, barriers by width, and the way between two wide nets."""
+    """Plot losses and barriers by width, and the losses between two wide nets."""
     made, panels = style.figure(1, 3, size=(4.3, 3.7), theme=theme)
     for width in WIDTHS:
         losses = [v for one in found for v in one[str(width)]["losses"]]
         panels[0].plot([width] * len(losses), losses, "o", color=SERIES[0], ms=4, alpha=0.6)
-    for colour, key, label in ((SERIES[1], "straight", "as they are"),
-                               (SERIES[2], "matched", "units matched")):  # fmt: skip
+    for colour, key, label in (
+        (SERIES[1], "straight", "as they are"),
+        (SERIES[2], "matched", "units matched"),
+    ):
         lines = [[max(1e-4, barrier(one[str(w)][key])) for w in WIDTHS] for one in found]
         for line in lines:
             panels[1].plot(WIDTHS, line, color=colour, lw=0.8, alpha=0.4)
@@ -160,15 +175,16 @@ def draw(found: Sequence[Found], theme: Theme) -> Any:
         for k, one in enumerate(found):
             losses = one[str(WIDTHS[-1])][key]
             places = [p / (len(losses) - 1) for p in range(len(losses))]
-            panels[2].plot(places, losses, color=colour, lw=1.3, alpha=0.8,
-                           label=label if k == 0 else None)  # fmt: skip
+            panels[2].plot(
+                places, losses, color=colour, lw=1.3, alpha=0.8, label=label if k == 0 else None
+            )
     for panel in panels[:2]:
         panel.set(xscale="log", xticks=WIDTHS[::2], xticklabels=WIDTHS[::2], xlabel="hidden units")
         panel.minorticks_off()
     panels[0].set(ylabel="test loss", yscale="log")
     panels[1].set(ylabel="barrier of the training loss")
-    panels[2].set(xlabel="place on the line", ylabel="training loss")
-    style.title(panels[0], "Test losses, a point for each training", theme)
+    panels[2].set(xlabel="position on the line", ylabel="training loss")
+    style.title(panels[0], "Test loss, a point per run", theme)
     style.title(panels[1], "Barriers between two nets", theme)
     style.title(panels[2], f"Between two nets of {WIDTHS[-1]} units", theme)
     style.legend(panels[1], theme)

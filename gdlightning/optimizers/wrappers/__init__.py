@@ -42,20 +42,22 @@ class Wrapping:
             raise UserError(
                 f"Each entry of {where} must be a name, or a name with options "
                 f"(got {str(given)[:60]}).\n"
-                f"Example: {where}: [lookahead], or {where}: [{{name: lookahead, k: 5}}]"
+                f"Example: {where}: [lookahead], or {where}: [{{name: lookahead, k: 5}}]",
+                key=where,
             )
         name = settings["name"]
         try:
             found: type[Wrapper] = WRAPPERS.find(name)
         except UserError as error:
-            raise UserError(f"{where}: {error}") from error
+            raise error.within(where) from error
         chosen = {k: v for k, v in settings.items() if k != "name"}
         known = options(found)
         for key in chosen:
             if key not in known:
                 raise UserError(
                     f"{where}: {name} has no option {key}.{did_you_mean(str(key), known)}\n"
-                    f"Available options: {', '.join(known) or 'none'}."
+                    f"Available options: {', '.join(known) or 'none'}.",
+                    key=where,
                 )
         return cls(name, found, chosen)
 
@@ -69,7 +71,8 @@ class Wrapping:
             return self.cls(base, **self.options)
         except (ValueError, TypeError) as error:
             raise UserError(
-                f"optimizer.wrappers: {self.name} rejected its options: {error}"
+                f"optimizer.wrappers: {self.name} rejected its options: {error}",
+                key="optimizer.wrappers",
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What batch sizes cost, and how the verdict follows from it."""
+"""Time and data by batch size, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from gdlightning.lab.experiments import batch_size
 
 
 def record(few: float, many: float, single: float) -> dict[str, object]:
-    times = {"1,000": {"1": single, "64": 1.0, "all": few}, "100,000": {"1": single, "64": 1.0,
-             "all": many}}  # fmt: skip
+    times = {
+        "1,000": {"1": single, "64": 1.0, "all": few},
+        "100,000": {"1": single, "64": 1.0, "all": many},
+    }
     runs = {
         f"{int(rows.replace(',', ''))}, {size}": {"seconds": t, "passes": 1.0, "steps": 1}
         for rows, by in times.items()

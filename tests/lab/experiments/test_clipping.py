@@ -1,4 +1,4 @@
-"""What clipping saves, and how the verdict follows from it."""
+"""Runs with and without clipping, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdlightning.lab.experiments.clipping import AFTER, BEFORE, RATES, Camera, R
 
 
 def record(after: float, after_clipped: float, most: int, most_clipped: int) -> dict[str, Any]:
-    """The loss after the bad batch; how many learning rates recurrent nets bear."""
+    """Return measurements with these losses and numbers of stable learning rates."""
 
     def case(end: float) -> dict[str, Any]:
         return {"losses": [1.0] * (BEFORE + 1) + [end] * AFTER, "right": 0.9}
@@ -23,10 +23,13 @@ def record(after: float, after_clipped: float, most: int, most_clipped: int) -> 
         return [{"start": 1.0, "end": 0.1 if k < borne else None} for k in range(len(RATES))]
 
     return {
-        "bad": {"not clipped": case(after), "clipped": case(after_clipped),
-                "no bad batch": case(0.1)},
+        "bad": {
+            "not clipped": case(after),
+            "clipped": case(after_clipped),
+            "no bad batch": case(0.1),
+        },
         "steep": {"not clipped": runs(most), "clipped": runs(most_clipped)},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

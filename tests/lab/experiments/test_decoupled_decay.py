@@ -1,4 +1,4 @@
-"""What decay leaves of weights, and how the verdict follows from it."""
+"""Remaining weights after decay, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPREAD = [k / (len(SCALES) - 1) for k in range(len(SCALES))]
 
 
 def records(l2: list[float], adamw: list[float], gains: dict[str, float]) -> list[dict[str, Any]]:
-    """Five seeds, with gains of accuracy by AdamW that differ little between them."""
+    """Return five seeds with similar gains of accuracy by AdamW."""
 
     def task(gain: float, seed: int) -> dict[str, dict[str, float]]:
         right = {"no decay": 0.7, "L2": 0.8, "AdamW": 0.8 + gain + 0.001 * (seed % 3 - 1)}

@@ -1,4 +1,4 @@
-"""What fine-tuning keeps, and how the verdict follows from it."""
+"""Accuracy after fine-tuning, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdlightning.lab.samples import digits
 
 
 def record(tuned: int, scratch: int, kept: int) -> dict[str, Any]:
-    """The places of the best rates, and of the largest that keeps the old digits."""
+    """Return measurements by the indices of the best rates, and of the largest that keeps."""
 
     def rows(best: int) -> list[dict[str, float]]:
         return [

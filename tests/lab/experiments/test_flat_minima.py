@@ -1,4 +1,4 @@
-"""Sharpness of nets with the same outputs, and how the verdict follows from it."""
+"""Sharpness of nets with the same outputs, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def record(seed: int, small: float, sam: float, gain: float) -> dict[str, Any]:
         return {"sharpness": sharpness, "adaptive": 1.0, "right": right + 0.001 * seed, "loss": 0.1}
 
     return {
-        "batches of 512": case(1.0, 0.9), "batches of 16": case(small, 0.9 + gain),
-        "SAM": case(sam, 0.9 + gain), "rescaled": case(10.0, 0.9),
-    }  # fmt: skip
+        "batches of 512": case(1.0, 0.9),
+        "batches of 16": case(small, 0.9 + gain),
+        "SAM": case(sam, 0.9 + gain),
+        "rescaled": case(10.0, 0.9),
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sparse features and adaptive steps."""
+"""Optimizers on sparse features, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WANDER = (0.0, 0.01, -0.01, 0.005, 0.002)
 
 
 def records(*losses: tuple[float, float, float, float]) -> list[dict[str, Any]]:
-    """Five seeds with these test losses: SGD, momentum, Adam, Adagrad; a tuple a case."""
+    """Return five seeds with test losses per case: SGD, momentum, Adam, Adagrad."""
     return [
         {
             case: {
@@ -48,7 +48,7 @@ def test_the_verdict_follows_the_losses(zipf: Any, falling: Any, verdict: ClaimV
 
 
 def test_words_are_as_frequent_as_zipf_says() -> None:
-    """Shares are 1/k over the harmonic number; classes follow the weights."""
+    """Frequencies are 1/k divided by the harmonic number; classes follow the weights."""
     words, classes, weights = guide_sparse.texts(0, 4000, 1.0)
     assert words.shape == (4000, LENGTH)
     shares = torch.bincount(words.flatten(), minlength=WORDS).double() / words.numel()

@@ -1,4 +1,4 @@
-"""Tables and adaptive steps."""
+"""Optimizers on tables, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AHEAD = (0.5, 0.3, 0.3, 0.31)
 
 
 def records(**losses: tuple[float, ...]) -> list[dict[str, Any]]:
-    """Five seeds with these test losses by scale: SGD, momentum, Adam, AdamW."""
+    """Return five seeds with test losses by scale: SGD, momentum, Adam, AdamW."""
     return [
         {
             f"{name}, {scale}": {

@@ -1,4 +1,4 @@
-"""Transformers, AdamW and warm-up."""
+"""Transformers with AdamW and warmup, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_verdict_follows_losses_and_rates(
 
 
 def test_the_best_loss_is_that_of_the_table() -> None:
-    """Of who knows the table: the entropy of one symbol that is right but for blind draws."""
+    """The best possible loss is the entropy of a symbol given the table."""
     rows = sequences(1, 4000)
     following = rows[:, 2:].flatten()
     code = (rows[:, 1:-1] * SYMBOLS + rows[:, :-2]).flatten()

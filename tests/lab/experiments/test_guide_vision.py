@@ -1,4 +1,4 @@
-"""Vision and momentum."""
+"""Optimizers for vision, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WANDER = (0.0, 0.2, -0.2, 0.1, 0.05)
 
 
 def records(*errors: float) -> list[dict[str, Any]]:
-    """Five seeds with these errors: momentum, Adam, AdamW."""
+    """Return five seeds with these errors: momentum, Adam, AdamW."""
     return [
         {
             name: {"test": error / 30, "error": error + (k + 1) * wander / 10}
@@ -46,8 +46,11 @@ def test_the_net_has_the_size_that_is_told() -> None:
     net = convolutions()
     assert net(torch.zeros(3, 64)).shape == (3, 10)
     assert [tuple(p.shape) for p in net.parameters()][::2] == [
-        (16, 1, 3, 3), (32, 16, 3, 3), (32, 32, 3, 3), (10, 128),
-    ]  # fmt: skip
+        (16, 1, 3, 3),
+        (32, 16, 3, 3),
+        (32, 32, 3, 3),
+        (10, 128),
+    ]
 
 
 def test_a_short_trial_has_loss_and_error_in_percent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Which learning rates are good, and how the verdict follows from it."""
+"""Good learning rates, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_rate_is_good_within_a_tenth_of_the_fall() -> None:
 
 
 def record(sgd: int, adam: int, end: float | None = None) -> dict[str, Any]:
-    """The places of the best rates."""
+    """Return measurements by the indices of the best learning rates."""
     found = {}
     for name, best in (("SGD", sgd), ("Adam", adam)):
         ends: list[float | None] = [1.0] * len(GRIDS[name][1])

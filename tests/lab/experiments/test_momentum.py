@@ -1,4 +1,4 @@
-"""What momentum is worth on quadratics, and how the verdict follows from it."""
+"""Steps with momentum on quadratics, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdlightning.lab.samples import digits
 
 
 def record(ravine: tuple[int, int, int], images: tuple[int | None, ...]) -> dict[str, Any]:
-    """Steps by plain descent, heavy ball and Nesterov's."""
+    """Return measurements with these steps: plain descent, heavy ball, Nesterov."""
     steps = {name: [n] * len(CONDITIONS) for name, n in zip(METHODS, ravine, strict=True)}
     tuned = {f"{name}, best momentum": steps[name] for name in list(METHODS)[1:]}
     digit = {name: {"steps": n, "accuracy": 0.9} for name, n in zip(METHODS, images, strict=True)}

@@ -1,4 +1,4 @@
-"""What leaves a plateau, and how the verdict follows from it."""
+"""Steps to leave a plateau, and the rule of the verdict."""
 
 from __future__ import annotations
 

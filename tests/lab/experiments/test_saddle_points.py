@@ -1,4 +1,4 @@
-"""What escapes from saddles, and how the verdict follows from it."""
+"""Escape from saddle points, and the rule of the verdict."""
 
 from __future__ import annotations
 

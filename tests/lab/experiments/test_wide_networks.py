@@ -1,4 +1,4 @@
-"""Nets between which the loss is followed, and how the verdict follows from it."""
+"""Loss barriers between nets, and the rule of the verdict."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ def test_matching_undoes_a_permutation_and_leaves_the_outputs() -> None:
     order = torch.randperm(24)
     shuffled = net(24, 1)
     state = first.state_dict()
-    shuffled.load_state_dict({
-        "0.weight": state["0.weight"][order], "0.bias": state["0.bias"][order],
-        "2.weight": state["2.weight"][:, order], "2.bias": state["2.bias"],
-    })  # fmt: skip
+    shuffled.load_state_dict(
+        {
+            "0.weight": state["0.weight"][order],
+            "0.bias": state["0.bias"][order],
+            "2.weight": state["2.weight"][:, order],
+            "2.bias": state["2.bias"],
+        }
+    )
     matched = match(first, shuffled, data.x)
     for name, value in matched.state_dict().items():
         assert torch.equal(value, state[name]), name
@@ -48,8 +52,12 @@ def test_the_way_begins_and_ends_at_the_nets() -> None:
 def record(seed: int, wide: float, straight: float, matched: float) -> dict[str, Any]:
     def pair(width: int) -> dict[str, Any]:
         spread = wide if width == WIDTHS[-1] else 0.1
-        return {"losses": [1.0, 1.0 + spread * (seed + 1)], "right": [1.0, 1.0],
-                "straight": [0.0, straight, 0.0], "matched": [0.0, matched, 0.0]}  # fmt: skip
+        return {
+            "losses": [1.0, 1.0 + spread * (seed + 1)],
+            "right": [1.0, 1.0],
+            "straight": [0.0, straight, 0.0],
+            "matched": [0.0, matched, 0.0],
+        }
 
     return {str(width): pair(width) for width in WIDTHS}
 

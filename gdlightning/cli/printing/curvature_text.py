@@ -1,50 +1,15 @@
-"""What ``gdl curvature`` found, as plain values and as text."""
+"""The figures of ``gdl curvature`` as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
-from gdlightning.curvature.curvature_report import Report
-from gdlightning.curvature.stability_margin import Standing
-from gdlightning.runs.run_hessian import Subject
-
-CAVEAT = (
-    "Sharpness alone does not predict test accuracy: rescaling the layers of a ReLU net changes\n"
-    "its eigenvalues many-fold and its function not at all. The adaptive sharpness stays."
-)
-
-
-def as_record(
-    found: Subject, report: Report, stands: Standing | None, given: dict[str, Any]
-) -> dict[str, Any]:
-    """All figures by name."""
-    return {
-        "run": given["run"],
-        "checkpoint": str(found.path),
-        "step": found.step,
-        "parameters": found.hessian.size,
-        "split": given["split"],
-        "batches": len(found.hessian.batches),
-        "examples": found.count,
-        "of": found.total,
-        "precision": given["precision"],
-        "seed": given["seed"],
-        "loss": report.loss,
-        "gradient_norm": report.gradient_norm,
-        "top": [asdict(m) for m in report.top],
-        "bottom": [asdict(m) for m in report.bottom],
-        "trace": asdict(report.trace),
-        "adaptive_sharpness": asdict(report.adaptive),
-        "optimizer": found.config.chosen("optimizer")["name"],
-        "stability": None if stands is None else asdict(stands),
-        "caveat": CAVEAT.replace("\n", " "),
-    }
+from gdlightning.runs.run_curvature import CAVEAT
 
 
 def as_text(record: dict[str, Any]) -> str:
-    """The figures as a table, with what they mean."""
+    """Return the figures as a table with their interpretation."""
     split = {"train": "training", "val": "validation"}[record["split"]]
     count, of = record["batches"], "" if record["of"] is None else f" of {record['of']:,}"
     return "\n".join(
@@ -91,14 +56,17 @@ def _stability(record: dict[str, Any]) -> Iterator[str]:
     if record["split"] != "train":
         return
     if stands is None:
-        yield f"λ·lr is not known: there is no learning rate, or no state of {name} in the file."
+        yield f"λ·lr is not known: {name} has no learning rate, or no state in the checkpoint."
         return
     now = f"λ·lr is {stands['product']['value']:.4g} at lr {stands['lr']:.3g}"
     peak = f"{stands['at_peak']['value']:.4g} at the peak of the schedule, {stands['peak']:.3g}"
     yield now if stands["lr"] == stands["peak"] else f"{now}, and would be {peak}"
     if stands["limit"] is None:
-        yield f"What {name} bears is not known: its steps are not linear in gradients, or differ."
+        yield (
+            f"The stability limit of {name} is not known: "
+            "its steps differ from one another, or are not linear in gradients."
+        )
         return
     how = {"measured": " as measured", "2": ""}.get(stands["formula"], f" = {stands['formula']}")
-    of = ", for λ of P^-½ H P^-½, where P is what it divides by" if stands["divided"] else ""
+    of = ", for λ of P^-½ H P^-½, where P is its preconditioner" if stands["divided"] else ""
     yield f"{name} is stable up to {stands['limit']:.4g}{how}{of}."

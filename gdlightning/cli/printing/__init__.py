@@ -1,0 +1,1 @@
+"""Text and figures that verbs print or draw."""
