@@ -34,8 +34,8 @@ from gdlightning.runs.config_callbacks import build_callbacks
 from gdlightning.runs.resume import Run
 from gdlightning.runs.run_folder import plain
 from gdlightning.storage.checkpoint import FORMAT
-from gdlightning.storage.checkpoint_io import PlainCheckpoints
-from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
+from gdlightning.storage.checkpoint_io import PlainCheckpointIO
+from gdlightning.storage.logs import ResumableCSVLogger, ThrottledTensorBoardLogger
 from gdlightning.tasks.task import Task
 
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
@@ -171,7 +171,7 @@ def build(
         training,
         logger=_loggers(training, folder),
         callbacks=callbacks,
-        plugins=[PlainCheckpoints()],
+        plugins=[PlainCheckpointIO()],
         enable_autolog_hparams=False,  # RunStart logs them
     )
     EpochLoop.install(trainer)
@@ -241,9 +241,9 @@ def _loggers(training: Training, folder: Path) -> list[Logger]:
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":
-            made.append(BoardLogger(**place, default_hp_metric=False))
+            made.append(ThrottledTensorBoardLogger(**place, default_hp_metric=False))
         elif name == "csv":
-            made.append(KeptCSVLogger(**place))
+            made.append(ResumableCSVLogger(**place))
         else:
             made.append(_remote(name, folder))
     return made
