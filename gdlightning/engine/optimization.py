@@ -47,9 +47,9 @@ class Optimization:
     on the instance, as Lightning's own command line does; Lightning's loop runs as ever.
 
     Args:
-        optimizer: a name, or a mapping with ``name`` and options.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        clip: a name, a mapping with ``name`` and options, a maximal global norm, or None.
+        optimizer: name, mapping with ``name`` and options, or ``Choice``.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        clip: name, mapping with ``name`` and options, maximum global norm, or None.
         grouping: rules for the parameter groups.
         refusing: refuse what the entry says that it can't do; its proof tries all the same.
 
@@ -59,7 +59,7 @@ class Optimization:
 
     def __init__(
         self,
-        optimizer: str | Mapping[str, Any] = "adamw",
+        optimizer: str | Mapping[str, Any] | Choice = "adamw",
         schedule: str | Mapping[str, Any] = "constant",
         clip: str | float | Mapping[str, Any] | None = None,
         grouping: Grouping | None = None,
