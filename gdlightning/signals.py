@@ -99,6 +99,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.name: str | None = None
         self.phase = Phase.ABORTABLE
+        self.ends_process = True
         self.cleanups: list[Callable[[], None]] = []
         self._active = False
         self._arrived_early = False
@@ -110,13 +111,16 @@ class StopSignals:
         self._over = threading.Event()
 
     @contextlib.contextmanager
-    def handled(self, until_exit: bool) -> Iterator[None]:
+    def handled(self, until_exit: bool, ends_process: bool = True) -> Iterator[None]:
         """Handle the signals while the block runs.
 
         Args:
             until_exit: keep the handlers until the process ends, because the block is all that it
                 does. Otherwise the former handlers are restored.
+            ends_process: whether a repeated signal, or one without a reaction, ends the process. A
+                repeated signal raises KeyboardInterrupt otherwise, as in a notebook.
         """
+        self.ends_process = ends_process
         self.name, self.phase, self.cleanups = None, Phase.ABORTABLE, []
         self._arrived_early, self._code = False, 0
         self._arrived, self._over = {}, threading.Event()
@@ -173,6 +177,8 @@ class StopSignals:
         name, now = signal.Signals(number).name, time.monotonic()
         if name in self._arrived:
             if now - self._arrived[name] >= REPEAT_SECONDS.get(name, float("inf")):
+                if not self.ends_process:
+                    raise KeyboardInterrupt
                 _say(f"{name}: stopped at once.")
                 self.end()
             return
@@ -244,7 +250,7 @@ class StopSignals:
             number = received[0]
         self._since = max(self._since, time.monotonic())
         while not over.wait(0.1):
-            if self._waits and time.monotonic() - self._since > GRACE_SECONDS:
+            if self.ends_process and self._waits and time.monotonic() - self._since > GRACE_SECONDS:
                 self.name = signal.Signals(number).name
                 _say(f"{self.name}: stopped without waiting any longer; there is nothing to save.")
                 self.end()

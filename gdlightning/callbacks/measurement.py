@@ -11,8 +11,8 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from gdlightning import internals
+from gdlightning.engine.accumulation import loss_weight
 from gdlightning.engine.optimization import Optimization
-from gdlightning.engine.train_loaders import batch_info
 from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.step_delta import Movement
 from gdlightning.tasks.objective import SkippedBatch, loss_of
@@ -29,36 +29,37 @@ class Measurement:
 
     def __init__(self, random: list[Tensor]) -> None:
         self.random = random
-        self.window: list[tuple[Any, int, float]] = []
+        self.window: list[tuple[Any, int]] = []
         self.movement: Movement | None = None
 
     def add(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """One more batch of the step."""
-        weight = batch_info(trainer).weight
-        self.window.append((batch, batch_idx, weight / trainer.accumulate_grad_batches))
+        self.window.append((batch, batch_idx))
 
     @property
     def examples(self) -> int:
         """Of all batches."""
-        return sum(examples(batch) for batch, *_ in self.window)
+        return sum(examples(batch) for batch, _ in self.window)
 
     def again(self, trainer: L.Trainer, module: L.LightningModule) -> tuple[Tensor, Activity]:
         """The loss of the same batches now, with the same dropout; what the units did."""
         activity = Activity(module)
-        total = torch.zeros((), device=module.device)
+        losses: list[tuple[float, Tensor]] = []
         context = trainer.precision_plugin.train_step_context
         compiled = internals.is_compiled(module)
         # A compiled net would be compiled once more for a pass without gradients.
         with restored(self.random), torch.set_grad_enabled(compiled):
-            for number, (batch, batch_idx, share) in enumerate(self.window):
+            for number, (batch, batch_idx) in enumerate(self.window):
                 with context(), contextlib.suppress(SkippedBatch):
                     if number or compiled:
                         loss = loss_of(module, batch, batch_idx)
                     else:
                         with activity:
                             loss = loss_of(module, batch, batch_idx)
-                    total += share * loss.detach().float()
-        return total, activity
+                    losses.append((loss_weight(module, batch), loss.detach().float()))
+        total = sum(weight for weight, _ in losses)
+        zero = torch.zeros((), device=module.device)
+        return sum((w / total * loss for w, loss in losses), zero), activity
 
 
 def measurable(

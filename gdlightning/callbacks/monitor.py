@@ -21,9 +21,10 @@ from gdlightning.callbacks.monitor_header import head, matrices
 from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.step_logger import log
 from gdlightning.diagnostics.run_record import RunRecord
+from gdlightning.engine.accumulation import AccumulationWindow
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
-from gdlightning.engine.train_loaders import batch_info
+from gdlightning.engine.train_loaders import batch_indices
 from gdlightning.errors import UserError
 from gdlightning.monitor.step_delta import Moved, Movement
 from gdlightning.storage.atomic_write import plain_numbers
@@ -113,7 +114,7 @@ class Monitor(Observer):
         """Keep the loss."""
         if self.on and self._awaited:  # an optimizer's further evaluations are not counted
             self._awaited -= 1
-            own, weight = loss.detach(), batch_info(trainer).weight
+            own, weight = loss.detach(), self._window().share
             own = own if weight == 1.0 else own * weight
             self._step_loss = own if self._step_loss is None else self._step_loss + own
 
@@ -147,9 +148,11 @@ class Monitor(Observer):
             return
         self._last = step
         before, self._step_loss = self._step_loss, None
+        if before is not None and (factor := self._window().factor) != 1.0:
+            before = before * factor
         if before is not None:
             self._losses.append(before)
-            self._seen.append((step - 1, batch_info(trainer).indices))
+            self._seen.append((step - 1, batch_indices(trainer)))
         clip = self.optimization.clip if self.optimization is not None else None
         if clip is not None and clip.norm is not None:
             self._clipped.append(clip.clipped)
@@ -177,6 +180,9 @@ class Monitor(Observer):
         """The same, where training ends early: those are the steps that tell why."""
         if isinstance(exception, Exception):
             self.on_train_end(trainer, pl_module)
+
+    def _window(self) -> AccumulationWindow:
+        return self.optimization.window if self.optimization is not None else AccumulationWindow()
 
     # The measurement
 

@@ -46,6 +46,7 @@ def _classes(kind: str) -> list[dict[str, Any]]:
     from gdlightning.config import sections
     from gdlightning.optimizers.wrappers import WRAPPERS
     from gdlightning.runs import config_callbacks
+    from gdlightning.tasks.catalogues import NETS, TASKS
 
     if kind == "clip":
         pairs = [(name, find(name)) for name in names()]
@@ -53,8 +54,8 @@ def _classes(kind: str) -> list[dict[str, Any]]:
         pairs = sorted(config_callbacks.names().items())
     else:
         catalogue = {
-            "model": sections.TASKS,
-            "net": sections.NETS,
+            "model": TASKS,
+            "net": NETS,
             "data": sections.DATA,
             "wrapper": WRAPPERS,
         }[kind]

@@ -26,6 +26,8 @@ SECTIONS = (*FIXED, "trainer")
 
 DEFAULTS = "the defaults"
 """Origin of a setting that the user did not give."""
+PYTHON = "the arguments in Python"
+"""Origin of a setting that changes a config from Python."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         UserError: if an argument is not a flag, or a config file cannot be read.
     """
     settings: list[Setting] = []
+    nets: list[Setting] = []
     found: dict[str, Any] = {}
     rest = list(argv)
     while rest:
@@ -212,8 +215,20 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         elif key in switches:
             found[key] = value
         else:
-            settings += flatten({key: value}, COMMAND_LINE)
-    return settings, found
+            # A new task starts its section afresh: --net is read after --task, in any order.
+            part = nets if key.partition(".")[0] == "net" else settings
+            part += flatten({aliased(key): value}, COMMAND_LINE)
+    return settings + nets, found
+
+
+ALIASES = {"net": "model.net", "task": "model"}
+"""Short names of sections."""
+
+
+def aliased(key: str) -> str:
+    """Return a dotted key with the section's full name."""
+    head, dot, rest = key.partition(".")
+    return f"{ALIASES.get(head, head)}{dot}{rest}"
 
 
 def merge(settings: list[Setting]) -> dict[str, Setting]:

@@ -59,7 +59,6 @@ def loader(rows: TensorRows, accumulate: int = 1, rank: int = 0, ranks: int = 1)
         rows,
         BATCH // accumulate // ranks,
         shuffle=True,
-        accumulate=accumulate,
         rank=rank,
         world_size=ranks,
     )

@@ -137,8 +137,7 @@ class DataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled batches, unless the batch is the whole set."""
-        accumulate = self.trainer.accumulate_grad_batches if self.trainer else self.pieces
-        return self.loader("train", shuffle=self.batch_size != "full", accumulate=accumulate)
+        return self.loader("train", shuffle=self.batch_size != "full")
 
     def val_dataloader(self) -> Any:
         """Batches of the validation split, in order; none if it is empty."""
@@ -148,7 +147,7 @@ class DataModule(L.LightningDataModule):
         """Batches of the test split, in order; none if it is empty."""
         return self.loader("test") if len(self.rows.get("test", ())) else []
 
-    def loader(self, part: str, *, shuffle: bool = False, accumulate: int = 1) -> BatchLoader:
+    def loader(self, part: str, *, shuffle: bool = False) -> BatchLoader:
         """A loader of one split for this process."""
         rank, world_size = self._world()
         size = self.step_size if part == "train" else max(self.step_size, 256)
@@ -158,7 +157,6 @@ class DataModule(L.LightningDataModule):
             size,
             shuffle=shuffle,
             seed=self.seed,
-            accumulate=accumulate,
             rank=rank,
             world_size=world_size,
         )

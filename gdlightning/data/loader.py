@@ -70,7 +70,6 @@ class BatchLoader:
         batch_size: examples a batch on this device.
         shuffle: a new order each epoch.
         seed: of the order.
-        accumulate: batches that make one optimizer step; see ``weight``.
         rank: of this process among ``world_size``, which share the examples out evenly.
         world_size: the number of processes.
 
@@ -86,15 +85,13 @@ class BatchLoader:
         *,
         shuffle: bool = False,
         seed: int = 0,
-        accumulate: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.rows, self.batch_size, self.shuffle, self.seed = rows, batch_size, shuffle, seed
-        self.accumulate, self.rank, self.world_size = accumulate, rank, world_size
+        self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.position = 0
-        self.weight = 1.0
         self.index = torch.empty(0, dtype=torch.int64)
         self.reorder = 0
         self._resumed = False
@@ -123,11 +120,6 @@ class BatchLoader:
         for number, index in enumerate(order.split(self.batch_size)):
             if number < start:
                 continue
-            window = number - number % self.accumulate
-            parts = sizes[window : window + self.accumulate]
-            # Lightning divides each loss by `accumulate`; parts of unequal size, or a window cut
-            # short by the epoch's end, need this factor to give the mean over the window.
-            self.weight = sizes[number] * self.accumulate / sum(parts)
             # Before the batch is handed out: nobody asks again after an epoch's last one.
             self.position = (number + 1) % len(sizes)
             self.epoch += self.position == 0

@@ -98,9 +98,13 @@ class TableModule(DataModule):
             Input("codes", seen, rows),
         )
 
-    def read(self, source: Path) -> Rows:
-        """New rows; the target column may be there or not."""
-        return TensorRows(preprocess.apply(read_table(source, "--input"), self.fitted, source))
+    def read(self, source: Any) -> Rows:
+        """Return new rows of a file or a data frame; the target column may be missing."""
+        if isinstance(source, str | Path):
+            table, name = read_table(source, "--input"), source
+        else:
+            table, name = source.rename(columns=str), "the data frame"
+        return TensorRows(preprocess.apply(table, self.fitted, name))
 
     def _numeric(self, target: pd.Series) -> Tensor:
         import pandas as pd
@@ -152,23 +156,40 @@ class Tabular(TableModule):
     def table(self) -> tuple[pd.DataFrame, bool]:
         """The file without the dropped columns."""
         frame = read_table(self.path)
-        values = column(frame, self.target, "data.target", self.path)
-        for key, names in {"data.categorical": self.categorical, "data.drop": self.drop}.items():
-            for name in names:
-                column(frame, name, key, self.path)
-        if self.target in self.drop:
-            raise UserError(f"data.drop names {self.target}, which is the target.", key="data.drop")
-        return frame.drop(columns=self.drop), self._classify(values)
+        return select(frame, self.target, self.categorical, self.drop, self.problem, self.path)
 
-    def _classify(self, values: pd.Series) -> bool:
-        import pandas as pd
 
-        if self.problem != "auto":
-            return self.problem == "classification"
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            return True
-        known = values.dropna()
-        return bool((known % 1 == 0).all()) and known.nunique() <= 20
+def select(
+    frame: pd.DataFrame,
+    target: str,
+    categorical: list[str],
+    drop: list[str],
+    problem: str,
+    source: str,
+) -> tuple[pd.DataFrame, bool]:
+    """Return a table without the dropped columns, and whether the target is a class.
+
+    Raises:
+        UserError: if a column is missing, or the target is dropped.
+    """
+    values = column(frame, target, "data.target", source)
+    for key, names in {"data.categorical": categorical, "data.drop": drop}.items():
+        for name in names:
+            column(frame, name, key, source)
+    if target in drop:
+        raise UserError(f"data.drop names {target}, which is the target.")
+    classify = is_class(values) if problem == "auto" else problem == "classification"
+    return frame.drop(columns=drop), classify
+
+
+def is_class(values: pd.Series) -> bool:
+    """Return whether a target looks like a class: text, or at most 20 different whole numbers."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return True
+    known = values.dropna()
+    return bool((known % 1 == 0).all()) and known.nunique() <= 20
 
 
 class SklearnTabular(TableModule):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gdlightning.engine.accumulation import loss_weight
 from gdlightning.engine.step_loss import StepLoss
-from gdlightning.engine.train_loaders import batch_info, set_batch_weight
 from gdlightning.tasks.objective import loss_in, traceless
 from gdlightning.tasks.rng import random_state, restored
 
@@ -48,7 +48,7 @@ class Replay(L.Callback):
         """Keep the batch, and the random state at the first of a step."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.window, self.random = [], random_state()
-        self.window.append((batch, batch_idx, batch_info(trainer).weight))
+        self.window.append((batch, batch_idx, loss_weight(pl_module, batch)))
 
     def take_over(self, optimizer: Optimizer) -> None:
         """Let the optimizer's ``step`` repeat the step's batches after the first evaluation.
@@ -78,12 +78,13 @@ class Replay(L.Callback):
         with restored(self.random), torch.enable_grad(), traceless(module):
             optimizer.zero_grad()
             for batch, batch_idx, weight in self.window:
-                set_batch_weight(trainer, weight)
+                self.loss.window.count = weight
                 with trainer.precision_plugin.train_step_context():
                     output = trainer.strategy.training_step(batch, batch_idx)
                 if output is None:  # the module skips this batch
                     continue
                 loss = loss_in(output) / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
+        self.loss.window.scale(optimizer)
         self.clip(optimizer)
         return self.loss.take(trainer)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdlightning.engine.deferred_step import Judged, can_wait, forget
-from gdlightning.engine.train_loaders import batch_info, train_loaders
+from gdlightning.engine.train_loaders import batch_indices, train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
 from gdlightning.storage.checkpoint import write
@@ -158,7 +158,7 @@ class Guard(L.Callback):
 
     def _step(self, trainer: L.Trainer, loss: Tensor, norm: Tensor | None) -> Judged:
         return Judged(trainer.global_step, loss, norm, self._batch,
-                      batch_info(trainer).indices)  # fmt: skip
+                      batch_indices(trainer))  # fmt: skip
 
     def _settle(self, everything: bool = False) -> None:
         """Judge the steps whose numbers have come, or all.

@@ -17,18 +17,17 @@ from gdlightning.engine.step_plan import StepPlan
 
 
 class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
-    """Lightning's loop, in which a step is made of what somebody asked for.
+    """Lightning's loop over batches, with a plan of the hooks that a step needs.
 
-    Lightning asks every callback for every hook, enters a profiler around each, looks for a scaler,
-    a strategy, a plateau, and reads all logged numbers, at every batch. Here a ``StepPlan`` says
-    once an epoch who takes part, and logged numbers are read when they are due. Order of calls,
-    counters, logs and checkpoints are those of Lightning's loop; where a training needs more than
-    is planned for, it is Lightning's loop that runs.
+    Lightning calls every callback for every hook, enters a profiler around each, and reads all
+    logged values at every batch. Here, a ``StepPlan`` is computed once per epoch, and logged values
+    are read when they are due. The order of calls, counters, logs and checkpoints are those of
+    Lightning's loop. If a run needs features outside the plan, Lightning's methods run.
     """
 
     _plan: StepPlan | None = None
     between: Callable[[], None] | None = None
-    """Called between two batches, when all of the last one is done and logged."""
+    """Called between two batches, when the last one is complete and logged."""
 
     @classmethod
     def install(cls, trainer: L.Trainer) -> None:
@@ -45,13 +44,13 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
 
     @property
     def global_step(self) -> int:
-        """Optimizer steps that were made; asked for by nearly every hook."""
+        """Number of optimizer steps; read by nearly every hook."""
         if self._plan is None:
             return int(super().global_step)
         return int(self.automatic_optimization.optim_progress.optimizer.step.total.completed)
 
     def on_run_start(self, data_fetcher: Any) -> None:
-        """Find what a step consists of."""
+        """Compute the plan of a step."""
         super().on_run_start(data_fetcher)
         if isinstance(data_fetcher.combined_loader, ResumableLoader):
             data_fetcher.combined_loader.fetcher = data_fetcher
@@ -61,7 +60,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
         """Train on a batch.
 
         Raises:
-            StopIteration: the epoch has no more.
+            StopIteration: The epoch has no more batches.
         """
         trainer, plan = self.trainer, self._plan
         if self.between is not None and not self._validates_first(data_fetcher):
@@ -98,7 +97,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
         self._read_logs(plan)
 
     def _validates_first(self, data_fetcher: Any) -> bool:
-        """Return whether Lightning takes no batch now, since a validation is left to be made."""
+        """Return whether Lightning runs a pending validation before the next batch."""
         return bool(
             self.restarting
             and internals.validates_now(self.trainer)
@@ -106,7 +105,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
         )
 
     def on_advance_end(self, data_fetcher: Any) -> None:
-        """Validate, if it is time."""
+        """Run the validation, if it is due."""
         plan, trainer = self._plan, self.trainer
         nothing = (
             plan is not None
@@ -128,7 +127,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
     def _step(
         self, plan: StepPlan, batch: Any, batch_idx: int, accumulating: bool
     ) -> dict[str, Any]:
-        """Forward, backward and, unless more batches are to come, the optimizer's step."""
+        """Run forward, backward and, after the last accumulated batch, the optimizer step."""
         module, optimizer = plan.module, plan.optimizer
         progress = self.automatic_optimization.optim_progress.optimizer
         arguments = (batch, batch_idx) if plan.takes_index else (batch,)
@@ -167,7 +166,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
         return outputs
 
     def _call(self, plan: StepPlan, name: str, *arguments: Any) -> None:
-        """Call those who have a hook, with the module knowing which, for its ``log``."""
+        """Call all implementations of a hook, and set its name for ``self.log``."""
         hooks = plan.hooks[name]
         if hooks:
             trainer, module = self.trainer, plan.module
@@ -184,7 +183,7 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
                 self.scheduler_progress.increment_completed()
 
     def _read_logs(self, plan: StepPlan) -> None:
-        """Read what was logged, where somebody will look at it, and count the batch."""
+        """Read logged values if they are due, and count the batch."""
         trainer, every = self.trainer, self.trainer.log_every_n_steps
         connector, results = internals.logger_connector(trainer), internals.results(trainer)
         due = every and (self._batches_that_stepped + 1) % every == 0
@@ -200,13 +199,13 @@ class EpochLoop(internals.TrainingEpochLoop):  # type: ignore[misc]
 
 
 class ValidationLoop(internals.EvaluationLoop):  # type: ignore[misc]
-    """Lightning's validation, which is announced before its loaders are started."""
+    """Lightning's validation, with a function that is called before its loaders are started."""
 
     before: Callable[[], None] | None = None
-    """Called before a validation within training."""
+    """Called before a validation during training."""
 
     def run(self) -> list[Any]:
-        """Validate."""
+        """Run the validation."""
         if self.before is not None and not self.trainer.sanity_checking:
             self.before()
         outputs: list[Any] = super().run()
@@ -214,15 +213,15 @@ class ValidationLoop(internals.EvaluationLoop):  # type: ignore[misc]
 
 
 class FitLoop(internals.FitLoop):  # type: ignore[misc]
-    """Lightning's loop over epochs, which makes a validation that is left to be made.
+    """Lightning's loop over epochs, which also runs a pending validation.
 
-    Lightning takes a training whose last step is made for done, although it was stopped within the
-    validation after that step.
+    Lightning considers a run complete after its last step, even if it was stopped during the
+    validation that follows that step.
     """
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left."""
+        """Whether the run is complete."""
         validation: Any = self.epoch_loop.val_loop.batch_progress.total
         return bool(super().done) and not (
             self.restarting and validation.ready > validation.processed

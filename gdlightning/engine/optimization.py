@@ -18,6 +18,7 @@ from gdlightning.clipping import find as find_clip
 from gdlightning.clipping.none import NoClip
 from gdlightning.curvature.double_backward import differentiable, differentiable_backward
 from gdlightning.engine import in_backward_checks as in_backward
+from gdlightning.engine.accumulation import AccumulationWindow
 from gdlightning.engine.capability_checks import asked_of_optimization, asked_of_trainer, refuse
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
@@ -26,7 +27,6 @@ from gdlightning.engine.module_hooks import own_hooks
 from gdlightning.engine.step_counts import StepCounts, trainer_steps
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
-from gdlightning.engine.train_loaders import batch_info
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Context, Part, build
 from gdlightning.optimizers.choice import Choice
@@ -75,7 +75,8 @@ class Optimization:
         self.parts: list[Part] = []
         self.module: L.LightningModule | None = None
         self.replay: Replay | None = None
-        self.step_loss = StepLoss()
+        self.window = AccumulationWindow()
+        self.step_loss = StepLoss(self.window)
         self.guard: Guard | None = None
         self.refusing = refusing
         self.own_hooks: dict[str, Callable[..., Any]] = {}
@@ -94,6 +95,7 @@ class Optimization:
                 "(automatic_optimization = False).\n"
                 "Remove it, and create the optimizers in configure_optimizers."
             )
+        detach(module)
         self.module = module
         self._own_callbacks = module.configure_callbacks
         self.own_hooks = own_hooks(module, self.choice, clips=self.clips)
@@ -172,7 +174,7 @@ class Optimization:
             callbacks.append(Modes())
         if self.schedule.needs_metric:
             callbacks.append(Observe())
-        return [*callbacks, ClipMemory(self.clip)]
+        return [*callbacks, self.window, ClipMemory(self.clip)]
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer, and its schedule by optimizer step, if it has a learning rate."""
@@ -200,6 +202,7 @@ class Optimization:
         """
         if self.choice.in_backward:  # the step is made, and was judged by its loss
             return
+        self.window.scale(optimizer)
         if own := self.own_hooks.get("configure_gradient_clipping"):
             trainer = self._module.trainer
             own(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
@@ -253,9 +256,10 @@ class Optimization:
         """
         if self.choice.in_backward and self._is_bad(None):
             return
-        weight = batch_info(self._module.trainer).weight
-        if weight != 1.0:
-            loss = loss * weight
+        if (share := self.window.share) != 1.0:
+            loss = loss * share
+        if not vars(self._module).get("silent"):  # not when a step is repeated
+            self.window.add()
         if self._sees_loss:
             self.step_loss.add(loss, self._module.trainer)
         if self._second_order:
@@ -331,6 +335,13 @@ class Optimization:
         if self.module is None:
             raise RuntimeError("attach(module) comes first.")
         return self.module
+
+
+def detach(module: L.LightningModule) -> None:
+    """Give a module back the methods that an ``Optimization`` has replaced."""
+    for name, method in list(vars(module).items()):
+        if isinstance(getattr(method, "__self__", None), Optimization):
+            delattr(module, name)
 
 
 class Observe(L.Callback):

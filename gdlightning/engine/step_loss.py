@@ -6,6 +6,8 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
+from gdlightning.engine.accumulation import AccumulationWindow
+
 
 class StepLoss:
     """Sums the losses of a step's accumulated batches and takes their mean over the processes.
@@ -15,7 +17,8 @@ class StepLoss:
     one whose gradient it has, and processes would take different steps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: AccumulationWindow) -> None:
+        self.window = window
         self.total: Tensor | None = None
 
     def add(self, loss: Tensor, trainer: L.Trainer) -> None:
@@ -28,5 +31,6 @@ class StepLoss:
         """The loss of the step so far, and begin again."""
         total = torch.zeros(()) if self.total is None else self.total
         self.total = None
+        total = total * self.window.factor
         whole = trainer.strategy.reduce(total.clone(), reduce_op="mean")
         return whole if isinstance(whole, Tensor) else torch.tensor(whole)

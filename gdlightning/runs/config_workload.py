@@ -11,7 +11,7 @@ from gdlightning.config.schema import Config
 from gdlightning.data.data_module import DataModule
 from gdlightning.engine.step_counts import planned_steps
 from gdlightning.errors import UserError
-from gdlightning.runs.build_run import build_data, build_grouping, build_module
+from gdlightning.runs.build_run import build_data, build_grouping, build_module, with_outputs
 from gdlightning.study.workload import Workload
 
 KEPT = ("accelerator", "precision", "deterministic", "accumulate_grad_batches", "benchmark",
@@ -51,6 +51,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             raise UserError(
                 "There is no validation split to tune on.\nSet data.val_fraction, such as 0.1."
             )
+    sizes = with_outputs(config, sizes, data)
 
     def module() -> L.LightningModule:
         made = build_module(config, sizes)

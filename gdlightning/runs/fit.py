@@ -21,12 +21,28 @@ if TYPE_CHECKING:
     from gdlightning.runs.resume import Run
 
 
-def fit(config: Config) -> Path:
-    """Train and test; returns the run folder.
+class StoppedRun(SystemExit):
+    """A run was stopped and saved; the exit code tells a scheduler to start it again.
+
+    Attributes:
+        reason: name of a signal, ``max_time`` or ``stop_after``.
+        folder: run folder; it does not exist if no step was made.
+    """
+
+    def __init__(self, stop: Stopped, folder: Path) -> None:
+        super().__init__(stop.code)
+        self.reason, self.folder = stop.reason, folder
+
+
+def fit(config: Config) -> tuple[Path, Training]:
+    """Train and test.
+
+    Returns:
+        The run folder, and what was trained.
 
     Raises:
         UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
-        SystemExit: training was stopped and saved; its code tells a scheduler to start it again.
+        StoppedRun: training was stopped and saved.
     """
     from gdlightning.callbacks.stop_conditions import Stops, seconds_of
     from gdlightning.runs import trainer as trainers
@@ -53,16 +69,16 @@ def fit(config: Config) -> Path:
         try:
             stop_signals.enter(Phase.ABORTABLE)
             with disk_errors(run.folder):
-                train(training, trainer, run, stops)
+                training = train(training, trainer, run, stops)
         except Stopped as stop:
             discard()
-            _say_stopped(stop, run.folder)
-            raise SystemExit(stop.code) from None
+            _say_stopped(stop, run.folder, config)
+            raise StoppedRun(stop, run.folder) from None
         except StorageError:
             discard()
             raise
         stop_signals.enter(Phase.FINISHED)
-        return run.folder
+        return run.folder, training
 
 
 def _discard(run: Run, stops: Stops) -> None:
@@ -75,7 +91,7 @@ def _discard(run: Run, stops: Stops) -> None:
             settle(run.folder, run.replaced)
 
 
-def _say_stopped(stop: Stopped, folder: Path) -> None:
+def _say_stopped(stop: Stopped, folder: Path, config: Config) -> None:
     from gdlightning.runs.trainer import first_rank
 
     if not first_rank():
@@ -88,7 +104,10 @@ def _say_stopped(stop: Stopped, folder: Path) -> None:
     if stop.__cause__ is not None:
         first = str(stop.__cause__).strip().split("\n")[0]
         print(f"Steps since the last checkpoint have to be made again: {first}")
-    print(f"Go on with:  gdl fit --resume {folder}")
+    if config.objects:
+        print(f"Resume it:   gdl.fit(..., resume={str(folder)!r}) with the same Python objects")
+    else:
+        print(f"Go on with:  gdl fit --resume {folder}")
 
 
 def _notes(training: Training) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from gdlightning.callbacks.stop_conditions import seconds_of
+from gdlightning.config.schema import Config
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.runs.config_workload import workload
 from gdlightning.runs.load_config import load
@@ -43,7 +44,11 @@ EVERY = 20.0
 
 
 def compare(
-    given: argparse.Namespace, paths: Sequence[str], flags: list[str], plan: StudyPlan, command: str
+    given: argparse.Namespace,
+    paths: Sequence[str | Config],
+    flags: list[str],
+    plan: StudyPlan,
+    command: str,
 ) -> tuple[ComparisonResult, Path]:
     """Run a study to its end, or go on with one.
 
@@ -54,7 +59,7 @@ def compare(
     workloads = _workloads(given, paths, flags)
     candidates = _candidates(given, plan, workloads)
     _set_threads(given, workloads)
-    folder = folder_of(given.output, list(paths))
+    folder = folder_of(given.output, paths)
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,14 +91,14 @@ class _Kept(TypedDict):
     steps: list[int]
 
 
-def _workloads(given: argparse.Namespace, paths: Sequence[str], flags: list[str]) -> list[Workload]:
+def _workloads(
+    given: argparse.Namespace, paths: Sequence[str | Config], flags: list[str]
+) -> list[Workload]:
     found: list[Workload] = []
     for path in paths:
-        config, _ = load(["--config", path, *flags])
+        config = path if isinstance(path, Config) else load(["--config", path, *flags])[0]
         made = workload(config, given.steps, given.metric)
-        made.name = (
-            Path(path).stem if config.values["name"] in {w.name for w in found} else made.name
-        )
+        made.name = _name(path) if config.values["name"] in {w.name for w in found} else made.name
         found.append(made)
     if len({w.name for w in found}) < len(found):
         raise UserError("--configs: two workloads have the same name; give one another with name:.")
@@ -354,6 +359,10 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def folder_of(output: str | None, configs: list[str]) -> Path:
+def _name(config: str | Config) -> str:
+    return str(config.values["name"]) if isinstance(config, Config) else Path(config).stem
+
+
+def folder_of(output: str | None, configs: Sequence[str | Config]) -> Path:
     """Where a study is kept."""
-    return Path(output) if output else Path("studies") / "+".join(Path(c).stem for c in configs)
+    return Path(output) if output else Path("studies") / "+".join(map(_name, configs))

@@ -24,8 +24,9 @@ from gdlightning.optimizers.build import Context, build
 from gdlightning.optimizers.groups import KINDS, Grouping
 from gdlightning.optimizers.wrappers.wrapper import parts_of
 from gdlightning.runs.build_run import build_grouping
-from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
-from gdlightning.runs.load_run import batches, config_of, restore
+from gdlightning.runs.choose_checkpoint import choose_checkpoint, report
+from gdlightning.runs.find_checkpoint import record_of
+from gdlightning.runs.load_run import batches, config_of, rebuild
 from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.task import examples
 
@@ -61,7 +62,13 @@ class Subject:
 
 
 def subject(
-    where: str, split: str = "train", limit: int | None = None, *, seed: int = 0, wide: bool = False
+    where: str,
+    split: str = "train",
+    limit: int | None = None,
+    *,
+    seed: int = 0,
+    wide: bool = False,
+    which: str | None = None,
 ) -> Subject:
     """The loss of a run as a function of its weights.
 
@@ -74,14 +81,16 @@ def subject(
         limit: batches at most; all if not given.
         seed: of the order of the batches, and of what their loading draws.
         wide: in float64.
+        which: checkpoint of the run: best, last or a file; see ``choose_checkpoint``.
 
     Raises:
         UserError: there is no whole checkpoint of ``gdl fit``, or no data.
     """
-    path = find_checkpoint(where)
-    module, data = restore(str(path))
+    chosen = choose_checkpoint(where, which)
+    path, checkpoint = chosen.path, chosen.content
+    module, data = rebuild(path, checkpoint)
+    report(chosen)
     data = module if data is None else data  # it may have loaders of its own
-    checkpoint = read_checkpoint(path)
     L.seed_everything(seed, verbose=False)
     found = batches(module, data, split, limit)
     if split == "train":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from gdlightning.callbacks.checkpoints import EXACT
+from gdlightning.callbacks.checkpoints import EXACT, Checkpoints
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.config.trainer_errors import trainer_error
@@ -21,7 +20,9 @@ from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.errors import UserError
 from gdlightning.runs import trainer as trainers
 from gdlightning.runs.build_run import Training, assemble
+from gdlightning.runs.diagnose_run import nothing_found
 from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
+from gdlightning.runs.predict_run import predict_hint
 from gdlightning.runs.resume import Run, check_data
 from gdlightning.runs.resume_changes import changed_options, check_parts
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
@@ -29,7 +30,7 @@ from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
 
 
-def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> None:
+def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Training:
     """Fit and test, and restart from the last good checkpoint when the guard requests a rollback.
 
     Args:
@@ -37,6 +38,9 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Non
         trainer: the return value of ``runs.trainer.build``.
         run: the run folder; it is removed after an error if nothing was saved.
         stops: reasons to stop.
+
+    Returns:
+        The training, which is another object after a rollback.
 
     Raises:
         UserError: if the data is not that of the run, training diverged, or Lightning found an
@@ -86,16 +90,27 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Non
         except BaseException:
             start.undo()
             raise
+    best = None
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
-        test = trainer.test(training.module, datamodule=training.data, verbose=False)
+        best = _best_path(trainer)
+        test = trainer.test(
+            training.module,
+            datamodule=training.data,
+            verbose=False,
+            ckpt_path=best,
+            weights_only=True,
+        )
         metrics |= {k: float(v) for row in test for k, v in row.items()}
     if trainer.is_global_zero:
-        verdicts = _verdicts(trainer)
+        verdicts, nothing = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
         with stops.finishing():
             write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer.global_step, metrics, verdicts)
+        _report(
+            run.folder, trainer.global_step, metrics, as_text(verdicts) or nothing, training, best
+        )
+    return training
 
 
 def _prepare(training: Training, trainer: L.Trainer, run: Run) -> tuple[RunStart, dict[str, float]]:
@@ -155,23 +170,44 @@ def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -
     return again
 
 
-def _verdicts(trainer: L.Trainer) -> list[Verdict]:
-    """Return the verdicts of the monitor; empty without a monitor."""
+def _best_path(trainer: L.Trainer) -> str | None:
+    """Return the checkpoint of the best validation of a run; None if none was kept."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    found = (c.finish(trainer) for c in callbacks if isinstance(c, Verdicts))
-    return next(found, [])
+    kept = [c.best_path for c in callbacks if isinstance(c, Checkpoints)]
+    return next((path for path in kept if path and Path(path).is_file()), None)
+
+
+def _verdicts(trainer: L.Trainer) -> tuple[list[Verdict], str]:
+    """Return the verdicts, and what it means where there are none; both empty with no monitor."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, Verdicts):
+            found = callback.finish(trainer)
+            return found, nothing_found(callback.monitor.record) if callback.monitor.on else ""
+    return [], ""
 
 
 def _report(
-    folder: Path, steps: int, metrics: dict[str, float], verdicts: Sequence[Verdict]
+    folder: Path,
+    steps: int,
+    metrics: dict[str, float],
+    findings: str,
+    training: Training,
+    best: str | None,
 ) -> None:
     shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
     width = max((len(k) for k in shown), default=0)
     print(f"\nTrained for {steps:,} optimizer steps.")
     for name, value in shown.items():
         print(f"  {name.ljust(width)}  {value:.4g}")
-    if verdicts:
-        print(f"\n{as_text(verdicts)}\n")
+    if best is not None:
+        print(f"Tested with the best weights: {Path(best).name}")
+    if findings:
+        print(f"\n{findings}\n")
     print(f"Run folder:  {folder}")
     print(f"Look at it:  tensorboard --logdir {folder.parent.parent}")
-    print(f"Use it:      gdl predict {folder} --input FILE --output predictions.csv")
+    hint = predict_hint(training.module, training.data)
+    if {"model", "model.net", "data"} & set(training.config.objects):
+        print("Use it:      gdl.load(RUN), or the result of gdl.fit")
+    elif hint:
+        print(f"Use it:      gdl predict {folder} {hint}")

@@ -218,7 +218,7 @@ def record(training: Training, trainer: L.Trainer) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "config": plain(training.config.values),
-        "sizes": data.sizes() if data else {},
+        "sizes": training.sizes,
         "fitted": data.fitted if data else {},
         "examples": {k: len(rows) for k, rows in data.rows.items()} if data else {},
         "environment": {

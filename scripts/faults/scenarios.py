@@ -267,7 +267,8 @@ def harm(kind: str, folder: Path | None, where: Path, chance: random.Random) -> 
     elif which == "config":
         DAMAGES[what](folder / "config.yaml", chance)
     elif kind == "rename folder":
-        folder.rename(folder.with_name("version_7"))
+        if not folder.with_name("version_7").exists():
+            folder.rename(folder.with_name("version_7"))
     elif kind == "move folder":
         (where / "runs/moved").mkdir(exist_ok=True)
         folder.rename(where / "runs/moved/version_0")
