@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import EMAWeightAveraging as LightningEMA
 from lightning.pytorch.callbacks import WeightAveraging
 
+from gdlightning.engine.step_counts import trainer_steps
 from gdlightning.errors import UserError
 
 __all__ = ["EMAWeightAveraging", "StochasticWeightAveraging"]
@@ -100,17 +100,17 @@ class StochasticWeightAveraging(Averaging):
         Raises:
             UserError: if the number of steps of the run or of an epoch is unknown.
         """
-        self._total = trainer.estimated_stepping_batches
-        epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
-        if not 0 < self._total < math.inf or (self.every_n_steps is None and math.isinf(epoch)):
+        counts = trainer_steps(trainer)
+        every = self.every_n_steps or counts.per_epoch
+        if not counts.total or every is None:
             raise UserError(
-                "callbacks: stochastic-weight-averaging needs the number of training steps, which "
-                "is unknown.",
+                "callbacks: stochastic-weight-averaging needs the number of optimizer steps of "
+                "the run, which is unknown.",
                 key="callbacks",
                 hint="Set trainer.max_epochs or trainer.max_steps, and every_n_steps if an epoch "
                 "has no end.",
             )
-        self._interval = self.every_n_steps or math.ceil(epoch)
+        self._total, self._interval = counts.total, every
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Return whether a step ends an interval or the run; called before the validation."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
+
+from gdlightning.engine.step_counts import trainer_steps
 
 
 class Progress(ProgressBar):
@@ -29,9 +30,8 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the bar at the first step of this process."""
-        total = trainer.estimated_stepping_batches
         self._bar = tqdm(
-            total=None if math.isinf(total) or total < 0 else int(total),
+            total=trainer_steps(trainer).total,
             initial=trainer.global_step,
             desc="training",
             unit="step",

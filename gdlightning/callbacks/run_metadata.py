@@ -18,11 +18,11 @@ class RunMetadata(L.Callback):
             ``environment``.
     """
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        self.content = content
+    def __init__(self) -> None:
+        self.content: dict[str, Any] = {}
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the metadata."""
+        """Add the metadata to a checkpoint."""
         checkpoint[KEY] = self.content

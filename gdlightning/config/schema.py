@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gdlightning.config import profiles
 from gdlightning.config.given_objects import Objects, check_objects
@@ -24,6 +25,9 @@ from gdlightning.config.typed_values import parse
 from gdlightning.config.value_checks import check_general
 from gdlightning.errors import UserError, did_you_mean, nearest, shown
 from gdlightning.signature import Option, options_of
+
+if TYPE_CHECKING:
+    from gdlightning.optimizers.choice import Choice
 
 VERSION = 1
 SYNONYMS = {"learning_rate": "lr", "wd": "weight_decay", "epochs": "max_epochs",
@@ -103,6 +107,17 @@ class Config:
     classes: dict[str, Any]
     note: str = ""
     objects: Objects = field(default_factory=Objects)
+
+    @functools.cached_property
+    def choice(self) -> Choice:
+        """Optimizer with its options, looked up in the registry once.
+
+        Raises:
+            UserError: if a name or option is unknown, or a value is out of range.
+        """
+        from gdlightning.optimizers.choice import Choice
+
+        return Choice.of(self.chosen("optimizer"))
 
     def section(self, name: str) -> dict[str, Any]:
         """Return the options of a section, without ``name`` and nested sections."""

@@ -28,6 +28,7 @@ from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
 from gdlightning.engine.module_hooks import own_hooks
+from gdlightning.engine.step_counts import StepCounts, trainer_steps
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
 from gdlightning.errors import UserError
@@ -50,7 +51,7 @@ class Optimization:
     of the instance, as Lightning's command line does. Lightning's loop is not changed.
 
     Args:
-        optimizer: name, or mapping with ``name`` and options.
+        optimizer: name, mapping with ``name`` and options, or ``Choice``.
         schedule: name, or mapping with ``name``, ``warmup`` and options.
         clip: name, mapping with ``name`` and options, maximum global norm, or None.
         grouping: rules for the parameter groups.
@@ -63,7 +64,7 @@ class Optimization:
 
     def __init__(
         self,
-        optimizer: str | Mapping[str, Any] = "adamw",
+        optimizer: str | Mapping[str, Any] | Choice = "adamw",
         schedule: str | Mapping[str, Any] = "constant",
         clip: str | float | Mapping[str, Any] | None = None,
         grouping: Grouping | None = None,
@@ -191,14 +192,15 @@ class Optimization:
         """Return the optimizer, and a scheduler per optimizer step if it has a learning rate."""
         module, trainer = self._module, self._module.trainer
         self.check_trainer(trainer)
-        context = self.context(trainer)
+        counts = trainer_steps(trainer)
+        context = self.context(trainer, counts)
         optimizer, self.parts = build(self.choice, module, self.grouping, context)
         name_failures(optimizer, self.choice.entry.name)
         if self.replay is not None:
             self.replay.take_over(optimizer)
         if not self._has_learning_rate(optimizer):
             return {"optimizer": optimizer}
-        scheduler = Scheduler(optimizer, self.schedule, context.steps, context.steps_per_epoch)
+        scheduler = Scheduler(optimizer, self.schedule, context.steps, counts.per_epoch)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"},
@@ -279,32 +281,50 @@ class Optimization:
         else:
             loss.backward(*args, **kwargs)
 
-    def context(self, trainer: L.Trainer) -> Context:
-        """Return the facts about the run that optimizers may need.
+    def context(self, trainer: L.Trainer, counts: StepCounts) -> Context:
+        """Return facts about the run that the optimizer may need.
+
+        Args:
+            trainer: the Trainer that is fitting.
+            counts: its optimizer steps.
 
         Raises:
-            UserError: if the schedule or optimizer needs the number of steps, and it is unknown.
+            UserError: if the schedule or optimizer needs the number of steps, which is unknown.
         """
-        total = trainer.estimated_stepping_batches
-        if math.isinf(total) or total < 0:
-            if not self.schedule.endless or "steps" in self.choice.needs:
-                what, name = ("optimizer", self.choice.entry.name)
-                if not self.schedule.endless:
-                    what, name = ("schedule", self.schedule.name)
-                raise UserError(
-                    f"The {what} {name} needs the number of training steps, which is unknown.",
-                    key=f"{what}.name",
-                    hint="Set trainer.max_epochs or trainer.max_steps.",
-                )
-            total = 1
-        batches = trainer.num_training_batches
-        per_epoch = 1 if math.isinf(batches) else batches / trainer.accumulate_grad_batches
+        if counts.total is None:
+            self._check_endless(trainer)
+        per_epoch = counts.per_epoch or 1
         rows = getattr(getattr(trainer, "datamodule", None), "rows", {})
         return Context(
-            steps=int(total),
-            steps_per_epoch=max(1, math.ceil(per_epoch)),
-            examples=len(rows["train"]) if rows else max(1, math.ceil(per_epoch)),
+            steps=1 if counts.total is None else counts.total,
+            steps_per_epoch=per_epoch,
+            examples=len(rows["train"]) if rows else per_epoch,
             scaler=getattr(trainer.precision_plugin, "scaler", None) is not None,
+        )
+
+    def _check_endless(self, trainer: L.Trainer) -> None:
+        """Check that neither schedule nor optimizer needs the number of steps of the run.
+
+        Raises:
+            UserError: if one of them does.
+        """
+        if "steps" in self.choice.needs:
+            key, what = "optimizer.name", f"optimizer {self.choice.entry.name}"
+        elif not self.schedule.endless:
+            key, what = "schedule.name", f"schedule {self.schedule.name}"
+        else:
+            return
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            raise UserError(
+                f"The {what} needs the number of optimizer steps of the run, but the training data "
+                "has no length.",
+                key=key,
+                hint="Set trainer.max_steps or trainer.limit_train_batches.",
+            )
+        raise UserError(
+            f"The {what} needs the number of optimizer steps of the run, which is unknown.",
+            key=key,
+            hint="Set trainer.max_epochs or trainer.max_steps.",
         )
 
     def _has_learning_rate(self, optimizer: Optimizer) -> bool:

@@ -82,9 +82,9 @@ def build_optimization(config: Config) -> Optimization:
         UserError: if they cannot be combined.
     """
     schedule, clip = config.chosen("schedule"), config.chosen("clip")
-    if config.values["optimizer"]["name"] == MODULE.name:
+    if config.choice.entry is MODULE:
         return ModuleOptimization(schedule, clip, build_grouping(config))
-    return Optimization(config.chosen("optimizer"), schedule, clip, build_grouping(config))
+    return Optimization(config.choice, schedule, clip, build_grouping(config))
 
 
 def build_data(config: Config) -> L.LightningDataModule | None:

@@ -60,16 +60,16 @@ def fit(config: Config) -> tuple[Path, Training]:
         print(f"Note: {note}", file=sys.stderr)
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
-    trainers.check(training)
     stops = Stops(limit, config.values["stop_after"])
-    stop_signals.enter(Phase.DEFERRED)  # a folder that is made is known below
+    trainer = trainers.build(training, stops)
+    stop_signals.enter(Phase.DEFERRED)  # until the cleanup knows of the new folder
     with open_run(config, trainers.first_rank()) as run:
         discard = functools.partial(_discard, run, stops)
         stop_signals.cleanups.append(discard)
         try:
             stop_signals.enter(Phase.ABORTABLE)
             with disk_errors(run.folder):
-                training = train(training, run, stops)
+                training = train(training, trainer, run, stops)
         except Stopped as stop:
             discard()
             _say_stopped(stop, run.folder, config)

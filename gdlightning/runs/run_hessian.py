@@ -20,7 +20,7 @@ from gdlightning.config.schema import Config
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
-from gdlightning.optimizers.build import Choice, Context, build
+from gdlightning.optimizers.build import Context, build
 from gdlightning.optimizers.groups import KINDS, Grouping
 from gdlightning.optimizers.wrappers.wrapper import parts_of
 from gdlightning.runs.build_run import build_grouping
@@ -122,8 +122,9 @@ def optimizers_of(found: Subject) -> list[Optimizer]:
     if found.state is None:
         return []
     try:
-        choice = Choice.of(found.config.chosen("optimizer"))
-        optimizer, _ = build(choice, found.module, build_grouping(found.config), Context())
+        optimizer, _ = build(
+            found.config.choice, found.module, build_grouping(found.config), Context()
+        )
         optimizer.load_state_dict(found.state)
     except (UserError, ValueError, KeyError, RuntimeError):
         return []
@@ -136,8 +137,9 @@ def made_anew(found: Subject, parameters: Sequence[nn.Parameter]) -> Optimizer:
     Raises:
         UserError: it can't take them.
     """
-    choice = Choice.of(found.config.chosen("optimizer"))
-    return build(choice, nn.ParameterList(parameters), Grouping(decay=KINDS), Context())[0]
+    return build(
+        found.config.choice, nn.ParameterList(parameters), Grouping(decay=KINDS), Context()
+    )[0]
 
 
 def _loss(module: L.LightningModule, kind: torch.dtype, batch: Any) -> Tensor:

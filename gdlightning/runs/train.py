@@ -1,4 +1,4 @@
-"""A whole training: to its run's checkpoint, through fit and test, to the last file."""
+"""Train and test a run: from its checkpoint, if it has one, to the final report."""
 
 from __future__ import annotations
 
@@ -30,20 +30,29 @@ from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
 
 
-def train(training: Training, run: Run, stops: Stops) -> Training:
-    """Fit and test, going back to the last good checkpoint where the guard asks for it.
+def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Training:
+    """Fit and test, and restart from the last good checkpoint when the guard requests a rollback.
+
+    Args:
+        training: the run's module, data and optimization.
+        trainer: the return value of ``runs.trainer.build``.
+        run: the run folder; it is removed after an error if nothing was saved.
+        stops: reasons to stop.
+
+    Returns:
+        The training, which is another object after a rollback.
 
     Raises:
-        UserError: the data is not that of the run, training diverged, or what Lightning finds
-            wrong; a run that was never saved leaves nothing behind.
-        OSError: the disk is full, or the like.
-        Stopped: a stop was asked for.
+        UserError: if the data is not that of the run, training diverged, or Lightning found an
+            error in the settings.
+        OSError: if a file cannot be written, for example because the disk is full.
+        Stopped: if a stop was requested.
     """
-    start, logged = _prepare(training, run, run.checkpoint)
+    start, logged = _prepare(training, trainer, run)
     checkpoint = run.checkpoint
     while True:
         try:
-            trainer = trainers.build(training, run, stops, start)
+            trainers.attach_run(trainer, training, run.folder, start)
             with stops.training(trainer):
                 trainer.fit(
                     training.module,
@@ -51,11 +60,12 @@ def train(training: Training, run: Run, stops: Stops) -> Training:
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
-            start(trainer)  # where nothing was left to train
+            start(trainer)  # if nothing was left to train
             break
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
+            trainer = trainers.build(training, stops)
             start = replace(start, goes_back=None, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
@@ -103,23 +113,22 @@ def train(training: Training, run: Run, stops: Stops) -> Training:
     return training
 
 
-def _prepare(
-    training: Training, run: Run, checkpoint: Path | None
-) -> tuple[RunStart, dict[str, float]]:
-    """Write a new run's config, or check that a checkpoint can be continued from.
+def _prepare(training: Training, trainer: L.Trainer, run: Run) -> tuple[RunStart, dict[str, float]]:
+    """Write the config of a new run, or check that the checkpoint of a run can be resumed.
 
     Returns:
-        What is done when the first step is about to be made, and the metrics of a resumed run so
-        far; all of them, if it had come to its end.
+        The function to call just before the first step, and the metrics that a resumed run has
+        logged so far.
 
     Raises:
-        UserError: Data, model or optimizer are not those of the checkpoint.
+        UserError: if data, model or optimizer are not those of the checkpoint.
     """
+    checkpoint = run.checkpoint
     config, logged, changes, step = to_yaml(training.config.values), {}, None, 0
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
         record = record_of(content, checkpoint)
-        check_data(record, trainers.record(training), run.folder)
+        check_data(record, trainers.record(training, trainer), run.folder)
         check_parts(record, content, training)
         changes = changed_options(record, training)
         step, logged = content["global_step"], content.get(EXACT, {}).get("logged", {})
@@ -139,7 +148,7 @@ def _prepare(
 
 
 def _log_ends(checkpoint: Path | None) -> dict[str, int]:
-    """Return where the logs ended when a checkpoint was written; empty for the start of a run."""
+    """Return where the logs ended when a checkpoint was written; empty for a new run."""
     if checkpoint is None:
         return {}
     ranks = read_checkpoint(checkpoint).get(EXACT, {}).get("ranks", [{}])
@@ -148,14 +157,14 @@ def _log_ends(checkpoint: Path | None) -> dict[str, int]:
 
 
 def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -> Training:
-    """The training afresh, to go on from a checkpoint with one rollback more."""
+    """Build the run again, to continue from a checkpoint after one more rollback."""
     guard = training.optimization.guard
     again = assemble(training.config)
     again.rollbacks = (guard.rollbacks if guard else 0) + 1
     if trainers.first_rank():
         print(
             f"\n{event}\nRollback {again.rollbacks}: going back to {checkpoint or 'the start'} "
-            "with a smaller learning rate and another order of the data.",
+            "with a smaller learning rate and a different order of the data.",
             file=sys.stderr,
         )
     return again

@@ -1,4 +1,4 @@
-"""Lightning's plugins for checkpoint files: whole, with plain values, the last few kept."""
+"""Lightning plugins for checkpoint files: atomic, with plain values, with previous versions."""
 
 from __future__ import annotations
 
@@ -13,56 +13,60 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.errors import UserError
-from gdlightning.storage.atomic_write import whole
+from gdlightning.storage.atomic_write import open_atomic
 from gdlightning.storage.checkpoint import read, write
-from gdlightning.storage.plain_values import NotPlain, describe, encode, kind
+from gdlightning.storage.plain_values import UnsupportedValueError, describe, encode, kind
 
 
-class WholeCheckpoints(CheckpointIO):
-    """Lightning's way to checkpoint files: whole, digested, the last few kept.
+class AtomicCheckpointIO(CheckpointIO):
+    """Checkpoint plugin that writes atomically with a digest and keeps previous checkpoints.
 
-    ``storage_options`` of a save: ``keep``, how many files of that name to keep (the former ones
-    become ``previous-1``, ``previous-2``, …), or ``replaces``, a file that goes once this one is
-    on the disk.
+    A save accepts ``storage_options``: ``keep`` is the number of versions to keep (the previous
+    ones are renamed to ``previous-1``, ``previous-2``, …); ``replaces`` is a file that is removed
+    after the new one is written.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Write a checkpoint; called on the first rank alone.
+        """Write a checkpoint. It is called on rank 0 only.
 
         Raises:
-            OSError: the folder of the run is gone.
-            StorageError: it can't be written.
+            OSError: If the run folder was removed.
+            StorageError: If the file cannot be written.
         """
         options, target = storage_options or {}, Path(path)
-        # In a run's folder, that folder must not come back once somebody has removed it.
+        # A run folder that the user has removed must not be created again.
         target.parent.mkdir(parents=storage_options is None, exist_ok=True)
         keep = options.get("keep", 1)
-        write(checkpoint, target, before=lambda: keep_former(target, keep))
-        former = options.get("replaces")
-        if former and Path(former) != target:
-            Path(former).unlink(missing_ok=True)
+        write(checkpoint, target, before=lambda: rotate(target, keep))
+        replaced = options.get("replaces")
+        if replaced and Path(replaced) != target:
+            Path(replaced).unlink(missing_ok=True)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint as data, whatever Lightning asks for.
+        """Read a checkpoint without executing code, for any value of ``weights_only``.
 
         Raises:
-            UserError: it is damaged.
+            UserError: If the checkpoint is damaged.
         """
         return read(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Remove a file."""
+        """Remove a checkpoint file."""
         Path(path).unlink(missing_ok=True)
 
 
-def keep_former(target: Path, keep: int) -> None:
-    """Give the present ``target`` a second name, ``previous-1``, and the older ones the next.
+def rotate(target: Path, keep: int) -> None:
+    """Link ``target`` as ``previous-1`` and rename older versions to the next number.
 
-    ``target`` itself stays where it is until a new one takes its place in one rename.
+    ``target`` itself is not moved, so that the file exists at all times.
+
+    Args:
+        target: The current checkpoint.
+        keep: The number of versions to keep, including the new one.
     """
     names = [target.with_name(f"previous-{k}{target.suffix}") for k in range(1, keep)]
     if not names or not target.exists():
@@ -74,7 +78,7 @@ def keep_former(target: Path, keep: int) -> None:
     second.unlink(missing_ok=True)
     try:
         os.link(target, second)
-    except OSError:  # a file system without second names
+    except OSError:  # the file system does not support hard links
         shutil.copyfile(target, second)
     second.replace(names[0])
 
@@ -89,21 +93,21 @@ def make_last(chosen: Path, last: Path, keep: int) -> None:
     """
     with (
         chosen.open("rb") as source,
-        whole(last, before=lambda temporary: keep_former(last, keep)) as target,
+        open_atomic(last, before=lambda temporary: rotate(last, keep)) as target,
     ):
         shutil.copyfileobj(source, target)
 
 
 HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type")
-"""Keys that are not read on resume: what cannot be stored is left out of them."""
+"""Keys that are not read on resume. Values in them that cannot be stored are omitted."""
 
 
 def plain_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Return a checkpoint with plain values alone.
+    """Convert a checkpoint to plain values.
 
     Returns:
-        The content; a line for each part that is left out and not needed on resume; and one for
-        each part without which a run cannot be resumed.
+        The content, a message for each omitted part that a resume does not need, and a description
+        of each part that cannot be stored but that a resume needs.
     """
     plain: dict[str, Any] = {}
     optional: list[str] = []
@@ -111,64 +115,67 @@ def plain_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str], l
     for key, value in content.items():
         try:
             plain[key] = encode(value, (key,))
-        except NotPlain as error:
-            whole = isinstance(value, dict) and (key in (*HYPER_PARAMETERS, "callbacks"))
-            plain |= {key: _without(key, value, optional)} if whole else {}
-            if not whole and key not in HYPER_PARAMETERS:
+        except UnsupportedValueError as error:
+            partial = isinstance(value, dict) and (key in (*HYPER_PARAMETERS, "callbacks"))
+            plain |= {key: _storable(key, value, optional)} if partial else {}
+            if not partial and key not in HYPER_PARAMETERS:
                 needed.append(f"{describe(error.path)} is {kind(error.value)}")
     return plain, optional, needed
 
 
-def _without(key: str, parts: dict[Any, Any], left_out: list[str]) -> dict[Any, Any]:
-    """Return the parts that can be stored, and note the others."""
+def _storable(key: str, parts: dict[Any, Any], omitted: list[str]) -> dict[Any, Any]:
+    """Return the parts that can be stored, and append a message for each of the others."""
     kept = {}
     for name, part in parts.items():
         try:
             kept[name] = encode(part, (key, name))
-        except NotPlain as error:
-            what = f"{describe(error.path)} is {kind(error.value)}, which a checkpoint cannot hold"
+        except UnsupportedValueError as error:
+            what = f"{describe(error.path)} is {kind(error.value)}, which cannot be checkpointed"
             after = (
-                f"the state of {name} is not saved: after a resume it starts afresh."
+                f"the state of {name} is not saved and is reset on resume."
                 if key == "callbacks"
-                else "it is left out: pass it to load_from_checkpoint yourself."
+                else "it is not saved: pass it to load_from_checkpoint."
             )
-            left_out.append(f"{what}; {after}")
+            omitted.append(f"{what}; {after}")
     return kept
 
 
-class PlainCheckpoints(AsyncCheckpointIO):
-    """Lightning's asynchronous saving, of checkpoints whose values have been made plain."""
+class PlainCheckpointIO(AsyncCheckpointIO):
+    """Asynchronous checkpoint plugin that converts checkpoints to plain values."""
 
     def __init__(self) -> None:
-        super().__init__(WholeCheckpoints())
-        self._told: set[str] = set()
+        super().__init__(AtomicCheckpointIO())
+        self._printed: set[str] = set()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Write a checkpoint in the background; say once what is left out of it."""
+        """Write a checkpoint in the background, and print once which parts are omitted."""
         plain, optional, needed = plain_content(checkpoint)
-        self.tell(optional + [f"{n}, which a checkpoint cannot hold; it is left out, and a resume "
-                              "may fail without it." for n in needed])  # fmt: skip
+        required = [
+            f"{part}, which cannot be checkpointed; it is not saved, and a resume may fail."
+            for part in needed
+        ]
+        self.print_once(optional + required)
         super().save_checkpoint(plain, *args, **kwargs)
 
-    def tell(self, notes: list[str]) -> None:
-        """Print each note once."""
+    def print_once(self, notes: list[str]) -> None:
+        """Print the notes that were not printed before."""
         for note in notes:
-            if note not in self._told:
-                self._told.add(note)
+            if note not in self._printed:
+                self._printed.add(note)
                 print(f"Note: {note}", file=sys.stderr)
 
     def check(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse, before training, a checkpoint without parts that a resume needs.
+        """Check before training that all parts that a resume needs can be stored.
 
         Raises:
-            UserError: A part can't be stored.
+            UserError: If a part cannot be stored.
         """
         _, optional, needed = plain_content(checkpoint)
         if needed:
             raise UserError(
-                f"checkpoint: {needed[0]}, which a checkpoint cannot hold, and no run could be "
-                "resumed without it.\nGive it as tensors, numbers, texts, or values of standard "
-                "types (in on_save_checkpoint, state_dict or get_extra_state),\nor train without "
-                "checkpoints: --trainer.enable_checkpointing false."
+                f"checkpoint: {needed[0]}, which cannot be checkpointed, and a resume needs it.\n"
+                "Convert it to tensors, numbers, strings or standard types (in on_save_checkpoint, "
+                "state_dict or get_extra_state),\nor disable checkpoints: "
+                "--trainer.enable_checkpointing false."
             )
-        self.tell(optional)
+        self.print_once(optional)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gdlightning.optimizers.entries import (
-    adaptive_a,
-    adaptive_b,
+    adaptive_momentum,
+    adaptive_scaling,
+    adaptive_stability,
     extras_estimates,
     extras_heavyball,
     extras_low_bit,
@@ -18,8 +19,9 @@ from gdlightning.optimizers.entry import Entry
 
 ENTRIES: tuple[Entry, ...] = (
     *torch_optim.ENTRIES,
-    *adaptive_a.ENTRIES,
-    *adaptive_b.ENTRIES,
+    *adaptive_momentum.ENTRIES,
+    *adaptive_scaling.ENTRIES,
+    *adaptive_stability.ENTRIES,
     *matrix.ENTRIES,
     *memory.ENTRIES,
     *momentum.ENTRIES,
