@@ -25,7 +25,7 @@ from gdlightning.engine.optimization import Optimization
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules.scheduler import Scheduler
-from gdlightning.storage.checkpoint_io import PlainCheckpointIO
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO
 
 SHORT = 16
 """Steps of a short run, enough for methods that skip steps until their estimates are reliable."""

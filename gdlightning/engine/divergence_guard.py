@@ -17,7 +17,7 @@ from gdlightning.engine.deferred_step import StepValues, can_defer, clear_skip_f
 from gdlightning.engine.train_loaders import batch_indices, train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
-from gdlightning.storage.checkpoint import write
+from gdlightning.storage.checkpoint_file import write
 
 Policy = Literal["stop", "skip", "rollback", "off"]
 LOSS_WINDOW = 100

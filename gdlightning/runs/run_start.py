@@ -12,8 +12,8 @@ import lightning.pytorch as L
 from gdlightning.runs.resume import Run
 from gdlightning.runs.run_folder import CONFIG, FINISHED
 from gdlightning.storage.atomic_write import remove_leftovers, write_text
-from gdlightning.storage.checkpoint import LAST
-from gdlightning.storage.checkpoint_io import make_last
+from gdlightning.storage.checkpoint_file import LAST
+from gdlightning.storage.checkpoint_plugin import make_last
 from gdlightning.storage.logs import ResumableCSVLogger, trim
 
 

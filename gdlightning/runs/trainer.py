@@ -33,8 +33,8 @@ from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs.build_run import Training
 from gdlightning.runs.config_callbacks import build_callbacks
 from gdlightning.runs.run_folder import plain
-from gdlightning.storage.checkpoint import FORMAT
-from gdlightning.storage.checkpoint_io import PlainCheckpointIO
+from gdlightning.storage.checkpoint_file import FORMAT
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO
 from gdlightning.storage.logs import ResumableCSVLogger, ThrottledTensorBoardLogger
 from gdlightning.tasks.task import Task
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import CONFIGS, QUIET, Run, contents, metrics
 
-from gdlightning.storage.checkpoint import KEY, read, write
+from gdlightning.storage.checkpoint_file import KEY, read, write
 
 AUTO = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "3",
         "--checkpoint.every_n_steps", "5", "--resume", "auto")  # fmt: skip

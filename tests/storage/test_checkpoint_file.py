@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdlightning.errors import StorageError, UserError
-from gdlightning.storage.checkpoint import (
+from gdlightning.storage.checkpoint_file import (
     KEY,
     DamagedCheckpointError,
     candidates,
@@ -22,7 +22,7 @@ from gdlightning.storage.checkpoint import (
     verify,
     write,
 )
-from gdlightning.storage.checkpoint_io import AtomicCheckpointIO
+from gdlightning.storage.checkpoint_plugin import AtomicCheckpointIO
 
 CONTENT: dict[str, Any] = {
     "state_dict": {"w": torch.arange(300.0)}, KEY: {"config": {"lr": 1e-3}, "seed": (1, 2)},

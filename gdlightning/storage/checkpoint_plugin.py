@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from gdlightning.errors import UserError
 from gdlightning.storage.atomic_write import open_atomic
-from gdlightning.storage.checkpoint import read, write
+from gdlightning.storage.checkpoint_file import read, write
 from gdlightning.storage.plain_values import UnsupportedValueError, describe, encode, kind
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gdlightning.errors import UserError
-from gdlightning.storage.checkpoint import read, write
-from gdlightning.storage.checkpoint_io import PlainCheckpointIO, plain_content
+from gdlightning.storage.checkpoint_file import read, write
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO, plain_content
 
 STATE = {"state_dict": {"w": torch.ones(1)}}
 
