@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from gdlightning.storage.checkpoint import KEY
+from gdlightning.storage.checkpoint_file import KEY
 
 
 class RunMetadata(L.Callback):

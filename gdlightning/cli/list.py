@@ -84,13 +84,16 @@ def _schedules(_: str) -> list[dict[str, Any]]:
 
 
 def _configs(_: str) -> list[dict[str, Any]]:
-    """Return the YAML files of the folder and of ``configs/`` with their first comments."""
+    """Return installed configs and YAML files of the folder, with their first comments."""
+    from gdlightning.config.shipped_configs import shipped_configs
+
     found = []
-    for path in sorted([*Path().glob("*.yaml"), *Path("configs").glob("*.yaml")]):
+    named = [(path.stem, path) for path in shipped_configs()]
+    for name, path in [*named, *((str(p), p) for p in sorted(Path().glob("*.yaml")))]:
         with path.open(encoding="utf-8", errors="replace") as stream:
             first = stream.readline().strip()
         comment = first.lstrip("# ") if first.startswith("#") else ""
-        found.append({"name": str(path), "summary": comment})
+        found.append({"name": name, "summary": comment})
     return found
 
 
@@ -117,7 +120,7 @@ KINDS: dict[str, tuple[Callable[[str], list[dict[str, Any]]], str]] = {
     ),
     "config": (
         _configs,
-        "From the current folder and configs/. Train one: gdl fit -c NAME",
+        "Installed configs by name, and files of the current folder. Train one: gdl fit -c NAME",
     ),
     "verb": (_verbs, "Explain one: gdl help NAME"),
 }

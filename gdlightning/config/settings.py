@@ -6,11 +6,11 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gdlightning.config.shipped_configs import find_config, shipped_configs
 from gdlightning.errors import COMMAND_LINE, UserError, did_you_mean, fold, shown
 
 NAMED = (
@@ -124,7 +124,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         UserError: if the file is missing, is not valid YAML, or does not contain a mapping. The
             message names the file and the line.
     """
-    file = Path(path)
+    file = find_config(path)
     try:
         with file.open(encoding="utf-8") as stream:
             found = yaml.load(stream, Loader)  # a SafeLoader
@@ -132,6 +132,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         raise UserError(f"{path} is nested too deeply.") from None
     except FileNotFoundError:
         near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+        near += [p.stem for p in shipped_configs()]
         raise UserError(f"There is no config file {path}.{did_you_mean(path, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The config file {path} cannot be read: {error}") from error

@@ -11,7 +11,7 @@ from gdlightning.config.expand_paths import expand
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.runs.find_checkpoint import find_checkpoint, newest_whole, read_checkpoint
 from gdlightning.runs.run_folder import versions
-from gdlightning.storage.checkpoint import KEY, DamagedCheckpointError
+from gdlightning.storage.checkpoint_file import KEY, DamagedCheckpointError
 
 BEST_FILES = "best-*.ckpt"
 STATE = "Checkpoints"

@@ -33,9 +33,9 @@ from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs.build_run import Training
 from gdlightning.runs.config_callbacks import build_callbacks
 from gdlightning.runs.run_folder import plain
-from gdlightning.storage.checkpoint import FORMAT
-from gdlightning.storage.checkpoint_io import PlainCheckpoints
-from gdlightning.storage.logs import BoardLogger, KeptCSVLogger
+from gdlightning.storage.checkpoint_file import FORMAT
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO
+from gdlightning.storage.logs import ResumableCSVLogger, ThrottledTensorBoardLogger
 from gdlightning.tasks.task import Task
 
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
@@ -265,7 +265,7 @@ def _trainer(training: Training, callbacks: list[L.Callback]) -> L.Trainer:
     fixed: dict[str, Any] = {
         "logger": logger,
         "callbacks": callbacks,
-        "plugins": [PlainCheckpoints()],
+        "plugins": [PlainCheckpointIO()],
         "enable_autolog_hparams": False,  # RunStart logs them
     }
     try:
@@ -279,9 +279,9 @@ def _loggers(training: Training, folder: Path) -> list[Logger]:
     made: list[Logger] = []
     for name in training.config.values["loggers"]:
         if name == "tensorboard":
-            made.append(BoardLogger(**place, default_hp_metric=False))
+            made.append(ThrottledTensorBoardLogger(**place, default_hp_metric=False))
         elif name == "csv":
-            made.append(KeptCSVLogger(**place))
+            made.append(ResumableCSVLogger(**place))
         else:
             made.append(_remote(name, folder))
     return made

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gdlightning.errors import UserError
-from gdlightning.storage.checkpoint import KEY
+from gdlightning.storage.checkpoint_file import KEY
 from gdlightning.tasks.catalogues import NETS, TASKS
 from gdlightning.tasks.construct import adapt, construct, third_party_sizes
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from gdlightning import internals
-from gdlightning.storage.checkpoint import KEY, read
+from gdlightning.storage.checkpoint_file import KEY, read
 from gdlightning.tasks.buffered_metrics import Gathered
 
 LOAD_OPTIONS = ("map_location", "hparams_file", "strict", "weights_only")

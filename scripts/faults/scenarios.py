@@ -292,7 +292,7 @@ def _flip(path: Path, chance: random.Random) -> None:
 
 
 def _newer(path: Path, chance: random.Random) -> None:
-    from gdlightning.storage.checkpoint import KEY, write
+    from gdlightning.storage.checkpoint_file import KEY, write
 
     try:
         content = torch.load(path, weights_only=True)
