@@ -1,4 +1,4 @@
-"""``optimizer: auto`` and ``gdl recommend``: from a config to the optimizer that is recommended."""
+"""Recommend an optimizer for a config: ``optimizer: auto`` and ``gdl recommend``."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ ORIGIN = "optimizer: auto"
 def recommended(
     merged: Mapping[str, Setting], measured: bool, objects: Objects | None = None
 ) -> tuple[TaskProfile, Recommendation, ShortRunsResult | None]:
-    """What is recommended for the task of some settings.
+    """Return the profile of a task, the recommendation, and the results of short runs.
 
     Args:
-        merged: the settings, without an optimizer.
-        measured: whether short trainings may refine it.
+        merged: settings, without an optimizer.
+        measured: whether to refine the recommendation with short runs.
         objects: Python objects that settings name but cannot store, by dotted key.
 
     Raises:
-        UserError: the settings are wrong, or do not say how long to train.
+        UserError: if the settings are wrong, or do not set the length of training.
     """
     config = check(dict(merged), None if objects is None else Objects(objects, copied=True))
     made = workload(config)
     given = config.values
     facts = task_profile(
-        made.module(), made.data, total_steps(config, made.data),
+        made.module(),
+        made.data,
+        total_steps(config, made.data),
         finetuning=bool(given.get("init_from")),
         accelerator=str(given["trainer"].get("accelerator") or "auto"),
-    )  # fmt: skip
+    )
     found = recommend(facts)
     if not measured:
         return facts, found, None
@@ -56,19 +58,22 @@ def recommended(
 
 
 def without_optimizer(merged: Mapping[str, Setting]) -> dict[str, Setting]:
-    """The settings but for those of the optimizer."""
+    """Return the settings without those of the optimizer."""
     return {k: s for k, s in merged.items() if k.partition(".")[0] != "optimizer"}
 
 
 def settle(
     merged: dict[str, Setting], objects: Objects | None = None
 ) -> tuple[dict[str, Setting], str]:
-    """Settings with what is recommended in place of ``optimizer: auto``, and what was chosen.
+    """Replace ``optimizer: auto`` by the recommendation.
 
-    What the user has set of schedule, clipping and groups stays.
+    Settings of the user for schedule, clipping and groups are kept.
+
+    Returns:
+        The new settings, and a message that names the chosen optimizer.
 
     Raises:
-        UserError: ``auto`` was given options that it has not.
+        UserError: if ``auto`` has unknown options.
     """
     own = {k.removeprefix("optimizer."): s for k, s in merged.items() if k.startswith("optimizer.")}
     own.pop("name")
@@ -76,7 +81,7 @@ def settle(
     if own:
         raise UserError(
             f"optimizer: auto has no option {next(iter(own))}; it chooses the options itself.\n"
-            "It has one: measure, whether short trainings may refine the choice.",
+            "Its only option is measure: whether to refine the choice with short runs.",
             key="optimizer",
         )
     switch = measured is not None and str(measured.value).lower() == "true"

@@ -1,4 +1,4 @@
-"""From a checked config to the objects of a training."""
+"""Build module, data and optimization of a run from a checked config."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gdlightning.tasks.supervised import Classification
 
 @dataclass
 class Training:
-    """All that a fit needs, built and checked, with nothing written yet."""
+    """Objects of a run, built and checked; nothing is written yet."""
 
     config: Config
     module: L.LightningModule
@@ -38,7 +38,7 @@ class Training:
 
 
 def assemble(config: Config) -> Training:
-    """Load the data, build the model to its sizes, and try the optimizer on it.
+    """Load the data, build a model of matching size, and check the optimizer on it.
 
     Raises:
         UserError: data, model, or optimizer can't be used as configured.
@@ -49,7 +49,7 @@ def assemble(config: Config) -> Training:
     L.seed_everything(general["seed"], workers=True, verbose=False)
     if "model" not in config.classes:
         raise UserError(
-            "model is missing: name a task, such as --model tabular-classification.", key="model"
+            "model is missing. Select a task, such as --model tabular-classification.", key="model"
         )
     data = build_data(config)
     sizes: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def build_data(config: Config) -> L.LightningDataModule | None:
         options["path"] = expand(options["path"], "data.path")
     if issubclass(cls, DataModule) and "data.seed" not in config.given:
         options["seed"] = config.values["seed"]
-    # A number of few values could be a class: the task tells where the data may ask.
+    # A column with few numbers may be a class or a target; the task decides.
     problem = getattr(config.classes["model"], "problem", None)
     if problem in ("classification", "regression") and options.get("problem") == "auto":
         options["problem"] = problem
@@ -180,10 +180,10 @@ def with_outputs(
 
 
 def build_grouping(config: Config) -> Grouping:
-    """The parameter-group rules of the config.
+    """Return the parameter-group rules of the config.
 
     Raises:
-        UserError: a rule has an unknown key or no pattern.
+        UserError: if a rule has an unknown key or no pattern.
     """
     options = dict(config.values["groups"])
     rules = []
@@ -191,7 +191,7 @@ def build_grouping(config: Config) -> Grouping:
         known = {"pattern", "lr", "weight_decay", "freeze"}
         if not isinstance(given, Mapping) or "pattern" not in given or set(given) - known:
             raise UserError(
-                f"groups.rules holds {shown(given)}; each rule has a pattern and any of lr, "
+                f"groups.rules contains {shown(given)}. A rule must have a pattern and any of lr, "
                 "weight_decay, freeze.",
                 key="groups.rules",
             )
@@ -200,10 +200,10 @@ def build_grouping(config: Config) -> Grouping:
 
 
 def _rule(given: Mapping[str, Any]) -> Rule:
-    """A rule with the types of its fields.
+    """Return a rule with checked types.
 
     Raises:
-        UserError: a value is of another type.
+        UserError: if a value has the wrong type.
     """
     values = dict(given)
     for key, value in values.items():
@@ -215,6 +215,6 @@ def _rule(given: Mapping[str, Any]) -> Rule:
         if wrong and not (number and value is None):
             wanted = {"pattern": "text", "freeze": "true or false"}.get(key, "a number")
             raise UserError(
-                f"groups.rules: {key} is {shown(value)}; write {wanted}.", key="groups.rules"
+                f"groups.rules: {key} must be {wanted} (got {shown(value)}).", key="groups.rules"
             )
     return Rule(**values)

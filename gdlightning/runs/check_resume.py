@@ -1,4 +1,4 @@
-"""The self-check of ``gdl fit --check_resume N``: does this very training resume exactly?"""
+"""Check that a run resumes exactly: ``gdl fit --check_resume N``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gdlightning.runs.run_folder import plain
 from gdlightning.storage.checkpoint_file import read
 
 IGNORED = ("log_ends", "best_path", "best_score_path")
-"""Keys of a checkpoint that hold paths or sizes of files, which differ between two runs."""
+"""Keys of a checkpoint with paths or sizes of files, which differ between two runs."""
 PARTS = {
     "state_dict": "the weights and buffers of the model",
     "optimizer_states": "the state of the optimizer",
@@ -30,27 +30,27 @@ PARTS = {
     "loops": "the counters of Lightning's loops",
     "exact": "random states, metrics or the position of the data",
 }
-"""What a part of a checkpoint holds, by its key."""
-SHOWN = 5
-"""Differences that are named."""
+"""Key of a checkpoint → description of its content."""
+MAX_SHOWN = 5
+"""Maximum number of differences to print."""
 
 
 def check_resume(config: Config, steps: int) -> int:
-    """Train twice as many steps in one go and in two processes, and compare all bits.
+    """Compare all bits of an uninterrupted run with those of a run resumed in a new process.
 
-    Three processes are started in a temporary folder, which is removed: one trains ``2 * steps``
-    optimizer steps; one stops after ``steps`` and saves; one restores that and trains on. Each
-    tensor and value of their last checkpoints is compared.
+    Three processes are started in a temporary folder: one trains ``2 * steps`` optimizer steps, one
+    stops after ``steps`` and saves, and one resumes from there. Each tensor and value of their last
+    checkpoints is compared.
 
     Args:
-        config: What is trained; nothing is written to its run folder.
-        steps: Optimizer steps until the save, and again after it.
+        config: config of the run; nothing is written to its run folder.
+        steps: optimizer steps before the save, and after it.
 
     Returns:
-        The exit code: 0 where all bits are the same, 1 where some differ.
+        The exit code: 0 if all bits are equal, otherwise 1.
 
     Raises:
-        UserError: ``steps`` is not positive, or one of the processes failed.
+        UserError: if ``steps`` is not positive, or one of the processes failed.
     """
     if steps < 1:
         raise UserError(
@@ -67,32 +67,48 @@ def check_resume(config: Config, steps: int) -> int:
         found = differences(whole, parts)
         reached = whole["global_step"]
     if not found:
-        print(f"Exact: after {reached:,} steps all {_count(whole):,} values of the checkpoint are "
-              "the same, bit by bit.")  # fmt: skip
+        print(
+            f"Exact: after {reached:,} steps all {_count(whole):,} values of the checkpoint are "
+            "the same, bit by bit."
+        )
         return 0
     print(f"Not exact: {len(found)} values differ after {reached:,} steps.")
-    for path in found[:SHOWN]:
+    for path in found[:MAX_SHOWN]:
         print(f"  {path}: {PARTS.get(path.partition('.')[0], 'a value of the checkpoint')}")
-    if len(found) > SHOWN:
-        print(f"  and {len(found) - SHOWN} more")
+    if len(found) > MAX_SHOWN:
+        print(f"  and {len(found) - MAX_SHOWN} more")
     print("The first to differ is often the cause: see the page about resuming, reliability.md.")
     return 1
 
 
 def _train(config: Config, folder: Path, name: str, steps: int) -> dict[str, Any]:
-    """Train in a process of its own, and return the last checkpoint.
+    """Train in a new process, and return the last checkpoint.
 
     Raises:
-        UserError: It ended otherwise than by its end or the limit of steps.
+        UserError: if it failed.
     """
     values = plain(config.values) | {
-        "name": name, "run_root": str(folder / "runs"), "resume": "auto", "loggers": [],
-        "stop_after": steps, "check_resume": None, "max_time": None, "overwrite": False,
-    }  # fmt: skip
+        "name": name,
+        "run_root": str(folder / "runs"),
+        "resume": "auto",
+        "loggers": [],
+        "stop_after": steps,
+        "check_resume": None,
+        "max_time": None,
+        "overwrite": False,
+    }
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    command = [sys.executable, "-m", "gdlightning", "fit", "--config", str(file),
-               "--trainer.enable_progress_bar", "false"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "gdlightning",
+        "fit",
+        "--config",
+        str(file),
+        "--trainer.enable_progress_bar",
+        "false",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     if done.returncode not in (0, 75):
         lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -110,8 +126,11 @@ def _train(config: Config, folder: Path, name: str, steps: int) -> dict[str, Any
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return the paths of all values in which two checkpoints differ, in a fixed order."""
     ours, theirs = dict(_values(one)), dict(_values(other))
-    return [path for path in dict.fromkeys((*ours, *theirs))
-            if path not in ours or path not in theirs or ours[path] != theirs[path]]  # fmt: skip
+    return [
+        path
+        for path in dict.fromkeys((*ours, *theirs))
+        if path not in ours or path not in theirs or ours[path] != theirs[path]
+    ]
 
 
 def _values(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Callbacks that a config adds: Lightning's by name, monitors of gdlightning, or one's own."""
+"""Callbacks in a config: of Lightning, of gdlightning, or your own."""
 
 from __future__ import annotations
 
@@ -11,20 +11,37 @@ import lightning.pytorch as L
 from gdlightning.discovery import Catalogue, hyphenated
 from gdlightning.errors import UserError, did_you_mean
 
-OURS = {
-    "BackboneFinetuning", "BaseFinetuning", "BasePredictionWriter", "BatchSizeFinder", "Callback",
-    "Checkpoint", "GradientAccumulationScheduler", "LambdaCallback", "LearningRateFinder",
-    "ModelCheckpoint", "ModelPruning", "OnExceptionCheckpoint", "ProgressBar", "RichModelSummary",
-    "RichProgressBar", "SpikeDetection", "StochasticWeightAveraging", "TQDMProgressBar", "Timer",
-}  # fmt: skip
-"""Lightning's callbacks whose work is done otherwise here, or that a config can't describe."""
+EXCLUDED = {
+    "BackboneFinetuning",
+    "BaseFinetuning",
+    "BasePredictionWriter",
+    "BatchSizeFinder",
+    "Callback",
+    "Checkpoint",
+    "GradientAccumulationScheduler",
+    "LambdaCallback",
+    "LearningRateFinder",
+    "ModelCheckpoint",
+    "ModelPruning",
+    "OnExceptionCheckpoint",
+    "ProgressBar",
+    "RichModelSummary",
+    "RichProgressBar",
+    "SpikeDetection",
+    "StochasticWeightAveraging",
+    "TQDMProgressBar",
+    "Timer",
+}
+"""Callbacks of Lightning that gdlightning replaces, or that a config cannot describe."""
 
 
 def _lightning() -> dict[str, type]:
     """Return name → class of the callbacks of Lightning that a config can select."""
     import lightning.pytorch.callbacks as theirs
 
-    return {hyphenated(name): getattr(theirs, name) for name in theirs.__all__ if name not in OURS}
+    return {
+        hyphenated(name): getattr(theirs, name) for name in theirs.__all__ if name not in EXCLUDED
+    }
 
 
 CALLBACKS = Catalogue(
@@ -41,10 +58,13 @@ def names() -> dict[str, type]:
 
 
 def build_callbacks(given: Sequence[str | Mapping[str, Any]]) -> list[L.Callback]:
-    """Callbacks from a config's list.
+    """Create the callbacks of a config.
+
+    Args:
+        given: names, or mappings with ``name`` and options.
 
     Raises:
-        UserError: a name or option is not known, or a value can't be meant.
+        UserError: if a name or option is unknown, or a value is invalid.
     """
     return [_one(c) for c in given]
 
@@ -63,12 +83,12 @@ def _one(given: str | Mapping[str, Any]) -> L.Callback:
             wanted = [p for p in parameters if p != "self"]
             raise UserError(
                 f"callbacks: {name} has no option {key}.{did_you_mean(key, wanted)}\n"
-                f"Its options: {', '.join(wanted) or 'none'}.",
+                f"Available options: {', '.join(wanted) or 'none'}.",
                 key="callbacks",
             )
     try:
         made: L.Callback = cls(**options)
-    except Exception as error:  # of Lightning's own checks, or of the user's class
+    except Exception as error:  # raised by Lightning or by the user's class
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"callbacks: {name} can't be made: {first}", key="callbacks") from error
+        raise UserError(f"callbacks: {name} cannot be created: {first}", key="callbacks") from error
     return made

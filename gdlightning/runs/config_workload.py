@@ -1,4 +1,4 @@
-"""From a config to what optimizers are compared on."""
+"""Build the workload on which optimizers are compared, from a config."""
 
 from __future__ import annotations
 
@@ -14,26 +14,34 @@ from gdlightning.errors import UserError
 from gdlightning.runs.build_run import build_data, build_grouping, build_module, with_outputs
 from gdlightning.study.workload import Workload
 
-KEPT = ("accelerator", "precision", "deterministic", "accumulate_grad_batches", "benchmark",
-        "limit_train_batches", "limit_val_batches", "limit_test_batches")  # fmt: skip
-"""Options of the Trainer that a trial keeps; the others concern logs, stops and devices."""
+KEPT = (
+    "accelerator",
+    "precision",
+    "deterministic",
+    "accumulate_grad_batches",
+    "benchmark",
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+)
+"""Options of the Trainer that a trial uses; the others concern logs, stops and devices."""
 
 
 def workload(config: Config, steps: int | None = None, metric: str = "val_loss") -> Workload:
-    """The task of a config; its data is loaded.
+    """Return the workload of a config, with its data loaded.
 
     Args:
-        config: checked; its optimizer and schedule do not count.
-        steps: of a whole training; the config's own if None.
-        metric: that is tuned for.
+        config: checked config; its optimizer is ignored.
+        steps: optimizer steps per run; by default, those of the config.
+        metric: metric to tune for.
 
     Raises:
-        UserError: there is no data or no validation split, training has no end, or the metric is
-            not logged.
+        UserError: if there is no data or no validation split, the length of training is not set, or
+            the metric is not logged.
     """
     if "model" not in config.classes:
         raise UserError(
-            "model is missing: name a task, such as --model tabular-classification.", key="model"
+            "model is missing. Select a task, such as --model tabular-classification.", key="model"
         )
     if config.values.get("threads"):
         import torch
@@ -42,7 +50,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
     L.seed_everything(config.values["seed"], workers=True, verbose=False)
     data = build_data(config)
     if data is None:
-        raise UserError("data is missing: optimizers are compared on data.", key="data")
+        raise UserError("data is missing. Select a data module with --data.", key="data")
     sizes: dict[str, Any] = {}
     if isinstance(data, DataModule):
         data.setup()
@@ -66,15 +74,22 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
     options = {k: given[k] for k in KEPT if f"trainer.{k}" in config.given and given[k] is not None}
     total = steps or total_steps(config, data)
     made = Workload(
-        config.values["name"], module, data, total, config.chosen("clip"), build_grouping(config),
-        metric, options, _schedule(config),
-    )  # fmt: skip
+        config.values["name"],
+        module,
+        data,
+        total,
+        config.chosen("clip"),
+        build_grouping(config),
+        metric,
+        options,
+        _schedule(config),
+    )
     _check_metric(made)
     return made
 
 
 def _schedule(config: Config) -> dict[str, Any] | None:
-    """The config's own schedule, where it decays."""
+    """Return the schedule of the config, or None if it is constant."""
     chosen = config.chosen("schedule")
     return None if chosen.get("name") == "constant" else chosen
 
@@ -104,5 +119,5 @@ def _check_metric(made: Workload) -> None:
         if made.metric not in known:
             raise UserError(
                 f"--metric {made.metric} is not logged.{did_you_mean(made.metric, known)}\n"
-                f"There are {', '.join(known)}."
+                f"Logged metrics: {', '.join(known)}."
             )

@@ -1,4 +1,4 @@
-"""Whether the parts of a config agree: what can be told from its data and task before training."""
+"""Check that settings are consistent with the data and the task, before training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from gdlightning.schedules import Schedule
 from gdlightning.tasks.task import Task
 
 LIMITED = (
-    ("limit_train_batches", "train"), ("limit_val_batches", "val"), ("limit_test_batches", "test"),
-    ("overfit_batches", "train"), ("overfit_batches", "val"),
-)  # fmt: skip
-"""Options that may be a part of the batches of a split."""
+    ("limit_train_batches", "train"),
+    ("limit_val_batches", "val"),
+    ("limit_test_batches", "test"),
+    ("overfit_batches", "train"),
+    ("overfit_batches", "val"),
+)
+"""Options that may be a fraction of the batches of a split, and the split."""
 
 
 def check(
@@ -26,15 +29,16 @@ def check(
     data: L.LightningDataModule | None,
     schedule: Schedule,
 ) -> None:
-    """Refuse a warm-up longer than training, a part that holds no batch, a metric not logged.
+    """Check the length of the warmup, fractions of batches, and the names of monitored metrics.
 
     Raises:
-        UserError: with keys and figures.
+        UserError: if the warmup is not shorter than the run, a fraction is less than one batch, or
+            a metric is not logged.
     """
     accumulate = config.values["trainer"].get("accumulate_grad_batches") or 1
     if accumulate < 1:
         raise UserError(
-            f"trainer.accumulate_grad_batches is {accumulate}; write 1 or more.",
+            f"trainer.accumulate_grad_batches must be at least 1 (got {accumulate}).",
             key="trainer.accumulate_grad_batches",
         )
     if isinstance(data, DataModule):
@@ -53,8 +57,8 @@ def _check_parts(config: Config, data: DataModule) -> None:
         batches = len(data.loader(part)) if rows else 0
         if batches and isinstance(limit, float) and 0 < limit < 1 and int(batches * limit) < 1:
             raise UserError(
-                f"trainer.{key} is {limit}, but that part of {batches} is no whole batch.\n"
-                "Write a larger part, a number of batches, or a smaller data.batch_size.",
+                f"trainer.{key} is {limit}, which is less than one of the {batches} batches.\n"
+                "Set a larger fraction, a number of batches, or a smaller data.batch_size.",
                 key=f"trainer.{key}",
             )
 
@@ -68,13 +72,13 @@ def _check_monitors(config: Config, module: Task, data: DataModule) -> None:
         if name not in logged:
             raise UserError(
                 f"{key} is {shown(name)}, which is not logged.{did_you_mean(name, logged)}\n"
-                f"Logged are {', '.join(logged)}.",
+                f"Logged metrics: {', '.join(logged)}.",
                 key=key.partition(":")[0],
             )
 
 
 def _monitors(config: Config) -> Iterator[tuple[str, str]]:
-    """Key and name of each metric that the config waits for."""
+    """Yield key and name of each metric that the config monitors."""
     schedule = config.values["schedule"]
     if "monitor" in schedule:
         yield "schedule.monitor", schedule["monitor"]

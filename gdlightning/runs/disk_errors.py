@@ -1,4 +1,4 @@
-"""Errors of the disk that a run is written to, in words."""
+"""Messages for disk errors during a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gdlightning.errors import StorageError
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of the disk into one that names the run and says how to resume it.
+    """Convert disk errors to an error that names the run and how to resume it.
 
     TensorBoard writes in a thread. Its errors are raised in the main thread as soon as something
     else is logged, so the traceback of the thread is not printed.
 
     Raises:
-        StorageError: something could not be written; checkpoints are as they were.
+        StorageError: if a file could not be written; existing checkpoints are unchanged.
     """
     former = threading.excepthook
 
@@ -31,7 +31,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
     threading.excepthook = hook
     try:
         yield
-    except ConnectionError:  # of a process that takes part
+    except ConnectionError:  # raised between training processes
         raise
     except (OSError, StorageError) as error:
         raise StorageError(_words(folder, error)) from error
@@ -42,12 +42,12 @@ def disk_errors(folder: Path) -> Iterator[None]:
 def _words(folder: Path, error: OSError | StorageError) -> str:
     if not folder.is_dir():
         return (
-            f"The run folder {folder} is gone: it was removed or moved during the run.\n"
+            f"The run folder {folder} was removed or moved during the run.\n"
             "If it was moved, resume it at its new place: gdl fit --resume FOLDER"
         )
     if isinstance(error, OSError):
         where = os.fsdecode(error.filename) if error.filename else f"A log in {folder}"
-        text = f"{where} can't be written: {error.strerror or error}."
+        text = f"{where} cannot be written: {error.strerror or error}."
     else:
         text = str(error)
     if not list(folder.glob("checkpoints/*.ckpt")):

@@ -1,4 +1,4 @@
-"""Train and test what a config describes, and leave a run folder."""
+"""Train and test a run in its run folder."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def fit(config: Config) -> tuple[Path, Training]:
     """Train and test.
 
     Returns:
-        The run folder, and what was trained.
+        The run folder, and the objects of the run.
 
     Raises:
-        UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
-        StoppedRun: training was stopped and saved.
+        UserError: if the config or the data is wrong, or the run cannot be resumed.
+        StoppedRun: if training was stopped and saved.
     """
     from gdlightning.callbacks.stop_conditions import Stops, seconds_of
     from gdlightning.runs import trainer as trainers
@@ -55,7 +55,7 @@ def fit(config: Config) -> tuple[Path, Training]:
     limit = seconds_of(config.values["max_time"])
     training = assemble(config)
     for entry in training.optimization.choice.entries:
-        _tell(entry)
+        _print_notes(entry)
     for note in _notes(training):
         print(f"Note: {note}", file=sys.stderr)
     if config.note:
@@ -82,7 +82,7 @@ def fit(config: Config) -> tuple[Path, Training]:
 
 
 def _discard(run: Run, stops: Stops) -> None:
-    """Remove the folder of a new run that has not made a step."""
+    """Remove the folder of a new run that was stopped before its first step."""
     from gdlightning.runs.trainer import first_rank
 
     if first_rank() and not stops.begun:
@@ -103,11 +103,11 @@ def _say_stopped(stop: Stopped, folder: Path, config: Config) -> None:
     print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
     if stop.__cause__ is not None:
         first = str(stop.__cause__).strip().split("\n")[0]
-        print(f"Steps since the last checkpoint have to be made again: {first}")
+        print(f"Steps since the last checkpoint must be repeated: {first}")
     if config.objects:
         print(f"Resume it:   gdl.fit(..., resume={str(folder)!r}) with the same Python objects")
     else:
-        print(f"Go on with:  gdl fit --resume {folder}")
+        print(f"Resume it:   gdl fit --resume {folder}")
 
 
 def _notes(training: Training) -> Iterator[str]:
@@ -123,11 +123,11 @@ def _notes(training: Training) -> Iterator[str]:
         yield f"{cls} uses manual optimization: the guard does not check its steps."
 
 
-def _tell(entry: Any) -> None:
-    """What a person should know of an optimizer before its training."""
+def _print_notes(entry: Any) -> None:
+    """Print notes about an optimizer: poor defaults, and a non-commercial licence."""
     if "learns" in entry.cannot:
         print(
-            f"Note: {entry.name} learns little at its defaults: {entry.cannot['learns']}.",
+            f"Note: {entry.name} barely learns with default settings: {entry.cannot['learns']}.",
             file=sys.stderr,
         )
     if not entry.commercial:

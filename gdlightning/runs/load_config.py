@@ -1,4 +1,4 @@
-"""A command line with its config files, read and checked."""
+"""Read and check a command line with its config files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(argv: list[str]) -> tuple[Config, dict[str, Any]]:
         The config, and the switches (``debug``, ``help``, …).
 
     Raises:
-        UserError: whatever can be found wrong before anything is built.
+        UserError: if a setting is wrong.
     """
     switches = SWITCHES | {f"{s}.help" for s in (*NAMED, "trainer", *FIXED)}
     settings, found = read_flags(argv, switches)
@@ -44,7 +44,7 @@ def resolve(settings: list[Setting], file: str = "", objects: Objects | None = N
         objects: Python objects that settings name but cannot store, by dotted key.
 
     Raises:
-        UserError: whatever can be found wrong before anything is built.
+        UserError: if a setting is wrong.
     """
     merged = merge(settings)
     note = transferred(merged, displaced(settings, "optimizer"))

@@ -1,4 +1,4 @@
-"""A trained module and its data module from a checkpoint alone."""
+"""Rebuild a trained module and its data module from a checkpoint."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def config_of(
         objects: Python objects that the config names but cannot store, by dotted key.
 
     Raises:
-        UserError: it is none, or what stands beside it is of other types.
+        UserError: if the config or the other metadata is invalid.
     """
     if wrong := mismatch(record, _Record, "its record"):
         raise UserError(f"{origin} was not written by gdl fit: {wrong}.")
@@ -86,27 +86,27 @@ def config_of(
 
 
 def batches(module: L.LightningModule, data: Any, split: str, limit: int | None) -> list[Any]:
-    """Batches of a split, in the order of the loader, on the module's device.
+    """Return batches of a split, in the order of the loader, on the module's device.
 
     Args:
-        module: that they are for.
-        data: a data module of gdlightning or of Lightning, or a module with loaders of its own.
+        module: module that determines the device.
+        data: data module, or a module that defines loaders.
         split: ``train``, ``val`` or ``test``.
-        limit: at most so many; None for all.
+        limit: maximum number of batches; None for all.
 
     Raises:
-        UserError: there is no data, or nothing in that split.
+        UserError: if there is no data, or the split is empty.
     """
     if data is None:
-        raise UserError("The config of this run names no data.")
+        raise UserError("The config of this run has no data section.")
     if not isinstance(data, DataModule):
         data.prepare_data()
     data.setup({"train": "fit", "val": "fit", "test": "test"}[split])
     try:
         loader = getattr(data, f"{split}_dataloader")()
-    except MisconfigurationException:  # a data module of Lightning's that has none
+    except MisconfigurationException:  # a data module without this loader
         loader = None
     found = list(itertools.islice(loader or (), limit))
     if not found:
-        raise UserError(f"There is nothing in the {split} split of this run's data.")
+        raise UserError(f"The {split} split of this run's data is empty.")
     return [move_data_to_device(batch, module.device) for batch in found]

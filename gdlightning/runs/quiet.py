@@ -7,8 +7,7 @@ import warnings
 
 
 def quiet() -> None:
-    """Silence what Lightning says of things that are as they should be here."""
-
+    """Silence log messages and warnings of Lightning that do not apply here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -26,7 +25,7 @@ def quiet() -> None:
         ".*Sparse invariant checks.*",
         ".*lr_scheduler.step\\(\\)` before `optimizer.step.*",  # a first step was dropped
         ".*It is recommended to use `self.log.*sync_dist.*",
-        ".*max_lr was not set.*",  # heavyball's, which takes the present one
+        ".*max_lr was not set.*",  # heavyball, which then uses the current one
         ".*Using backward\\(\\) with create_graph=True.*",
     ):
         warnings.filterwarnings("ignore", message)

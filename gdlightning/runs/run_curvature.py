@@ -12,7 +12,7 @@ from gdlightning.curvature.curvature_report import Report, examine
 from gdlightning.curvature.density import Density, density
 from gdlightning.curvature.stability_margin import Standing, standing
 from gdlightning.runs.quiet import quiet
-from gdlightning.runs.run_hessian import Subject, made_anew, optimizers_of, subject
+from gdlightning.runs.run_hessian import Subject, optimizers_of, rebuilt_optimizer, subject
 
 CAVEAT = (
     "Sharpness alone does not predict test accuracy: rescaling the layers of a ReLU net changes\n"
@@ -87,7 +87,7 @@ def measure_curvature(run: str, options: CurvatureOptions) -> tuple[dict[str, An
         )
         margin = None
         if options.split == "train" and (optimizers := optimizers_of(found)):
-            make = functools.partial(made_anew, found)
+            make = functools.partial(rebuilt_optimizer, found)
             margin = standing(
                 hessian,
                 optimizers,

@@ -1,4 +1,4 @@
-"""The Hessian of a run's loss, and its optimizer, from a checkpoint alone."""
+"""Build the Hessian of a run's loss, and its optimizer, from a checkpoint."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from gdlightning.tasks.task import examples
 
 @dataclass(frozen=True)
 class Subject:
-    """What curvature is measured of.
+    """A run whose curvature is measured.
 
     Args:
-        path: of the checkpoint.
-        step: optimizer steps that it is after.
-        hessian: of the mean loss over the batches.
-        count: examples in them.
-        total: examples in the split; None where the data does not tell.
-        config: of the run.
-        module: with its weights.
-        state: of the optimizer; None where the checkpoint holds none.
+        path: checkpoint.
+        step: optimizer step of the checkpoint.
+        hessian: Hessian of the mean loss over the batches.
+        count: number of examples in the batches.
+        total: number of examples in the split; None if unknown.
+        config: config of the run.
+        module: module with the weights of the checkpoint.
+        state: state of the optimizer; None if the checkpoint has none.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def seen(self) -> float:
-        """The part of the split that is in the batches."""
+        """Fraction of the split that is in the batches; 0 if unknown."""
         return min(1.0, self.count / self.total) if self.total else 0.0
 
 
@@ -70,27 +70,27 @@ def subject(
     wide: bool = False,
     which: str | None = None,
 ) -> Subject:
-    """The loss of a run as a function of its weights.
+    """Load a run and build the Hessian of its loss.
 
-    Dropout is off. On the training split batch norms use each batch's own statistics, as training
-    does; elsewhere those that they have gathered.
+    Dropout is disabled. On the training split, batch norms use the statistics of each batch, as
+    during training; on other splits, they use their running statistics.
 
     Args:
-        where: a checkpoint or a run.
+        where: checkpoint or run.
         split: ``train`` or ``val``.
-        limit: batches at most; all if not given.
-        seed: of the order of the batches, and of what their loading draws.
-        wide: in float64.
+        limit: maximum number of batches; all by default.
+        seed: seed of the order of the batches and of random augmentation.
+        wide: whether to compute in float64.
         which: checkpoint of the run: best, last or a file; see ``choose_checkpoint``.
 
     Raises:
-        UserError: there is no whole checkpoint of ``gdl fit``, or no data.
+        UserError: if there is no valid checkpoint of ``gdl fit``, or no data.
     """
     chosen = choose_checkpoint(where, which)
     path, checkpoint = chosen.path, chosen.content
     module, data = rebuild(path, checkpoint)
     report(chosen)
-    data = module if data is None else data  # it may have loaders of its own
+    data = module if data is None else data  # the module may define loaders
     L.seed_everything(seed, verbose=False)
     found = batches(module, data, split, limit)
     if split == "train":
@@ -115,9 +115,10 @@ def subject(
 
 
 def optimizers_of(found: Subject) -> list[Optimizer]:
-    """The run's optimizer in the state of the checkpoint, as the parts that it consists of.
+    """Return the run's optimizer in the state of the checkpoint, as its parts.
 
-    None where the checkpoint holds no state, or not one of this optimizer.
+    Returns:
+        The parts; empty if the checkpoint has no state of this optimizer.
     """
     if found.state is None:
         return []
@@ -131,11 +132,11 @@ def optimizers_of(found: Subject) -> list[Optimizer]:
     return parts_of(optimizer)
 
 
-def made_anew(found: Subject, parameters: Sequence[nn.Parameter]) -> Optimizer:
-    """The optimizer of the run's config over other parameters, all with its weight decay.
+def rebuilt_optimizer(found: Subject, parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """Build the optimizer of the run's config for other parameters, all with weight decay.
 
     Raises:
-        UserError: it can't take them.
+        UserError: if it does not support them.
     """
     return build(
         found.config.choice, nn.ParameterList(parameters), Grouping(decay=KINDS), Context()
@@ -151,14 +152,14 @@ def _loss(module: L.LightningModule, kind: torch.dtype, batch: Any) -> Tensor:
     except RuntimeError as error:
         first = str(error).strip().split("\n")[0]
         if "attached to a `Trainer`" in first:
-            raise UserError(f"The loss of {name} can't be had without a Trainer.") from error
+            raise UserError(f"The loss of {name} cannot be computed without a Trainer.") from error
         if kind == torch.float64 and "dtype" in first:
             raise UserError(
-                f"{name} can't be evaluated in float64: {first}\nLeave out --precision 64."
+                f"{name} cannot be evaluated in float64: {first}\nRemove --precision 64."
             ) from error
         raise
     if not math.isfinite(float(loss.detach())):
-        raise UserError("The loss of this checkpoint is not finite: there is no curvature.")
+        raise UserError("The loss of this checkpoint is not finite, so its curvature is undefined.")
     return loss
 
 

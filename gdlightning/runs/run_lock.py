@@ -1,4 +1,4 @@
-"""The lock on a run's folder: one process at a time writes to it."""
+"""A lock on a run folder, so that only one process writes to it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gdlightning.errors import UserError
 
 LOCK = ".lock"
 HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
-"""What the system answers where another process has the lock; all else is about the locks."""
+"""Error numbers if another process has the lock; all others mean that locks do not work."""
 
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Hold a run's folder; False where another living process holds it, or has taken it away.
+    """Lock a run folder; yields False if another process has locked or removed it.
 
     The system releases the lock when the process ends, however it ends.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: if the folder cannot be written to.
     """
     try:
         import fcntl  # noqa: F401
-    except ImportError:  # not on this system
+    except ImportError:  # not available on this system
         yield True
         return
     try:
@@ -44,7 +44,7 @@ def held(folder: Path) -> Iterator[bool]:
 
 
 def _lock(stream: IO[str], folder: Path) -> bool:
-    """Lock an open file; without locks on its file system, warn and proceed.
+    """Lock an open file; warn if its file system does not support locks.
 
     A POSIX lock comes first: network file systems have it where they lack ``flock``, and forked
     workers that outlive a killed process do not inherit it.

@@ -1,4 +1,4 @@
-"""From the flags of ``gdl landscape`` to a measured surface."""
+"""Measure the loss surface that the flags of ``gdl landscape`` describe."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ SPLITS = {"train": ("train",), "val": ("val",), "both": ("train", "val")}
 
 
 def survey(given: argparse.Namespace) -> tuple[Surface, Path, Path]:
-    """The surface, the folder that its file is in, and the run's folder.
+    """Measure a loss surface.
 
     Args:
-        given: the flags.
+        given: options of the command line.
+
+    Returns:
+        The surface, the folder of its file, and the run folder.
 
     Raises:
-        UserError: there is no checkpoint or no data, or the plane can't be had.
+        UserError: if there is no checkpoint or no data, or the plane cannot be computed.
     """
     path = find_checkpoint(given.run)
     run = run_of(path)
     content = read_checkpoint(path)
     module, data = restore(str(path))
     module.to(_device(given.device))
-    data = module if data is None else data  # it may have loaders of its own
+    data = module if data is None else data  # the module may define loaders
     mean_loss = _mean_loss(given, module, data)
     facts = _facts(given, mean_loss, content, path)
     plane, marks, where = _plane(given, mean_loss, path, facts["step"])
@@ -50,7 +53,7 @@ def survey(given: argparse.Namespace) -> tuple[Surface, Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--output {folder} can't be made: {error.strerror}.") from error
+        raise UserError(f"--output {folder} cannot be created: {error.strerror}.") from error
     stem = given.directions if given.dims == 2 else f"{given.directions}-1d"
     surface = measure(mean_loss, plane, folder / f"{stem}.json", title, marks=marks, facts=facts)
     return surface, folder, run
@@ -58,35 +61,35 @@ def survey(given: argparse.Namespace) -> tuple[Surface, Path, Path]:
 
 def _mean_loss(given: argparse.Namespace, module: L.LightningModule, data: Any) -> MeanLoss:
     found = {s: _batches(given, module, data, s) for s in SPLITS[given.split]}
-    anew = given.batch_norm or ("recompute" if given.directions in ("between", "path") else "keep")
+    norms = given.batch_norm or ("recompute" if given.directions in ("between", "path") else "keep")
     statistics = None
-    if anew == "recompute":
+    if norms == "recompute":
         statistics = found.get("train") or _batches(given, module, data, "train")
     return MeanLoss(module, found, statistics, given.seed)
 
 
 def _batches(given: argparse.Namespace, module: L.LightningModule, data: Any, split: str) -> Any:
     with torch.random.fork_rng():
-        torch.manual_seed(given.seed)  # of loaders that shuffle or augment with torch's own
+        torch.manual_seed(given.seed)  # for loaders that shuffle or augment with torch's generator
         try:
             return batches(module, data, split, given.batches)
         except UserError as error:
-            other = {"val": "\nLook at the training loss alone: --split train"}.get(split, "")
+            other = {"val": "\nUse the training loss only: --split train"}.get(split, "")
             raise UserError(f"{error}{other}") from error
 
 
 def _plane(
     given: argparse.Namespace, mean_loss: MeanLoss, path: Path, step: int
 ) -> tuple[Plane, list[Mark], str]:
-    """The plane, the checkpoints in it, and what is seen in words.
+    """Return the plane, the checkpoints marked in it, and the title.
 
     Raises:
-        UserError: the checkpoint's loss is not finite, or there is no such plane.
+        UserError: if the checkpoint's loss is not finite, or the plane cannot be computed.
     """
     centre, size, dims = mean_loss.weights, given.size, given.dims
     own = mean_loss.at(centre)
     if not all(map(math.isfinite, own.values())):
-        raise UserError(f"The loss of {path} is not finite; there is nothing to see around it.")
+        raise UserError(f"The loss of {path} is not finite, so there is no surface to show.")
     generator = torch.Generator().manual_seed(given.seed)
     if given.directions == "path":
         passed = [_moved(stop, centre) for stop in stops(path.parent, list(centre), step)]
@@ -111,7 +114,7 @@ def _plane(
 
 
 def _curved(mean_loss: MeanLoss) -> Sequence[Any]:
-    """The batches of the loss whose curvature is meant: those of training, where it is shown."""
+    """Return the batches for the eigenvectors: those of the training split if it is shown."""
     return next(iter(mean_loss.splits.values()))
 
 
@@ -120,7 +123,7 @@ def _moved(stop: Stop, like: dict[str, Tensor]) -> Stop:
 
 
 def _passed(mean_loss: MeanLoss, path: Sequence[Stop], plane: Plane) -> list[Mark]:
-    """The stops of a path with their own losses, unless these need statistics of their own."""
+    """Return the stops of a path, with their losses unless these need recomputed statistics."""
     directions = [axis.direction for axis in plane.axes]
     measured = mean_loss.statistics is not None or not mean_loss.norms
     return [
@@ -141,7 +144,7 @@ def _other(given: argparse.Namespace, like: dict[str, Tensor]) -> Stop:
         shape = tuple(kept[name].shape) if name in kept else "none"
         if shape != tuple(weight.shape):
             raise UserError(
-                f"--to {path} is of another net: its {name} is {shape}, this one's "
+                f"--to {path} has a different model: {name} has shape {shape} instead of "
                 f"{tuple(weight.shape)}."
             )
     weights = {name: kept[name].to(weight) for name, weight in like.items()}
@@ -170,5 +173,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name} is not there: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"--device {name} is not available: {str(error).splitlines()[0]}"
+        ) from error
     return device

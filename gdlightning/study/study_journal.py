@@ -127,8 +127,13 @@ class Journal(JournalFileBackend):
             )
         self.damaged.append(number)
         if adds:
-            return {"op_code": operation, "worker_id": "", "study_id": int(known[2]),
-                    "datetime_start": None, "state": TrialState.FAIL.value}  # fmt: skip
+            return {
+                "op_code": operation,
+                "worker_id": "",
+                "study_id": int(known[2]),
+                "datetime_start": None,
+                "state": TrialState.FAIL.value,
+            }
         nobody = {"study_id": -1, "user_attr": {"": None}, "worker_id": ""}
         return {"op_code": JournalOperation.SET_STUDY_USER_ATTR.value, **nobody}
 

@@ -146,10 +146,10 @@ def test_a_module_and_data_of_someone_elses(gdl: Run, monkeypatch: pytest.Monkey
         ((RUN, "--size", "1"), "--size is 1; write 2 or more."),
         ((RUN, "--extent", "0"), "--extent is 0.0; write a number above 0."),
         ((RUN, "--extent", "nan"), "--extent is nan; write a number above 0."),
-        ((RUN, "--device", "nowhere"), "--device nowhere is not there"),
+        ((RUN, "--device", "nowhere"), "--device nowhere is not available"),
         ((RUN, "--directions", "path"), "--checkpoint.every_n_steps 5"),
-        ((RUN, "--directions", "between", "--to", "other"), "is of another net"),
-        ((RUN, "--output", "file/below"), "--output file/below can't be made"),
+        ((RUN, "--directions", "between", "--to", "other"), "has a different model"),
+        ((RUN, "--output", "file/below"), "--output file/below cannot be created"),
     ],
 )
 def test_what_can_not_be_meant_is_told(

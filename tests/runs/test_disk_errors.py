@@ -87,7 +87,7 @@ def test_a_folder_that_goes_away_is_named_and_not_made_again(
 ) -> None:
     result = gdl(*FIT, *breaking(what), "--profile", profile)
     assert result.code == 74
-    assert result.err.startswith(f"error: The run folder {FOLDER} is gone: it was removed or moved")
+    assert result.err.startswith(f"error: The run folder {FOLDER} was removed or moved")
     assert len(result.err.strip().splitlines()) == 2
     assert tracebacks == []
     assert not FOLDER.exists()
