@@ -46,6 +46,10 @@ class General:
         resume: auto resumes the newest unfinished run of this config, or starts a new one; a run
             folder resumes that run from its newest checkpoint, a checkpoint file from that one.
         resume_changed: resume the run that ``resume`` names although its options differ.
+        resume_schedule: how the schedule continues if ``resume`` names a run and max_epochs or
+            max_steps is higher than before. stretch (the default of unfinished runs) computes it
+            for the new length; restart (the default of finished runs) begins it again for the
+            additional steps; constant keeps it and its last learning rate.
         overwrite: replace the newest version of this name instead of adding one; the former run is
             kept as version_N.replaced until the new one ends and has saved a checkpoint.
         profile: full shows and logs everything; fast disables loggers, progress bar, guard and
@@ -74,6 +78,7 @@ class General:
     threads: int | None = None
     resume: str | None = None
     resume_changed: bool = False
+    resume_schedule: Literal["stretch", "restart", "constant"] | None = None
     overwrite: bool = False
     profile: Literal["full", "fast"] = "full"
     compile: bool = False

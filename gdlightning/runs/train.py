@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from gdlightning.runs import trainer as trainers
 from gdlightning.runs.build_run import Training, assemble
 from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
 from gdlightning.runs.resume import Run, check_data
-from gdlightning.runs.resume_changes import changed_options, check_parts
+from gdlightning.runs.resume_changes import changed_options, check_parts, longer_schedule
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
 from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
@@ -103,13 +103,16 @@ def _prepare(
     Raises:
         UserError: Data, model or optimizer are not those of the checkpoint.
     """
-    config, logged, changes, step = to_yaml(training.config.values), {}, None, 0
+    config, logged, step = to_yaml(training.config.values), {}, 0
+    changes: list[Callable[[L.Trainer], None]] = []
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
         record = record_of(content, checkpoint)
         check_data(record, trainers.record(training), run.folder)
         check_parts(record, content, training)
-        changes = changed_options(record, training)
+        changes = [changed_options(record, training)]
+        if run.longer:
+            changes.append(longer_schedule(run.longer, content, training))
         step, logged = content["global_step"], content.get(EXACT, {}).get("logged", {})
     if trainers.first_rank() and run.resumed:
         print(f"Resuming {run.folder} from step {step:,}.")
@@ -122,8 +125,9 @@ def _prepare(
         checkpoint if run.named else None,
         training.config.values["checkpoint"]["keep"],
         _log_ends(checkpoint),
+        changes,
     )
-    return (replace(start, changes=changes) if changes else start), logged
+    return start, logged
 
 
 def _log_ends(checkpoint: Path | None) -> dict[str, int]:
