@@ -62,6 +62,8 @@ class General:
         check_resume: check that this run resumes exactly: train for this number of optimizer steps,
             save, resume in a new process, and compare all bits with an uninterrupted run. Nothing
             else is trained.
+        patience: stop early after this number of validations without improvement of
+            checkpoint.monitor.
         stop_after: stop and save after this number of optimizer steps in this process; a resumed
             run takes as many again.
         callbacks: additional callbacks of Lightning, of gdlightning, or your own, each a name or
@@ -85,6 +87,7 @@ class General:
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
     check_resume: int | None = None
+    patience: int | None = None
     stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 

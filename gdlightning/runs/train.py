@@ -11,6 +11,7 @@ import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gdlightning.callbacks.checkpoints import EXACT
+from gdlightning.callbacks.patience import Patience
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.config.trainer_errors import trainer_error
@@ -88,7 +89,7 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         trainers.log_final(trainer, training, metrics)
         with stops.finishing():
             write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer.global_step, metrics, verdicts)
+        _report(run.folder, trainer, metrics, verdicts)
 
 
 def _prepare(
@@ -161,11 +162,14 @@ def _verdicts(trainer: L.Trainer) -> list[Verdict]:
 
 
 def _report(
-    folder: Path, steps: int, metrics: dict[str, float], verdicts: Sequence[Verdict]
+    folder: Path, trainer: L.Trainer, metrics: dict[str, float], verdicts: Sequence[Verdict]
 ) -> None:
     shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
     width = max((len(k) for k in shown), default=0)
-    print(f"\nTrained for {steps:,} optimizer steps.")
+    print(f"\nTrained for {trainer.global_step:,} optimizer steps.")
+    callback = trainer.early_stopping_callback
+    if isinstance(callback, Patience) and (text := callback.summary()):
+        print(text)
     for name, value in shown.items():
         print(f"  {name.ljust(width)}  {value:.4g}")
     if verdicts:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from gdlightning import internals
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.monitor import Monitor
+from gdlightning.callbacks.patience import Patience
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.run_metadata import RunMetadata
 from gdlightning.callbacks.step_logger import Watch
@@ -156,8 +157,10 @@ def build(
     if options.get("enable_progress_bar") is not False:
         callbacks.append(Progress())
     callbacks += build_callbacks(config.values["callbacks"])
+    checkpoints = Checkpoints(folder / "checkpoints", stops, **config.values["checkpoint"])
+    if config.values["patience"] is not None:
+        callbacks.append(Patience(checkpoints, config.values["patience"]))
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-        checkpoints = Checkpoints(folder / "checkpoints", stops, **config.values["checkpoint"])
         checkpoints.start = start
         callbacks.insert(0, Restore(checkpoints))
         callbacks.append(checkpoints)
