@@ -62,6 +62,8 @@ class General:
         check_resume: check that this run resumes exactly: train for this number of optimizer steps,
             save, resume in a new process, and compare all bits with an uninterrupted run. Nothing
             else is trained.
+        dry_run: check everything up to the first step, print the plan, and write nothing.
+        quiet: print only errors and the run folder.
         patience: stop early after this number of validations without improvement of
             checkpoint.monitor.
         stop_after: stop and save after this number of optimizer steps in this process; a resumed
@@ -87,6 +89,8 @@ class General:
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
     check_resume: int | None = None
+    dry_run: bool = False
+    quiet: bool = False
     patience: int | None = None
     stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import sys
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gdlightning.config.schema import Config
 from gdlightning.errors import StorageError
@@ -21,8 +24,35 @@ if TYPE_CHECKING:
     from gdlightning.runs.resume import Run
 
 
-def fit(config: Config) -> Path:
-    """Train and test; returns the run folder.
+def fit(config: Config) -> Path | None:
+    """Train and test, and return the run folder; None for a dry run.
+
+    With ``quiet``, only errors and the run folder are printed.
+
+    Raises:
+        UserError: as ``_fit``.
+        SystemExit: as ``_fit``.
+    """
+    if not config.values["quiet"]:
+        return _fit(config, sys.stdout)
+    out = sys.stdout
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        folder = _fit(config, out)
+    from gdlightning.runs.trainer import first_rank
+
+    if folder is not None and first_rank():
+        print(f"Run folder:  {folder}")
+    return folder
+
+
+def _fit(config: Config, out: TextIO) -> Path | None:
+    """Train and test; where it was stopped is printed to ``out``.
 
     Raises:
         UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
@@ -45,6 +75,11 @@ def fit(config: Config) -> Path:
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
     trainers.check(training)
+    if config.values["dry_run"]:
+        from gdlightning.runs.dry_run import dry_run
+
+        dry_run(training)
+        return None
     stops = Stops(limit, config.values["stop_after"])
     stop_signals.enter(Phase.DEFERRED)  # a folder that is made is known below
     with open_run(config, trainers.first_rank()) as run:
@@ -56,7 +91,7 @@ def fit(config: Config) -> Path:
                 train(training, run, stops)
         except Stopped as stop:
             discard()
-            _say_stopped(stop, run.folder)
+            _say_stopped(stop, run.folder, out)
             raise SystemExit(stop.code) from None
         except StorageError:
             discard()
@@ -75,20 +110,20 @@ def _discard(run: Run, stops: Stops) -> None:
             settle(run.folder, run.replaced)
 
 
-def _say_stopped(stop: Stopped, folder: Path) -> None:
+def _say_stopped(stop: Stopped, folder: Path, out: TextIO) -> None:
     from gdlightning.runs.trainer import first_rank
 
     if not first_rank():
         return
     if not folder.is_dir():
-        print(f"Stopped by {stop.reason} before the first step; nothing was written.")
+        print(f"Stopped by {stop.reason} before the first step; nothing was written.", file=out)
         return
     saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
-    print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
+    print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}", file=out)
     if stop.__cause__ is not None:
         first = str(stop.__cause__).strip().split("\n")[0]
-        print(f"Steps since the last checkpoint have to be made again: {first}")
-    print(f"Go on with:  gdl fit --resume {folder}")
+        print(f"Steps since the last checkpoint have to be made again: {first}", file=out)
+    print(f"Go on with:  gdl fit --resume {folder}", file=out)
 
 
 def _notes(training: Training) -> Iterator[str]:

@@ -38,7 +38,7 @@ from gdlightning.storage.checkpoint import LAST
 
 HARMLESS = (
     "resume", "resume_changed", "resume_schedule", "overwrite", "recompute", "name", "run_root",
-    "loggers",
+    "loggers", "dry_run", "quiet",
     "max_time", "check_resume", "stop_after", "watch.", "monitor.", "checkpoint.",
     "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
     "trainer.profiler",
@@ -92,6 +92,29 @@ def open_run(config: Config, first_rank: bool) -> Iterator[Run]:
             yield _next_run(config, overwrite, first_rank, stack)
         else:
             yield _named_run(config, Path(wanted), schedule, first_rank, stack)
+
+
+def planned_run(config: Config) -> Run:
+    """Return the run that ``open_run`` would open now, and change nothing.
+
+    Raises:
+        UserError: as ``open_run``, except that the folder is not locked.
+    """
+    wanted = config.values["resume"]
+    if wanted not in (None, "auto"):
+        where = Path(wanted)
+        folder = named_run(where)
+        longer = _compare(config, folder, config.values["resume_schedule"])
+        checkpoint = where if where.is_file() else None
+        return Run(folder, checkpoint, resumed=True, longer=longer)
+    parent = Path(config.values["run_root"]) / config.values["name"]
+    taken = versions(parent)
+    unfinished = _unfinished(config, taken) if wanted == "auto" else None
+    if unfinished is not None:
+        return Run(unfinished, resumed=True)
+    if config.values["overwrite"] and taken:
+        return Run(taken[0])
+    return Run(parent / f"version_{number(taken[0]) + 1 if taken else 0}")
 
 
 def _named_run(

@@ -19,6 +19,7 @@ from gdlightning.callbacks.monitor import Monitor
 from gdlightning.callbacks.patience import Patience
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.run_metadata import RunMetadata
+from gdlightning.callbacks.start_line import StartLine
 from gdlightning.callbacks.step_logger import Watch
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
@@ -78,7 +79,7 @@ def check(training: Training) -> None:
         )
     extra = build_callbacks(training.config.values["callbacks"])
     _check_callbacks(extra, training.optimization.choice)
-    trainer = _trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
+    trainer = lightning_trainer(training, logger=False, callbacks=[], enable_checkpointing=False)
     training.optimization.check_trainer(trainer)
     if "closure" in training.optimization.choice.needs and trainer.precision == "16-mixed":
         raise UserError(
@@ -149,12 +150,13 @@ def build(
         from gdlightning.callbacks.sharpness import Sharpness
 
         callbacks.append(Sharpness(monitor))
+    callbacks.append(StartLine(str(config.values["model"]["name"])))
     callbacks += [stops, RunMetadata(record(training))]
     if config.values["compile"]:
         from gdlightning.callbacks.compiled import Compiled
 
         callbacks.append(Compiled())
-    if options.get("enable_progress_bar") is not False:
+    if options.get("enable_progress_bar") is not False and not config.values["quiet"]:
         callbacks.append(Progress())
     callbacks += build_callbacks(config.values["callbacks"])
     checkpoints = Checkpoints(folder / "checkpoints", stops, **config.values["checkpoint"])
@@ -170,7 +172,7 @@ def build(
     for owner in (training.module, training.data):
         if owner is not None and internals.private_names():
             make_resumable(owner)
-    trainer = _trainer(
+    trainer = lightning_trainer(
         training,
         logger=_loggers(training, folder),
         callbacks=callbacks,
@@ -203,7 +205,7 @@ def record(training: Training) -> dict[str, Any]:
             "torch": str(torch.__version__),
             "lightning": version("lightning"),
             "threads": torch.get_num_threads(),
-            "processes": _trainer(training, logger=False, callbacks=[]).world_size,
+            "processes": lightning_trainer(training, logger=False, callbacks=[]).world_size,
         },
     }
 
@@ -221,7 +223,12 @@ def log_final(trainer: L.Trainer, training: Training, metrics: dict[str, float])
         logger.finalize("success")
 
 
-def _trainer(training: Training, **more: Any) -> L.Trainer:
+def lightning_trainer(training: Training, **more: Any) -> L.Trainer:
+    """Return a Trainer with the options of the config, and ``more`` that replace them.
+
+    Raises:
+        UserError: if Lightning does not support the options.
+    """
     options = dict(training.config.values["trainer"])
     if isinstance(training.data, DataModule) and training.data.pieces > 1:
         options["accumulate_grad_batches"] = training.data.pieces
