@@ -23,6 +23,7 @@ from gdlightning.engine.capability_checks import asked_of_optimization, asked_of
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
+from gdlightning.engine.half_precision import check_half
 from gdlightning.engine.module_hooks import own_hooks
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
@@ -135,6 +136,8 @@ class Optimization:
                 and it accumulates, scales, or is distributed.
         """
         self._take_over_clipping(trainer)
+        if trainer.precision == "16-true":
+            check_half(self.choice)
         if self.refusing:
             refuse(self.choice, asked_of_trainer(trainer))
         if self.choice.in_backward:
@@ -316,6 +319,27 @@ class Optimization:
 
 class Observe(L.Callback):
     """Shows each validation's metrics to a schedule that waits for a plateau."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check that there will be validations.
+
+        Raises:
+            UserError: if there will be none, so that the learning rate would never change.
+        """
+        every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
+        late = every is not None and epochs is not None and 0 <= epochs < every
+        if trainer.enable_validation and not late:
+            return
+        why = (
+            f"check_val_every_n_epoch is {every} and max_epochs is {epochs}"
+            if late
+            else "it has no validation data or no validation_step, or limit_val_batches is 0"
+        )
+        raise UserError(
+            f"The schedule reduce_on_plateau observes validations, but this run has none: {why}.\n"
+            "Add validation data, or choose another schedule, such as cosine.",
+            key="schedule.name",
+        )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Pass the metrics on, except those of the sanity check."""
