@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 from gdlightning import moved_modules
 
 if TYPE_CHECKING:
+    from gdlightning.api.compared_runs import compare
+    from gdlightning.api.fitted_run import FittedRun, fit
+    from gdlightning.api.loaded_run import LoadedRun, load
+    from gdlightning.api.lr_search import lr_find
+    from gdlightning.api.run_verbs import diagnose, predict, test
     from gdlightning.callbacks.step_logger import Watch
     from gdlightning.data.data_module import DataModule
     from gdlightning.engine.optimization import Optimization, optimize
@@ -29,7 +34,9 @@ _HOMES = {
     "Choice": "optimizers.choice",
     "Classification": "tasks.supervised",
     "DataModule": "data.data_module",
+    "FittedRun": "api.fitted_run",
     "Grouping": "optimizers.groups",
+    "LoadedRun": "api.loaded_run",
     "Optimization": "engine.optimization",
     "Regression": "tasks.supervised",
     "Rule": "optimizers.groups",
@@ -40,16 +47,46 @@ _HOMES = {
     "Variation": "study.train_many",
     "Watch": "callbacks.step_logger",
     "build": "optimizers.build",
+    "compare": "api.compared_runs",
+    "diagnose": "api.run_verbs",
+    "fit": "api.fitted_run",
+    "load": "api.loaded_run",
+    "lr_find": "api.lr_search",
     "optimize": "engine.optimization",
+    "predict": "api.run_verbs",
     "register": "optimizers.registry",
+    "test": "api.run_verbs",
     "train_many": "study.train_many",
 }
 
 __all__ = [
-    "Choice", "Classification", "DataModule", "Grouping", "Optimization", "Regression", "Rule",
-    "Schedule", "Task", "Trained", "UserError", "Variation", "Watch", "build", "optimize",
-    "register", "train_many",
-]  # fmt: skip
+    "Choice",
+    "Classification",
+    "DataModule",
+    "FittedRun",
+    "Grouping",
+    "LoadedRun",
+    "Optimization",
+    "Regression",
+    "Rule",
+    "Schedule",
+    "Task",
+    "Trained",
+    "UserError",
+    "Variation",
+    "Watch",
+    "build",
+    "compare",
+    "diagnose",
+    "fit",
+    "load",
+    "lr_find",
+    "optimize",
+    "predict",
+    "register",
+    "test",
+    "train_many",
+]
 
 moved_modules.install()
 

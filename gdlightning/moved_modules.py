@@ -160,6 +160,8 @@ MOVED = {
     "schedules.reduce_on_plateau": "schedules.shapes.reduce_on_plateau",
     "schedules.step": "schedules.shapes.step",
     "schedules.wsd": "schedules.shapes.wsd",
+    "storage.checkpoint": "storage.checkpoint_file",
+    "storage.checkpoint_io": "storage.checkpoint_plugin",
     "storage.typed": "storage.typed_rows",
     "storage.write": "storage.atomic_write",
     "study.board": "study.tensorboard",

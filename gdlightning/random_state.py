@@ -1,4 +1,4 @@
-"""Random state: of this process, and of the generators that objects hold."""
+"""Save and restore the global random state and the generators that objects refer to."""
 
 from __future__ import annotations
 
@@ -14,16 +14,28 @@ import torch
 from torch import Tensor, nn
 
 MAX_DEPTH = 6
-"""How many attributes away from an object its generators are looked for."""
+"""Maximum number of attributes on the path to a generator."""
 MAX_OBJECTS = 5_000
-"""Objects that are looked into at most."""
+"""Maximum number of objects that are searched."""
 MAX_ELEMENTS = 64
-"""Elements of a container that are looked into; containers of plain values are skipped."""
+"""Maximum number of elements per container that are searched."""
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-OPAQUE = (str, bytes, int, float, complex, bool, type(None), type, Tensor, np.ndarray,
-          types.ModuleType)  # fmt: skip
+OPAQUE = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    bool,
+    type(None),
+    type,
+    Tensor,
+    np.ndarray,
+    types.ModuleType,
+)
+"""Types that are not searched."""
 LIBRARIES = {"torch", "numpy", "random", "lightning", "torchvision", "builtins", "gdlightning"}
-"""Top-level packages whose module globals hold no generator of a user's."""
+"""Top-level packages whose module globals are not searched."""
 
 
 def random_state() -> dict[str, Any]:
@@ -39,7 +51,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Set the global random states to what ``random_state`` returned."""
+    """Restore the global random states that ``random_state`` returned."""
     _restore(random._inst, state["python"])
     _restore(np.random.mtrand._rand, state["numpy"])
     torch.set_rng_state(state["torch"])
@@ -48,21 +60,21 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def find_generators(roots: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the random generators that objects hold, by the path of attributes to each.
+    """Find the random generators that objects refer to.
 
-    Attributes, elements of containers, closures, arguments of partial functions, bound methods and
-    the globals of the modules in which functions and classes are defined are searched. Modules'
-    parameters and buffers, tensors and arrays are not.
+    The search covers attributes, elements of containers, closures, arguments of partial functions,
+    bound methods, and the globals of modules that define functions and classes. It does not cover
+    parameters and buffers of modules, tensors and arrays.
 
     Args:
-        roots: Name of each object, such as ``train_dataloader``, and the object.
+        roots: The objects to search, by name, such as ``train_dataloader``.
 
     Returns:
-        Generators of torch, NumPy or Python, each once, under a path such as
+        Each generator of torch, NumPy or Python once, by its path, such as
         ``train_dataloader.sampler.generator``.
     """
     found: dict[str, Any] = {}
-    seen: dict[int, Any] = {}  # keeps the objects alive, so that no id is used twice
+    seen: dict[int, Any] = {}  # keeps the objects alive, so that ids are unique
     waiting = [(name, value, 0) for name, value in roots.items()]
     while waiting and len(seen) < MAX_OBJECTS:
         path, value, depth = waiting.pop(0)
@@ -79,19 +91,19 @@ def find_generators(roots: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def generator_states(generators: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of each generator, as plain values and tensors."""
+    """Return the state of each generator as plain values and tensors."""
     return {path: _state(generator) for path, generator in generators.items()}
 
 
 def set_generator_states(generators: Mapping[str, Any], states: Mapping[str, Any]) -> list[str]:
-    """Set generators to saved states.
+    """Restore the states of generators.
 
     Args:
-        generators: Those of ``find_generators``, in this process.
-        states: Those of ``generator_states``, from the checkpoint.
+        generators: The result of ``find_generators`` in this process.
+        states: The result of ``generator_states`` in the checkpoint.
 
     Returns:
-        The paths that only one of the two has, whose state cannot be restored.
+        The paths that occur in only one of the two. Their state cannot be restored.
     """
     for path in generators.keys() & states.keys():
         _restore(generators[path], states[path])
@@ -128,7 +140,7 @@ def _of_numpy(generator: np.random.RandomState) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a bit generator's state, whose arrays are of 32- or 64-bit words, to plain values."""
+    """Convert the state of a bit generator, with arrays of 32- or 64-bit words, to plain values."""
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):
@@ -145,20 +157,20 @@ def _from_plain(value: Any) -> Any:
 
 
 def _is_global(value: Any) -> bool:
-    """Return whether a generator is one of the process's own, which ``random_state`` covers."""
+    """Return whether a generator is a global one, which ``random_state`` covers."""
     return (
         value is np.random.mtrand._rand or value is random._inst or value is torch.default_generator
     )
 
 
 def _is_machinery(value: Any) -> bool:
-    """Return whether an object is one of Lightning's or an optimizer, which lead everywhere."""
+    """Return whether an object, which may refer to everything, is an optimizer or Lightning's."""
     library = type(value).__module__.partition(".")[0] in ("lightning", "pytorch_lightning")
     return library or isinstance(value, torch.optim.Optimizer)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what an object holds, with the piece of path that leads there."""
+    """Yield the objects that an object refers to, each with the suffix of its path."""
     if isinstance(value, Mapping):
         yield from _elements((f"[{key!r}]", inner) for key, inner in _first(value.items()))
     elif isinstance(value, list | tuple | set | frozenset):
@@ -176,8 +188,11 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     else:
         skipped = ("_parameters", "_buffers") if isinstance(value, nn.Module) else ()
         held = getattr(value, "__dict__", {})
-        yield from ((f".{name}", inner) for name, inner in list(held.items())
-                    if name not in skipped and not name.startswith("__"))  # fmt: skip
+        yield from (
+            (f".{name}", inner)
+            for name, inner in list(held.items())
+            if name not in skipped and not name.startswith("__")
+        )
         yield from _globals(type(value))
 
 

@@ -1,7 +1,7 @@
-"""Signals that ask a process to stop, handled from its first moments on; standard library alone.
+"""Handle the signals that stop a process. Uses the standard library only, to be imported first.
 
-Before training begins there is nothing to save, so a signal ends whatever runs at once. During
-training it is noted, and the trainer saves at the next place where a run can resume. See ``Phase``.
+Before training starts there is nothing to save, so that a signal ends the process at once. During
+training the signal is recorded, and the trainer saves a checkpoint after the step. See ``Phase``.
 """
 
 from __future__ import annotations
@@ -22,34 +22,36 @@ from gdlightning.errors import UserError
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
 REQUEUE = 75
-"""Exit code of a run that was stopped, EX_TEMPFAIL: start it again to resume it."""
-NUMBERS = [int(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)]
+"""Exit code of a stopped run (EX_TEMPFAIL). Start the run again to resume it."""
+SIGNAL_NUMBERS = [int(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)]
 CODES = {"SIGINT": 130}
-"""Exit codes of the reasons to stop for which it is another one."""
+"""Exit codes of other reasons to stop."""
 GRACE_SECONDS = 8.0
-"""Time to react to a signal while there is nothing to save; then the process ends."""
+"""Time to react to a signal while there is nothing to save. Then the process is ended."""
 REPEAT_SECONDS = {"SIGINT": 0.0, "SIGTERM": 1.0}
-"""A signal that is repeated after this time ends the process at once. Launchers and schedulers
-often deliver SIGTERM twice within milliseconds; that counts as one."""
+"""Time after which a repeated signal ends the process at once.
+
+Launchers and schedulers often send SIGTERM twice within milliseconds, which counts as one signal.
+"""
 
 
 class Phase(Enum):
-    """What a process is doing when a signal arrives; the value is what the signal does."""
+    """The phase of a process. The value describes the effect of a signal."""
 
-    ABORTABLE = "raises Stopped at once: there is nothing to save"
-    DEFERRED = "is noted, and a place to stop at comes soon; there is nothing to save"
-    TRAINING = "is noted; the step is finished and saved"
-    FINISHED = "is ignored: all files are written"
+    ABORTABLE = "raises Stopped at once; there is nothing to save"
+    DEFERRED = "is recorded, and the process stops soon; there is nothing to save"
+    TRAINING = "is recorded; the step is finished and a checkpoint is saved"
+    FINISHED = "is ignored; all files are written"
 
 
 class Stopped(BaseException):
-    """A stop was asked for, and all that can be saved is saved.
+    """A stop was requested and everything that can be saved is saved.
 
-    Not an ``Exception``, so that nobody takes it for an error and continues.
+    It is not an ``Exception``, so that code that handles errors does not catch it.
 
     Attributes:
-        reason: the name of a signal, ``max_time`` or ``stop_after``.
-        saved: whether a checkpoint was written.
+        reason: The name of a signal, ``max_time`` or ``stop_after``.
+        saved: True if a checkpoint was written.
     """
 
     def __init__(self, reason: str, saved: bool = True) -> None:
@@ -58,15 +60,15 @@ class Stopped(BaseException):
 
     @property
     def code(self) -> int:
-        """The exit code, for people (130 after an interrupt) and schedulers (75: requeue)."""
+        """Exit code: 130 after an interrupt, otherwise 75, which makes schedulers requeue."""
         return exit_code(self.reason)
 
 
 def exit_code(reason: str) -> int:
     """Return the exit code of a process that stops for a reason.
 
-    It is 0 in the further processes that Lightning starts on a node: Lightning kills all processes,
-    the first one included, as soon as one of them ends with another code.
+    It is 0 in the additional processes that Lightning starts on a node: Lightning kills all
+    processes, including the first one, as soon as one of them ends with another code.
     """
     return 0 if _started_by_lightning() else CODES.get(reason, REQUEUE)
 
@@ -75,30 +77,31 @@ def _started_by_lightning() -> bool:
     return os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" not in os.environ
 
 
-def _say(text: str) -> None:
-    """Write a line to standard error, from a signal handler, whatever state its stream is in."""
+def _print(text: str) -> None:
+    """Write a line to the standard error descriptor, which is safe in a signal handler."""
     if not _started_by_lightning():
         with contextlib.suppress(OSError):
             os.write(2, f"\n{text}\n".encode())
 
 
 class StopSignals:
-    """The handlers of SIGTERM, SIGINT and SIGUSR1 of this process.
+    """The handlers of SIGTERM, SIGINT and SIGUSR1 in this process.
 
     A second SIGINT, or a second SIGTERM more than a second after the first, ends the process at
-    once. While there is nothing to save, a process that has not reacted to a signal after
-    ``GRACE_SECONDS``, because it is inside C code that does not return, is ended by a thread. C
-    code that also holds Python's global lock delays that thread as well.
+    once. While there is nothing to save, a thread ends a process that does not react to a signal
+    within ``GRACE_SECONDS`` because C code does not return. C code that holds Python's global
+    interpreter lock also delays this thread.
 
     Attributes:
-        name: of the first signal that arrived; None before.
-        phase: what the process is doing.
-        cleanups: called before the process is ended without Python's own clean-up.
+        name: The name of the first signal that arrived, or None.
+        phase: The phase of the process.
+        cleanups: Functions to call before the process is ended without Python's clean-up.
     """
 
     def __init__(self) -> None:
         self.name: str | None = None
         self.phase = Phase.ABORTABLE
+        self.ends_process = True
         self.cleanups: list[Callable[[], None]] = []
         self._active = False
         self._arrived_early = False
@@ -110,13 +113,16 @@ class StopSignals:
         self._over = threading.Event()
 
     @contextlib.contextmanager
-    def handled(self, until_exit: bool) -> Iterator[None]:
+    def handled(self, until_exit: bool, ends_process: bool = True) -> Iterator[None]:
         """Handle the signals while the block runs.
 
         Args:
-            until_exit: keep the handlers until the process ends, because the block is all that it
-                does. Otherwise the former handlers are restored.
+            until_exit: If True, keep the handlers until the process ends. Otherwise, restore the
+                previous handlers after the block.
+            ends_process: If True, end the process on a repeated signal or without a reaction to a
+                signal. Otherwise, a repeated signal raises KeyboardInterrupt, as in a notebook.
         """
+        self.ends_process = ends_process
         self.name, self.phase, self.cleanups = None, Phase.ABORTABLE, []
         self._arrived_early, self._code = False, 0
         self._arrived, self._over = {}, threading.Event()
@@ -129,20 +135,20 @@ class StopSignals:
             code = getattr(error, "code", None)
             self._code = code if isinstance(code, int) else 1
             if self.ending and not isinstance(error, UserError | SystemExit):
-                # It broke because of the stop.
+                # The stop caused the error.
                 raise Stopped(str(self.name), saved=False) from error
             raise
         finally:
             if self.name is None:
                 self.phase = Phase.FINISHED
-            if until_exit:  # Python drops its handlers early in its clean-up, but not this one
+            if until_exit:  # Python resets handlers early in its clean-up, but not SIG_IGN
                 atexit.register(self._set_all, signal.SIG_IGN)
             else:
                 sys.unraisablehook = hook
                 self._restore()
 
     def install(self) -> None:
-        """Take the signals, also back from someone who took them later; in the main thread only."""
+        """Install the handlers, again if they were replaced. Works in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             self._set_all(self._handle)
             if not self._active:
@@ -150,17 +156,17 @@ class StopSignals:
                 self._start_watchdog()
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase.
+        """Enter a phase.
 
         Raises:
-            Stopped: a signal was noted before, and there is nothing to save now.
+            Stopped: If a signal was recorded and there is nothing to save.
         """
         self.phase, self._since = phase, time.monotonic()
         if phase is Phase.ABORTABLE and self.name is not None:
             raise Stopped(self.name, saved=False)
 
     def end(self) -> NoReturn:
-        """End this process now, and those that it has started."""
+        """End this process and its child processes at once."""
         with contextlib.suppress(Exception):
             for child in sys.modules["multiprocessing"].active_children():
                 child.kill()
@@ -173,7 +179,9 @@ class StopSignals:
         name, now = signal.Signals(number).name, time.monotonic()
         if name in self._arrived:
             if now - self._arrived[name] >= REPEAT_SECONDS.get(name, float("inf")):
-                _say(f"{name}: stopped at once.")
+                if not self.ends_process:
+                    raise KeyboardInterrupt
+                _print(f"{name}: stopped at once.")
                 self.end()
             return
         self._arrived[name] = now
@@ -181,54 +189,54 @@ class StopSignals:
             return
         self.name, self._arrived_early = name, self._waits
         if self.phase is Phase.ABORTABLE:
-            _say(f"{name}: stopping; there is nothing to save.")
+            _print(f"{name}: stopping; there is nothing to save.")
             raise Stopped(name, saved=False)
-        again = "; once more to stop at once" if name in REPEAT_SECONDS else ""
+        again = "; send it again to stop at once" if name in REPEAT_SECONDS else ""
         if hasattr(signal, "SIGCHLD"):
-            # A scheduler sends it to the workers of loaders too. When one ends, torch raises an
-            # error in whatever line is executed, such as within the save.
+            # A scheduler also signals the workers of data loaders. When a worker ends, torch
+            # raises an error at an arbitrary line, possibly while a checkpoint is saved.
             number = signal.SIGCHLD
             self._former.setdefault(number, signal.signal(number, lambda *_: None))
         how = "finishing the step and saving" if self.phase is Phase.TRAINING else "stopping soon"
-        _say(f"{name}: {how}{again}.")
+        _print(f"{name}: {how}{again}.")
 
     def _set_all(self, handler: Any) -> None:
-        for number in NUMBERS:
+        for number in SIGNAL_NUMBERS:
             self._former.setdefault(number, signal.signal(number, handler))
 
     def _restore(self) -> None:
         for number, former in self._former.items():
             signal.signal(number, former)
         if self._active and os.name == "posix":
-            os.close(signal.set_wakeup_fd(self._former_wakeup))  # which wakes the thread
+            os.close(signal.set_wakeup_fd(self._former_wakeup))  # wakes the watchdog
         self._over.set()
         self._former, self._active = {}, False
 
     def _after_fork(self) -> None:
-        """Leave the signals to the parent in a child, such as a worker of a data loader.
+        """Ignore the signals in a child process, such as a data loader worker.
 
-        Schedulers send them to all processes; a worker that dies of one ends the training.
+        Schedulers signal all processes, and a worker that ends makes the run fail.
         """
         if self._active:
             self._active = False
             signal.set_wakeup_fd(-1)
-            for number in NUMBERS:
-                ends = number == signal.SIGTERM  # what Process.terminate() sends
+            for number in SIGNAL_NUMBERS:
+                ends = number == signal.SIGTERM  # sent by Process.terminate()
                 signal.signal(number, signal.SIG_DFL if ends else signal.SIG_IGN)
 
     @property
     def ending(self) -> bool:
-        """Whether a signal has arrived while there was nothing to save, and there still is not."""
+        """True if a signal arrived while there was nothing to save, and there still is nothing."""
         return self._arrived_early and self._waits
 
     @property
     def _waits(self) -> bool:
         return self.phase in (Phase.ABORTABLE, Phase.DEFERRED)
 
-    # The thread that ends a process which does not react
+    # Watchdog thread, which ends a process that does not react
 
     def _start_watchdog(self) -> None:
-        """Let the C part of the signal handling, which waits for no Python code, wake a thread."""
+        """Start a thread that Python's C-level signal handler wakes through a pipe."""
         if os.name == "posix":
             reader, writer = os.pipe()
             os.set_blocking(writer, False)
@@ -237,16 +245,16 @@ class StopSignals:
 
     def _watch(self, reader: int, over: threading.Event) -> None:
         number = -1
-        while number not in NUMBERS or self.phase is Phase.FINISHED:
+        while number not in SIGNAL_NUMBERS or self.phase is Phase.FINISHED:
             received = os.read(reader, 1)
             if not received:
                 break
             number = received[0]
         self._since = max(self._since, time.monotonic())
         while not over.wait(0.1):
-            if self._waits and time.monotonic() - self._since > GRACE_SECONDS:
+            if self.ends_process and self._waits and time.monotonic() - self._since > GRACE_SECONDS:
                 self.name = signal.Signals(number).name
-                _say(f"{self.name}: stopped without waiting any longer; there is nothing to save.")
+                _print(f"{self.name}: stopped after {GRACE_SECONDS:g} s; there is nothing to save.")
                 self.end()
         os.close(reader)
 
@@ -255,7 +263,7 @@ Hook = Callable[[Any], Any]
 
 
 def _without_stops(inner: Hook) -> Hook:
-    """Print nothing where Python must drop ``Stopped``, as in the callback of a weak reference."""
+    """Return a hook that ignores ``Stopped`` where Python cannot raise it, such as in weakrefs."""
 
     def hook(unraisable: Any) -> None:
         if not issubclass(unraisable.exc_type, Stopped):
@@ -265,6 +273,6 @@ def _without_stops(inner: Hook) -> Hook:
 
 
 stop_signals = StopSignals()
-"""Those of this process; ``gdlightning.__main__`` has them handled for ``gdl fit``."""
+"""The handlers of this process. ``gdlightning.__main__`` activates them for ``gdl fit``."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=stop_signals._after_fork)

@@ -1,7 +1,7 @@
-"""Standard output and error of a run, which nothing that happens to them may end.
+"""Keep a run alive when standard output or standard error fails.
 
-A reader that goes away, a full disk under a log file, a closed descriptor: what a run prints is
-for watching, and is dropped where it cannot be written.
+Output is dropped if it cannot be written, for example because the reader of a pipe has exited, the
+disk is full or the descriptor is closed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 
 
 def open_missing() -> None:
-    """Open the null device for the standard descriptors that are closed.
+    """Open the null device for each standard descriptor that is closed.
 
-    Otherwise the next files that are opened, such as checkpoints, get their numbers, and whatever
-    is written to the standard error of the process ends up in them.
+    Otherwise the next file that is opened, such as a checkpoint, gets its number, and output to
+    standard error is written to that file.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # has the lowest free number
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
 
 
 def drop_failed_output() -> None:
-    """From now on, drop what standard output and error cannot take."""
+    """Replace standard output and error by streams that drop output on errors."""
     for name, number in (("stdout", 1), ("stderr", 2)):
         former = getattr(sys, name)
         if isinstance(former, io.TextIOWrapper):
@@ -46,15 +46,15 @@ def drop_failed_output() -> None:
 
 
 class _Dropping(io.FileIO):
-    """A descriptor that leads to the null device from the first write that fails."""
+    """A descriptor that is redirected to the null device after the first failed write."""
 
     def write(self, data: Any) -> int:
-        """Write what can be written, and claim to have written all of the rest."""
+        """Write the data, or drop it if the write fails."""
         try:
             written = super().write(data)
         except OSError:
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())  # for those who write to the descriptor itself
+            os.dup2(null, self.fileno())  # for code that writes to the descriptor directly
             os.close(null)
             written = None
         return memoryview(data).nbytes if written is None else written

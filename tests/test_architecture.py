@@ -24,6 +24,7 @@ LAYERS = (
     ("races", "lab"),
     ("config",),
     ("runs",),
+    ("api",),
     ("cli",),
     ("__main__",),
 )

@@ -87,3 +87,7 @@ def test_other_blocks_are_the_make_commands() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "\ndemo:" in makefile
     assert "\ntest:" in makefile
+
+
+def test_the_config_of_the_readme_is_the_installed_one() -> None:
+    assert (ROOT / "configs" / "tabular.yaml").read_text() in blocks(ROOT / "README.md", "yaml")

@@ -83,7 +83,7 @@ def test_a_process_that_c_code_keeps_from_reacting_ends_all_the_same(tmp_path: P
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - began < 10
     assert process.returncode == 75
-    assert err.strip() == "SIGTERM: stopped without waiting any longer; there is nothing to save."
+    assert err.strip() == "SIGTERM: stopped after 8 s; there is nothing to save."
     assert not (tmp_path / "runs").exists()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import EMAWeightAveraging as LightningEMA
 from lightning.pytorch.callbacks import WeightAveraging
 
+from gdlightning.engine.step_counts import trainer_steps
 from gdlightning.errors import UserError
 
 __all__ = ["EMAWeightAveraging", "StochasticWeightAveraging"]
@@ -98,16 +98,16 @@ class StochasticWeightAveraging(Averaging):
         Raises:
             UserError: the training, or its epoch, has no known end.
         """
-        self._total = trainer.estimated_stepping_batches
-        epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
-        if not 0 < self._total < math.inf or (self.every_n_steps is None and math.isinf(epoch)):
+        counts = trainer_steps(trainer)
+        every = self.every_n_steps or counts.per_epoch
+        if not counts.total or every is None:
             raise UserError(
                 "callbacks: stochastic-weight-averaging needs to know when training ends.\n"
                 "Set trainer.max_epochs or trainer.max_steps, and every_n_steps if an epoch has "
                 "no end.",
                 key="callbacks",
             )
-        self._every = self.every_n_steps or math.ceil(epoch)
+        self._total, self._every = counts.total, every
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """At the last step of an interval, before its validation, and at the last of all."""

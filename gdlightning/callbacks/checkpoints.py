@@ -22,8 +22,8 @@ from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.train_loaders import train_loaders
 from gdlightning.errors import UserError
-from gdlightning.storage.checkpoint import LAST
-from gdlightning.storage.checkpoint_io import PlainCheckpoints
+from gdlightning.storage.checkpoint_file import LAST
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO
 from gdlightning.storage.logs import flush, log_ends
 
 VAL_LOSS = "val_loss"
@@ -140,7 +140,7 @@ class Checkpoints(Checkpoint):
         if self._loaded is not None:
             self._continue(trainer, module, self._loaded)
         writer = trainer.strategy.checkpoint_io
-        if isinstance(writer, PlainCheckpoints):
+        if isinstance(writer, PlainCheckpointIO):
             writer.check(internals.checkpoint_content(trainer))
 
     def _continue(

@@ -13,6 +13,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
+from gdlightning.engine.step_counts import trainer_steps
 from gdlightning.errors import UserError
 from gdlightning.tasks.objective import traceless
 
@@ -70,7 +71,7 @@ class Compiled(L.Callback):
             if all(p.is_cuda for g in optimizer.param_groups for p in g["params"]):
                 optimizer.step = torch.compile(optimizer.step)  # type: ignore[assignment, method-assign]
         if trainer.is_global_zero:
-            print(f"\n{self.told(trainer.estimated_stepping_batches)}", file=sys.stderr)
+            print(f"\n{self.told(trainer_steps(trainer).total or math.inf)}", file=sys.stderr)
 
     def told(self, steps: float) -> str:
         """What came of it, for people.

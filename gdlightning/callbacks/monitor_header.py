@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lightning.pytorch as L
@@ -10,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gdlightning.engine.optimization import Optimization
+from gdlightning.engine.step_counts import trainer_steps
 from gdlightning.monitor.data_stats import data_facts
 from gdlightning.tasks.rng import random_state, restored
 
@@ -18,8 +18,8 @@ def head(
     trainer: L.Trainer, module: L.LightningModule, optimization: Optimization | None
 ) -> dict[str, Any]:
     """The first line of ``instruments.jsonl``."""
-    total = trainer.estimated_stepping_batches
-    steps = None if math.isinf(total) or total < 0 else int(total)
+    counts = trainer_steps(trainer)
+    steps = counts.total
     lightning: Any = trainer
     rows = getattr(lightning.datamodule, "rows", None)
     with restored(random_state()):  # examples may be drawn
@@ -36,7 +36,7 @@ def head(
         schedule = optimization.schedule
         start |= {
             **optimization.describe(trainer),
-            "warmup": schedule.warmup_steps(steps or 1) if steps else 0,
+            "warmup": schedule.warmup_steps(steps, counts.per_epoch) if steps else 0,
             "clip": type(optimization.clip).__name__,
         }
     return start

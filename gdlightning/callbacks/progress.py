@@ -11,6 +11,8 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from gdlightning.engine.step_counts import trainer_steps
+
 SECONDS = 30.0
 """Longest time between two lines."""
 
@@ -42,8 +44,7 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the bar at the step that training starts from."""
-        total, step = trainer.estimated_stepping_batches, trainer.global_step
-        self._total = None if math.isinf(total) or total < 0 else int(total)
+        self._total, step = trainer_steps(trainer).total, trainer.global_step
         self._is_terminal = sys.stderr.isatty()
         if not self._is_terminal:
             self._start = self._shown = (time.monotonic(), step)

@@ -1,4 +1,4 @@
-"""What a checkpoint must know to be used without its run folder."""
+"""Metadata that makes a checkpoint usable without its run folder."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from gdlightning.storage.checkpoint import KEY
+from gdlightning.storage.checkpoint_file import KEY
 
 
 class RunMetadata(L.Callback):
-    """Puts what is known of a run in each of its checkpoints.
+    """Store the metadata of a run in each of its checkpoints.
 
-    Args:
+    Attributes:
         content: plain values and tensors: the resolved ``config``, the data's ``sizes``, its
-            ``fitted`` preprocessing, the number of ``examples`` of each split, the ``environment``.
+            ``fitted`` preprocessing, the number of ``examples`` per split, and the ``environment``.
     """
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        self.content = content
+    def __init__(self) -> None:
+        self.content: dict[str, Any] = {}
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the record."""
+        """Add the metadata to a checkpoint."""
         checkpoint[KEY] = self.content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from gdlightning.callbacks.observer import Observer
 from gdlightning.callbacks.tensorboard_media import few, histograms, model_graph, show_samples
 from gdlightning.engine.eval_weights import fitting
 from gdlightning.engine.optimization import Optimization
+from gdlightning.engine.step_counts import trainer_steps
 from gdlightning.monitor.step_delta import Movement
 from gdlightning.optimizers.group_table import table
 from gdlightning.tasks.task import examples
@@ -60,8 +60,9 @@ class Watch(Observer):
         """Log the table of parameter groups and the model's structure."""
         if self.each_epoch:
             lightning: Any = trainer  # which does not declare the interval
-            shorter = min(lightning.log_every_n_steps, _steps_of_epoch(trainer))
-            lightning.log_every_n_steps = math.ceil(shorter)
+            counts = trainer_steps(trainer)
+            known = [n for n in (counts.per_epoch, counts.total) if n]
+            lightning.log_every_n_steps = min(lightning.log_every_n_steps, *known)
         self._clock = (time.perf_counter(), trainer.global_step - self._steps_before)
         self._last_step, self._steps_before = trainer.global_step, 0
         if trainer.global_step:  # resumed: these stand in the logs already
@@ -204,12 +205,6 @@ def log(logger: Logger, values: dict[str, float], step: int) -> None:
 def boards(trainer: L.Trainer) -> Iterator[TensorBoardLogger]:
     """The TensorBoard loggers of a trainer."""
     return (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger))
-
-
-def _steps_of_epoch(trainer: L.Trainer) -> float:
-    """The optimizer steps of an epoch, or of the training if that is shorter."""
-    steps = trainer.num_training_batches / trainer.accumulate_grad_batches
-    return max(1.0, min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps)
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import Any
 
 from gdlightning.errors import UserError, require
 
@@ -25,6 +24,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"gdl compare needs a config: {USAGE}")
     require("optuna", "compare", "gdl compare")
     from gdlightning.runs.run_comparison import compare
+    from gdlightning.study.comparison_report import in_columns
     from gdlightning.study.search import StudyPlan
 
     plan = StudyPlan(
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     if given.format == "json":
         print((folder / "report.json").read_text(), end="")
         return 0
-    print(text(found))
+    print(in_columns(found))
     print(f"Report:  {folder / 'report.html'}")
     return 0
 
@@ -72,26 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--format", choices=("text", "json"), default="text")
     add("--follow", action="store_true", help=argparse.SUPPRESS)
     return parser
-
-
-def text(found: Any) -> str:
-    """Return the rankings for the terminal."""
-    from gdlightning.study.comparison_report import table
-
-    lines: list[str] = []
-    for ranking in found.rankings:
-        header, rows = table(ranking)
-        if len(found.rankings) > 1:
-            lines += [f"{ranking.workload}:"]
-        widths = [max(len(r[k]) for r in (header, *rows)) for k in range(len(header))]
-        for row in (header, *rows):
-            cells = zip(row, widths, strict=True)
-            lines.append("  ".join(c.ljust(w) for c, w in cells).rstrip())
-        lines += ["", *ranking.words]
-        lines += [f"{r.label}: {note}." for r in ranking.rows for note in r.notes] + [""]
-    for label, score in sorted(found.scores.items(), key=lambda kv: -kv[1]):
-        lines.append(f"{label}: area under its performance profile {score:.2f}")
-    return "\n".join(lines)
 
 
 def _at_least(flag: str, value: int, least: int) -> int:

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from gdlightning.cli.parsing.checkpoint_option import add_option
 from gdlightning.errors import UserError, require
 
 GROUP = "understand"
@@ -24,6 +25,7 @@ def main(argv: list[str]) -> int:
     """
     parser = argparse.ArgumentParser("gdl curvature", description=f"{SUMMARY}.")
     parser.add_argument("run", help="a run folder, or a checkpoint")
+    add_option(parser)
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument("--batches", type=int, default=8, help="maximum number of batches (8)")
     parser.add_argument("--top", type=int, default=5, help="number of largest eigenvalues (5)")
@@ -39,7 +41,17 @@ def main(argv: list[str]) -> int:
     _check(given)
     from gdlightning.runs.run_curvature import CurvatureOptions, measure_curvature
 
-    fields = ("split", "batches", "top", "bottom", "steps", "probes", "seed", "precision")
+    fields = (
+        "split",
+        "batches",
+        "top",
+        "bottom",
+        "steps",
+        "probes",
+        "seed",
+        "precision",
+        "checkpoint",
+    )
     options = {name: getattr(given, name) for name in fields}
     if given.png:
         options["density_probes"] = min(given.probes, MAX_DENSITY_PROBES)

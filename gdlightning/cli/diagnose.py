@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gdlightning.cli.parsing.checkpoint_option import add_option
 from gdlightning.errors import UserError
-
-if TYPE_CHECKING:
-    from gdlightning.diagnostics.run_record import Damage
 
 GROUP = "understand"
 SUMMARY = "Diagnose a run and print what to change"
@@ -28,46 +24,37 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--curvature",
         action="store_true",
-        help="measure the Hessian of the last checkpoint first: saddles, sharp minima",
+        help="measure the Hessian of a checkpoint first: saddles, sharp minima",
     )
+    add_option(parser, "weights for --curvature")
     parser.add_argument("--png", help="draw the measurements to this file")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(argv)
 
-    from gdlightning.diagnostics.diagnose import as_json, as_text, diagnose, write
-    from gdlightning.diagnostics.run_record import CURVATURE, RunRecord
+    from gdlightning.diagnostics.diagnose import as_json, as_text, write
+    from gdlightning.diagnostics.run_record import CURVATURE
+    from gdlightning.runs.diagnose_run import diagnose_run, nothing_found
     from gdlightning.runs.run_folder import find_run
 
-    folder = find_run(given.run)
     if given.curvature:
         from gdlightning.runs.run_curvature import CurvatureOptions, measure_curvature
         from gdlightning.storage.atomic_write import write_json
 
-        figures, _ = measure_curvature(str(folder), CurvatureOptions(top=1, bottom=1))
+        folder = find_run(given.run)
+        options = CurvatureOptions(top=1, bottom=1, checkpoint=given.checkpoint)
+        figures, _ = measure_curvature(str(folder), options)
         write_json(folder / CURVATURE, figures)
-    record = RunRecord.read(folder)
-    if record.empty:
-        raise UserError(_nothing(folder, record.damage))
-    if record.damage.count:
-        print(f"Note: ignored {record.damage}.", file=sys.stderr)
-    verdicts = diagnose(record)
+    elif given.checkpoint is not None:
+        raise UserError("--checkpoint is for --curvature: add that, or leave --checkpoint out.")
+    found = diagnose_run(given.run)
     if given.png:
         from gdlightning.diagnostics.verdict_figure import draw
 
-        draw(record, verdicts, Path(given.png))
-    write(verdicts, folder)
+        draw(found.record, found.verdicts, Path(given.png))
+    write(found.verdicts, found.folder)
     if given.format == "json":
-        print(as_json(verdicts))
+        print(as_json(found.verdicts))
         return 0
-    print(f"{folder}: {len(record.losses):,} of {record.planned:,} steps\n")
-    print(as_text(verdicts) or "No findings so far. Most checks need about 50 steps.")
+    print(f"{found.folder}: {len(found.record.losses):,} of {found.record.planned:,} steps\n")
+    print(as_text(found.verdicts) or nothing_found(found.record))
     return 0
-
-
-def _nothing(folder: Path, damage: Damage) -> str:
-    if damage.count:
-        return f"{folder} cannot be read: {damage}.\nResume or repeat the run."
-    return (
-        f"{folder} holds no measurements (instruments.jsonl).\n"
-        "Train with the monitor on: remove monitor.every, and set profile: full."
-    )

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from gdlightning.cli.parsing.checkpoint_option import add_option
 from gdlightning.errors import UserError
 
 GROUP = "use"
@@ -26,6 +27,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--output", required=True, help="a .safetensors (weights), .pt2 or .onnx file"
     )
+    add_option(parser)
     parser.add_argument(
         "--format", choices=sorted(FORMATS.values()), help="by default the suffix of --output"
     )
@@ -36,9 +38,12 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--output {output}: write {', '.join(FORMATS)}, or give --format.")
     if not output.absolute().parent.is_dir():
         raise UserError(f"--output {output}: the folder {output.parent} does not exist.")
+    from gdlightning.runs.choose_checkpoint import choose_checkpoint, report
     from gdlightning.runs.export_run import export
 
-    for note in export(given.run, output, kind):
+    chosen = choose_checkpoint(given.run, given.checkpoint)
+    report(chosen)
+    for note in export(str(chosen.path), output, kind):
         print(note, file=sys.stderr)
     print(f"Wrote {output} ({output.stat().st_size:,} bytes).")
     return 0

@@ -46,6 +46,7 @@ def _classes(kind: str) -> list[dict[str, Any]]:
     from gdlightning.config import sections
     from gdlightning.optimizers.wrappers import WRAPPERS
     from gdlightning.runs import config_callbacks
+    from gdlightning.tasks.catalogues import NETS, TASKS
 
     if kind == "clip":
         pairs = [(name, find(name)) for name in names()]
@@ -53,8 +54,8 @@ def _classes(kind: str) -> list[dict[str, Any]]:
         pairs = sorted(config_callbacks.names().items())
     else:
         catalogue = {
-            "model": sections.TASKS,
-            "net": sections.NETS,
+            "model": TASKS,
+            "net": NETS,
             "data": sections.DATA,
             "wrapper": WRAPPERS,
         }[kind]
@@ -83,13 +84,16 @@ def _schedules(_: str) -> list[dict[str, Any]]:
 
 
 def _configs(_: str) -> list[dict[str, Any]]:
-    """Return the YAML files of the folder and of ``configs/`` with their first comments."""
+    """Return installed configs and YAML files of the folder, with their first comments."""
+    from gdlightning.config.shipped_configs import shipped_configs
+
     found = []
-    for path in sorted([*Path().glob("*.yaml"), *Path("configs").glob("*.yaml")]):
+    named = [(path.stem, path) for path in shipped_configs()]
+    for name, path in [*named, *((str(p), p) for p in sorted(Path().glob("*.yaml")))]:
         with path.open(encoding="utf-8", errors="replace") as stream:
             first = stream.readline().strip()
         comment = first.lstrip("# ") if first.startswith("#") else ""
-        found.append({"name": str(path), "summary": comment})
+        found.append({"name": name, "summary": comment})
     return found
 
 
@@ -116,7 +120,7 @@ KINDS: dict[str, tuple[Callable[[str], list[dict[str, Any]]], str]] = {
     ),
     "config": (
         _configs,
-        "From the current folder and configs/. Train one: gdl fit -c NAME",
+        "Installed configs by name, and files of the current folder. Train one: gdl fit -c NAME",
     ),
     "verb": (_verbs, "Explain one: gdl help NAME"),
 }

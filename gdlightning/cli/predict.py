@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gdlightning.cli.parsing.checkpoint_option import add_option
 from gdlightning.errors import UserError
 
 GROUP = "use"
@@ -20,7 +21,12 @@ def main(argv: list[str]) -> int:
     """
     parser = argparse.ArgumentParser("gdl predict", description=f"{SUMMARY}.")
     parser.add_argument("run", help="a run folder, or a checkpoint")
-    parser.add_argument("--input", help="new data: a table, an image or folder, a text file")
+    add_option(parser)
+    parser.add_argument(
+        "--input",
+        help="new data: a table, an image or folder, a text file; by default the batches of "
+        "predict_dataloader",
+    )
     parser.add_argument(
         "--output", help="a .csv, .json, .jsonl or .parquet file; else the terminal"
     )
@@ -31,10 +37,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--format", choices=("csv", "json"), default="csv", help="in the terminal")
     given = parser.parse_args(argv)
-    from gdlightning.runs.find_checkpoint import find_checkpoint
+    from gdlightning.runs.choose_checkpoint import choose_checkpoint, report
 
-    find_checkpoint(given.run)
-    if (given.input is None) == (given.prompt is None):
+    chosen = choose_checkpoint(given.run, given.checkpoint)
+    if given.input is not None and given.prompt is not None:
         raise UserError("Give either --input FILE or --prompt TEXT.")
     suffix = Path(given.output).suffix if given.output else f".{given.format}"
     if suffix not in (".csv", ".json", ".jsonl", ".parquet"):
@@ -42,10 +48,13 @@ def main(argv: list[str]) -> int:
     if given.output and not Path(given.output).absolute().parent.is_dir():
         raise UserError(f"--output {given.output}: the folder does not exist.")
 
-    from gdlightning.runs.load_run import restore
-    from gdlightning.runs.predict_run import predict_file, write_records
+    from gdlightning.runs.load_run import rebuild
+    from gdlightning.runs.predict_run import predict_loaders, predict_source, write_records
+    from gdlightning.runs.quiet import quiet
 
-    module, data = restore(given.run)
+    quiet()
+    module, data = rebuild(chosen.path, chosen.content)
+    report(chosen)
     if given.prompt is not None:
         generate = getattr(module, "generate", None)
         if generate is None:
@@ -56,8 +65,12 @@ def main(argv: list[str]) -> int:
         if given.output is None:
             print(given.prompt + text)
             return 0
+    elif given.input is None:
+        records = predict_loaders(module, data)
+        if not records:
+            raise UserError(f"{type(module).__name__} made no predictions.")
     else:
-        records = predict_file(module, data, Path(given.input))
+        records = predict_source(module, data, given.input)
     write_records(records, given.output, suffix)
     if given.output:
         print(f"Wrote {len(records):,} predictions to {given.output}")

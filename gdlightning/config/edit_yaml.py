@@ -10,7 +10,7 @@ import yaml
 
 from gdlightning.config.settings import NAMED, Loader, flatten, read_yaml
 from gdlightning.errors import UserError
-from gdlightning.storage.atomic_write import whole
+from gdlightning.storage.atomic_write import open_atomic
 
 
 def rewrite(path: str, key: str, value: float) -> None:
@@ -22,7 +22,7 @@ def rewrite(path: str, key: str, value: float) -> None:
     """
     file = Path(path).resolve()  # keeps a symbolic link
     text, mode = rewritten(path, key, value), file.stat().st_mode
-    with whole(file) as stream:  # bytes: keeps the line ends
+    with open_atomic(file) as stream:  # bytes: keeps the line ends
         stream.write(text.encode())
     file.chmod(mode)
 

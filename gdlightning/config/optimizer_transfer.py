@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gdlightning.config.settings import Setting
+from gdlightning.config.settings import PYTHON, Setting
 from gdlightning.errors import COMMAND_LINE, UserError
 from gdlightning.optimizers.registry import find
 from gdlightning.optimizers.transfer import PASSED_ON, transfer
@@ -22,7 +22,7 @@ def transferred(merged: dict[str, Setting], former: Mapping[str, Setting]) -> st
         Message that describes the derived settings; empty if there are none.
     """
     chosen = merged.get("optimizer.name")
-    if chosen is None or chosen.origin != COMMAND_LINE or "optimizer.lr" in merged:
+    if chosen is None or chosen.origin not in (COMMAND_LINE, PYTHON) or "optimizer.lr" in merged:
         return ""
     try:
         before, now = (find(str(s.value)) for s in (former["optimizer.name"], chosen))

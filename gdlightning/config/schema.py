@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gdlightning.config import profiles
+from gdlightning.config.given_objects import Objects, check_objects
 from gdlightning.config.optimizer_parts import compose
 from gdlightning.config.settings import (
     FIXED,
@@ -23,6 +25,9 @@ from gdlightning.config.typed_values import parse
 from gdlightning.config.value_checks import check_general
 from gdlightning.errors import UserError, did_you_mean, nearest, shown
 from gdlightning.signature import Option, options_of
+
+if TYPE_CHECKING:
+    from gdlightning.optimizers.choice import Choice
 
 VERSION = 1
 SYNONYMS = {"learning_rate": "lr", "wd": "weight_decay", "epochs": "max_epochs",
@@ -105,12 +110,26 @@ class Config:
         given: dotted key → setting that the user gave.
         classes: named section → its class or function.
         note: message about settings derived from others; empty if there are none.
+        objects: Python objects that a file cannot store, by dotted key; empty for a config of
+            files and flags alone.
     """
 
     values: dict[str, Any]
     given: dict[str, Setting]
     classes: dict[str, Any]
     note: str = ""
+    objects: Objects = field(default_factory=Objects)
+
+    @functools.cached_property
+    def choice(self) -> Choice:
+        """Optimizer with its options, looked up in the registry once.
+
+        Raises:
+            UserError: if a name or option is unknown, or a value is out of range.
+        """
+        from gdlightning.optimizers.choice import Choice
+
+        return Choice.of(self.chosen("optimizer"))
 
     def section(self, name: str) -> dict[str, Any]:
         """Return the options of a section, without ``name`` and nested sections."""
@@ -135,11 +154,12 @@ class Config:
         return found
 
 
-def check(merged: dict[str, Setting]) -> Config:
+def check(merged: dict[str, Setting], objects: Objects | None = None) -> Config:
     """Find the selected classes, and check every key and value against their options.
 
     Args:
         merged: dotted key → setting; default names of nested sections are added.
+        objects: Python objects that settings name (``object:…``) but cannot store, by dotted key.
 
     Raises:
         UserError: with key, value, origin, and similar names.
@@ -147,7 +167,10 @@ def check(merged: dict[str, Setting]) -> Config:
     _check_version(merged)
     _check_names(merged)
     _import(merged)
-    classes, known = _known(merged)
+    objects = Objects() if objects is None else objects
+    check_objects(merged, objects)
+    _check_net_has_task(merged)
+    classes, known = _known(merged, objects)
     for key, setting in merged.items():
         _check_key(key, setting, known, classes)
     values = parse(merged, known)
@@ -164,7 +187,23 @@ def check(merged: dict[str, Setting]) -> Config:
         check_general(values)
     except UserError as error:
         raise located(error, merged) from error
-    return Config(values, merged, classes)
+    return Config(values, merged, classes, objects=objects)
+
+
+def _check_net_has_task(merged: Mapping[str, Setting]) -> None:
+    """Check that a net has a task to be trained for.
+
+    Raises:
+        UserError: if it has none, with what to write.
+    """
+    net = merged.get("model.net.name")
+    if net is not None and "model.name" not in merged:
+        error = UserError(
+            f"The net {shown(net.value)} has no task to be trained for.\n"
+            "Write --task classification, --task regression, or --task custom-loss --model.loss "
+            "NAME."
+        )
+        raise at(error, net)
 
 
 def _check_names(merged: Mapping[str, Setting]) -> None:
@@ -184,7 +223,9 @@ def _name(merged: Mapping[str, Setting], section: str) -> Any:
     return DEFAULTS.get(section) if setting is None or setting.value is None else setting.value
 
 
-def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option]]:
+def _known(
+    merged: dict[str, Setting], objects: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Option]]:
     """Return named section → class, and dotted key → option, for the selected names."""
     from gdlightning.config import sections as choices
 
@@ -200,7 +241,7 @@ def _known(merged: dict[str, Setting]) -> tuple[dict[str, Any], dict[str, Option
             _keep_own_optimizers(classes.get("model"), merged)
         if section == "clip":
             _name_norm(merged)
-        _choose(section, merged, classes, known, choices.find)
+        _choose(section, merged, classes, known, choices.find, objects)
     return classes, known
 
 
@@ -231,7 +272,11 @@ def _choose(
     classes: dict[str, Any],
     known: dict[str, Option],
     find: Callable[..., Any],
+    objects: Mapping[str, Any],
 ) -> None:
+    if section in objects:
+        classes[section] = type(objects[section])
+        return
     name = _name(merged, section)
     if name is None:
         return
@@ -249,7 +294,7 @@ def _choose(
         inner = f"{section}.{nested}"
         if default and f"{inner}.name" not in merged:
             merged[f"{inner}.name"] = Setting(f"{inner}.name", default, "the default")
-        _choose(inner, merged, classes, known, find)
+        _choose(inner, merged, classes, known, find, objects)
 
 
 def _check_key(

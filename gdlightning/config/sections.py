@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdlightning.discovery import Catalogue
+from gdlightning.discovery import Catalogue, import_path
+from gdlightning.errors import UserError
 from gdlightning.signature import Option, options_of
+from gdlightning.tasks.catalogues import NETS, TASKS
 
-NETS = Catalogue("gdlightning.nets", "net", base="torch.nn:Module")
-TASKS = Catalogue("gdlightning.tasks", "model", base="lightning.pytorch:LightningModule")
 DATA = Catalogue("gdlightning.data", "data", base="lightning.pytorch:LightningDataModule")
 
 NOT_TRAINER = {
@@ -40,7 +40,7 @@ def find(section: str, name: str) -> Found:
     kind = section.rpartition(".")[2]
     finders: dict[str, Callable[[str], Found]] = {
         "model": _task,
-        "net": lambda n: _class(NETS.find(n)),
+        "net": _net,
         "data": _data,
         "schedule": _schedule,
         "clip": _clip,
@@ -49,8 +49,19 @@ def find(section: str, name: str) -> Found:
     return finders.get(kind, _single)(name)
 
 
-def _class(cls: Any) -> Found:
-    return Found(cls, _linked(options_of(cls)))
+def _net(name: str) -> Found:
+    from gdlightning.tasks.construct import LINKED, is_third_party
+
+    cls = NETS.find(name)
+    options = _linked(options_of(cls))
+    if is_third_party(cls):  # sizes come from the data, also where the class has a default
+        options = {
+            k: Option(k, o.type | None, None, o.help)
+            if k in LINKED and isinstance(o.type, type)
+            else o
+            for k, o in options.items()
+        }
+    return Found(cls, options)
 
 
 def _data(name: str) -> Found:
@@ -69,10 +80,32 @@ def _linked(options: dict[str, Option]) -> dict[str, Option]:
 
 
 def _task(name: str) -> Found:
+    _check_is_task(name)
     cls = TASKS.find(name)
     takes_net = "net" in inspect.signature(cls.__init__).parameters
     nested = {"net": getattr(cls, "default_net", None)} if takes_net else {}
     return Found(cls, _linked(options_of(cls, skip={"net"} if takes_net else ())), nested)
+
+
+def _check_is_task(name: str) -> None:
+    """Check that a class path is not that of a plain network.
+
+    Raises:
+        UserError: if it is, with what to write instead.
+    """
+    if "." not in name:
+        return
+    import lightning.pytorch as L
+    from torch import nn
+
+    found = import_path(name, "model")
+    plain = inspect.isclass(found) and issubclass(found, nn.Module)
+    if plain and not issubclass(found, L.LightningModule):
+        raise UserError(
+            f"model {name} is a plain network (torch.nn.Module), which has no loss.\n"
+            f"Write --net {name} --task classification (or --task regression, or "
+            "--task custom-loss --model.loss NAME)."
+        )
 
 
 def _schedule(name: str) -> Found:

@@ -6,11 +6,11 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gdlightning.config.shipped_configs import find_config, shipped_configs
 from gdlightning.errors import COMMAND_LINE, UserError, did_you_mean, fold, shown
 
 NAMED = (
@@ -26,6 +26,8 @@ SECTIONS = (*FIXED, "trainer")
 
 DEFAULTS = "the defaults"
 """Origin of a setting that the user did not give."""
+PYTHON = "the arguments in Python"
+"""Origin of a setting that changes a config from Python."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         UserError: if the file is missing, is not valid YAML, or does not contain a mapping. The
             message names the file and the line.
     """
-    file = Path(path)
+    file = find_config(path)
     try:
         with file.open(encoding="utf-8") as stream:
             found = yaml.load(stream, Loader)  # a SafeLoader
@@ -130,6 +132,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         raise UserError(f"{path} is nested too deeply.") from None
     except FileNotFoundError:
         near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+        near += [p.stem for p in shipped_configs()]
         raise UserError(f"There is no config file {path}.{did_you_mean(path, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The config file {path} cannot be read: {error}") from error
@@ -191,6 +194,7 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         UserError: if an argument is not a flag, or a config file cannot be read.
     """
     settings: list[Setting] = []
+    nets: list[Setting] = []
     found: dict[str, Any] = {}
     rest = list(argv)
     while rest:
@@ -212,8 +216,20 @@ def read_flags(argv: list[str], switches: set[str]) -> tuple[list[Setting], dict
         elif key in switches:
             found[key] = value
         else:
-            settings += flatten({key: value}, COMMAND_LINE)
-    return settings, found
+            # A new task starts its section afresh: --net is read after --task, in any order.
+            part = nets if key.partition(".")[0] == "net" else settings
+            part += flatten({aliased(key): value}, COMMAND_LINE)
+    return settings + nets, found
+
+
+ALIASES = {"net": "model.net", "task": "model"}
+"""Short names of sections."""
+
+
+def aliased(key: str) -> str:
+    """Return a dotted key with the section's full name."""
+    head, dot, rest = key.partition(".")
+    return f"{ALIASES.get(head, head)}{dot}{rest}"
 
 
 def merge(settings: list[Setting]) -> dict[str, Setting]:

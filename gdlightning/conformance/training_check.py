@@ -25,7 +25,7 @@ from gdlightning.engine.optimization import Optimization
 from gdlightning.optimizers.entry import Entry
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.schedules.scheduler import Scheduler
-from gdlightning.storage.checkpoint_io import PlainCheckpoints
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO
 
 SHORT = 16
 """Steps of a short run, enough for methods that skip steps until their estimates are reliable."""
@@ -154,7 +154,7 @@ class TrainingCheck:
             accumulate_grad_batches=accumulate,
             precision=precision,
             callbacks=callbacks,
-            plugins=[PlainCheckpoints()] if folder is not None else None,
+            plugins=[PlainCheckpointIO()] if folder is not None else None,
             logger=False,
             enable_checkpointing=folder is not None,
             enable_progress_bar=False,

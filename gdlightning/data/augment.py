@@ -1,4 +1,4 @@
-"""Random changes of image tensors that leave their class alone."""
+"""Random augmentation of image tensors."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ def augment(
     flip: bool = False,
     erase: float = 0.0,
 ) -> Tensor:
-    """Each image changed by its own draw from torch's random state, with its edge repeated outside.
+    """Augment each image with its own random parameters.
+
+    The global random state of torch is used. Outside of an image, its border is repeated.
 
     Args:
-        images: [B, C, H, W], floating point.
-        shift: up to this part of the size, in both directions.
-        rotate: up to so many degrees, either way.
-        zoom: larger or smaller by up to this part.
-        flip: left and right are swapped in half of the images.
-        erase: side of a square, as a part of the size, that is set to the image's mean
+        images: The floating-point images, shape [B, C, H, W].
+        shift: The maximum shift in each direction, as a fraction of the size.
+        rotate: The maximum rotation in either direction, in degrees.
+        zoom: The maximum change of the scale, as a fraction.
+        flip: If True, flip half of the images horizontally.
+        erase: The side of a square, as a fraction of the size, that is set to the mean of the image
             (DeVries and Taylor 2017, arXiv:1708.04552).
 
     Returns:
-        Images of the same shape.
+        The augmented images, shape [B, C, H, W].
     """
     count, device = len(images), images.device
 
@@ -44,7 +46,7 @@ def augment(
         if flip:
             mirror = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
         cos, sin = angle.cos() * scale, angle.sin() * scale
-        ratio = images.shape[2] / images.shape[3]  # the grid's unit is half a side, not a pixel
+        ratio = images.shape[2] / images.shape[3]  # grid coordinates are in half sides, not pixels
         rows = [
             torch.stack([cos * mirror, -sin * ratio, draw(2 * shift)], 1),
             torch.stack([sin * mirror / ratio, cos, draw(2 * shift)], 1),

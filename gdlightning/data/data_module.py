@@ -1,4 +1,4 @@
-"""The base of every data module: splits, batch regimes, loaders, and what the nets must know."""
+"""Base class of the data modules: splits, batch sizes and loaders."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Splits = dict[str, Rows]
 
 
 class DataModule(L.LightningDataModule):
-    """Real data in seeded splits, batched by index.
+    """Data module with seeded splits that are batched by index.
 
-    A subclass writes ``load`` (the rows of ``train``, ``val`` and ``test``), ``sizes`` (what a net
-    or task must know, by the names of their arguments) and, for ``gdl predict``, ``read``.
+    A subclass implements ``load`` (the rows of ``train``, ``val`` and ``test``), ``sizes``
+    (arguments of the net or task) and, for ``gdl predict``, ``read``.
 
     Args:
-        batch_size: examples an optimizer step on each device; ``full`` is batch gradient descent,
-            1 is stochastic, anything else mini-batch gradient descent.
-        micro_batch_size: examples that fit in memory at once; larger batches are accumulated in
-            pieces of this size, with the same gradient.
-        val_fraction: part of the data held out for validation.
-        test_fraction: part of the data held out for the test.
-        seed: of the splits and of the order of the batches.
+        batch_size: examples per optimizer step on each device; ``full`` is batch gradient descent,
+            1 is stochastic gradient descent, any other number mini-batch gradient descent.
+        micro_batch_size: examples that are evaluated at once; gradients of larger batches are
+            accumulated over parts of this size.
+        val_fraction: fraction of the data for validation.
+        test_fraction: fraction of the data for testing.
+        seed: seed of the splits and of the order of the batches.
     """
 
     def __init__(
@@ -65,55 +65,64 @@ class DataModule(L.LightningDataModule):
         self.fitted: dict[str, Any] = {}
         self.rows: Splits = {}
 
-    # What a subclass writes
+    # Implemented by subclasses
 
     def load(self) -> Splits:
-        """Read the data and fit what preprocessing must learn, on the training split only.
+        """Read the data and fit the preprocessing on the training split.
 
-        Plain values that ``read`` needs at predict time go to ``self.fitted``; they are kept in
-        the checkpoint.
+        Plain values that ``read`` needs for prediction are stored in ``self.fitted``, which is
+        saved in checkpoints.
+
+        Returns:
+            The examples of ``train``, ``val`` and ``test``.
 
         Raises:
-            UserError: the data can't be read or used.
+            UserError: If the data cannot be read or used.
         """
-        raise UserError(f"{type(self).__name__} has no load().")
+        raise UserError(f"{type(self).__name__} does not implement load().")
 
     def sizes(self) -> dict[str, Any]:
-        """Argument name of a net or task → value, e.g. ``{"channels": 3, "outputs": 10}``.
+        """Return arguments of the net or task, such as ``{"channels": 3, "outputs": 10}``.
 
-        Called after ``load``, or with ``fitted`` restored from a checkpoint.
+        This method is called after ``load``, or with ``fitted`` restored from a checkpoint.
         """
         return {}
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """``count`` made-up examples as the task's ``forward`` takes them, for ``gdl export``.
+        """Return synthetic inputs of the task's ``forward``, for ``gdl export``.
 
-        Called after ``load``, or with ``fitted`` restored from a checkpoint; the data need not be
-        there.
+        This method is called after ``load``, or with ``fitted`` restored from a checkpoint. It does
+        not need the data.
+
+        Args:
+            count: The number of examples.
 
         Raises:
-            UserError: this data module does not tell.
+            UserError: If the data module does not implement it.
         """
         raise UserError(
-            f"{type(self).__name__} does not tell what a net is fed (it has no example(count)).\n"
-            "Give it one, or set example_input_array on the module; weights alone need neither: "
-            "write a .safetensors file."
+            f"{type(self).__name__} does not implement example(count), which defines the inputs "
+            "for the export.\nImplement it, set example_input_array on the module, or export the "
+            "weights only, to a .safetensors file."
         )
 
     def read(self, source: Path) -> Rows:
-        """New examples without targets, for prediction; batches are ``(inputs,)``.
+        """Read examples without targets for prediction; batches are ``(inputs,)``.
+
+        Args:
+            source: A file or folder.
 
         Raises:
-            UserError: this data module can't read new examples, or not these.
+            UserError: If the examples cannot be read or prediction is not supported.
         """
         raise UserError(
-            f"{type(self).__name__} can't read new examples from {source}.", key="data.path"
+            f"{type(self).__name__} does not support new examples ({source}).", key="data.path"
         )
 
-    # What Lightning calls
+    # Called by Lightning
 
     def setup(self, stage: str | None = None) -> None:
-        """Load once, and check that there is something to train on."""
+        """Load the data once, and check that the training split is not empty."""
         if self.rows:
             return
         rows = self.load()
@@ -125,30 +134,41 @@ class DataModule(L.LightningDataModule):
         self.rows = rows
 
     @property
+    def fractions(self) -> tuple[float, float, float]:
+        """Fractions of the training, validation and test splits."""
+        return 1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction
+
+    @property
     def step_size(self) -> int:
-        """Examples an optimizer step on one device, before Trainer's own accumulation."""
+        """Examples per optimizer step on one device, without gradient accumulation."""
         per_device = -(-len(self.rows["train"]) // self._world()[1])
         return per_device if self.batch_size == "full" else min(self.batch_size, per_device)
 
     @property
     def pieces(self) -> int:
-        """Batches that are accumulated to make one batch of ``batch_size``."""
+        """Number of micro-batches per batch."""
         return -(-self.step_size // (self.micro_batch_size or self.step_size))
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled batches, unless the batch is the whole set."""
+        """Return a loader of the training split, shuffled unless ``batch_size`` is ``full``."""
         return self.loader("train", shuffle=self.batch_size != "full")
 
     def val_dataloader(self) -> Any:
-        """Batches of the validation split, in order; none if it is empty."""
+        """Return a loader of the validation split, or an empty list if the split is empty."""
         return self.loader("val") if len(self.rows.get("val", ())) else []
 
     def test_dataloader(self) -> Any:
-        """Batches of the test split, in order; none if it is empty."""
+        """Return a loader of the test split, or an empty list if the split is empty."""
         return self.loader("test") if len(self.rows.get("test", ())) else []
 
     def loader(self, part: str, *, shuffle: bool = False) -> BatchLoader:
-        """A loader of one split for this process."""
+        """Return a loader of one split for this process.
+
+        Args:
+            part: The name of the split.
+            shuffle: If True, shuffle the examples in each epoch.
+            accumulate: The number of batches per optimizer step.
+        """
         rank, world_size = self._world()
         size = self.step_size if part == "train" else max(self.step_size, 256)
         size = min(size, self.micro_batch_size or size)
@@ -162,7 +182,7 @@ class DataModule(L.LightningDataModule):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The fitted preprocessing, for the checkpoint."""
+        """Return the fitted preprocessing, for checkpoints."""
         return self.fitted
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn, read from its file.
+"""The handwritten digits of scikit-learn, read from its data file.
 
 Source: E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998.
 """
@@ -15,14 +15,18 @@ from torch import Tensor
 from gdlightning.errors import require
 
 FILE = Path("datasets") / "data" / "digits.csv.gz"
-"""Within scikit-learn; to import it for this would take a second."""
+"""Path within scikit-learn. Importing scikit-learn instead would take a second."""
 
 
 def digits() -> tuple[Tensor, Tensor]:
-    """1,797 images, float64 [1797, 8, 8] from 0 to 16, and their classes, int64 [1797].
+    """Load the images and classes.
+
+    Returns:
+        The images with values from 0 to 16, float64 of shape [1797, 8, 8], and the classes, int64
+        of shape [1797].
 
     Raises:
-        UserError: scikit-learn is not installed.
+        UserError: If scikit-learn is not installed.
     """
     require("sklearn", "data", "The data set digits")
     spec = importlib.util.find_spec("sklearn")

@@ -1,4 +1,4 @@
-"""What a net is fed, told without any data: for ``gdl export``."""
+"""Synthetic example inputs of a net, for ``gdl export``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Input:
     """One input of a net.
 
     Args:
-        name: what it is called in exported files.
-        value: an example of it.
-        axes: the axes whose length varies, and what each of them counts; ``batch`` is one.
+        name: The name of the input in exported files.
+        value: An example value.
+        axes: The names of the dimensions of variable length, such as ``{0: "batch"}``.
     """
 
     name: str
@@ -25,18 +25,18 @@ class Input:
 
 
 def some_numbers(*shape: int) -> Tensor:
-    """Float32 values about 0, the same each time."""
+    """Return reproducible normally distributed float32 values of a shape."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
 def some_codes(below: int, *shape: int) -> Tensor:
-    """Int64 values from 0 to below a number, the same each time."""
+    """Return reproducible int64 values from 0 to ``below`` - 1 of a shape."""
     generator = torch.Generator().manual_seed(sum(shape))
     return torch.randint(0, max(1, below), shape, generator=generator)
 
 
 def some_series(count: int, channels: int) -> tuple[Input, Input]:
-    """Padded series [B, T, C] of different lengths [B], the longest first."""
+    """Return padded series [B, T, C] and their lengths [B], the longest first."""
     steps = some_numbers(count, count + 4, channels)
     lengths = torch.arange(count + 4, 4, -1)
     return Input("steps", steps, {0: "batch", 1: "steps"}), Input("lengths", lengths, {0: "batch"})

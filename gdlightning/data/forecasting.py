@@ -1,4 +1,4 @@
-"""Series to be continued; batches are ``((past, lengths), (future, scale))``."""
+"""Forecasting; batches are ``((past, lengths, scale), future)``."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gdlightning.errors import UserError
 
 __all__ = ["ForecastTable", "SampleSeries"]
 
-LEAST = 2
-"""Steps of the past that a window has at least, where a series begins."""
+MIN_CONTEXT = 2
+"""Minimum number of past steps of a window at the start of a series."""
 
 
 class Futures:
-    """Windows of several series: up to ``context`` past steps and ``horizon`` future ones.
+    """Windows of several series with up to ``context`` past and ``horizon`` future steps.
 
     Args:
-        series: each float64 [T], in the units of the user.
-        windows: (number of the series, first future step).
-        context: past steps at most.
-        horizon: future steps; 0 of them are known where a forecast is wanted.
-        log: the net sees logarithms.
-        labels: a name for each window; for predictions.
+        series: The series in original units, float64 of shape [T] each.
+        windows: The index of the series and the first future step of each window.
+        context: The maximum number of past steps.
+        horizon: The number of future steps. A window at the end of a series has no known ones.
+        log: If True, the net sees logarithms.
+        labels: The name of each window, for predictions.
     """
 
     def __init__(
@@ -50,10 +50,12 @@ class Futures:
         return len(self.windows)
 
     def take(self, index: Tensor) -> Any:
-        """Past [B, T, 1] in units of the window's own mean and deviation, lengths [B], and so on.
+        """Return the windows at ``index``.
 
-        The inputs are (past, lengths, scale), scale [B, 3] holding mean, deviation and whether
-        logarithms were taken; the target is the future [B, horizon] in the units of the user.
+        Returns:
+            The inputs and, if it is known, the future [B, horizon] in original units. The inputs
+            are the past [B, T, 1], standardized per window, the lengths [B], and the scale [B, 3]:
+            mean, standard deviation and 1 if logarithms were taken.
         """
         pasts, scales, futures = [], [], []
         for k in index.tolist():
@@ -73,19 +75,19 @@ class Futures:
 
 
 class Forecast(DataModule):
-    """What all sources of series to be continued share: the ends are held out.
+    """Base class for forecasting. The ends of the series are held out.
 
     Args:
         context: past steps that the model sees.
-        horizon: future steps that it predicts.
-        log: work on logarithms, for series that grow by a percentage.
+        horizon: future steps that the model predicts.
+        log: if true, use logarithms, for series with exponential growth.
     """
 
     def __init__(
         self, context: int = 36, horizon: int = 12, log: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for key, value, low in (("context", context, LEAST), ("horizon", horizon, 1)):
+        for key, value, low in (("context", context, MIN_CONTEXT), ("horizon", horizon, 1)):
             if value < low:
                 raise UserError(f"data.{key} is {value}; write {low} or more.", key=f"data.{key}")
         self.context, self.horizon, self.log = context, horizon, log
@@ -95,9 +97,9 @@ class Forecast(DataModule):
         """Name → values in the order of time, float64 [T]."""
 
     def load(self) -> Splits:
-        """Windows whose whole future lies in the part: first train, then validation, then test.
+        """Split the windows in time order by their future: training, validation, test.
 
-        A part that is held out has at least ``horizon`` steps of each series.
+        A held-out split has at least ``horizon`` steps of each series.
         """
         found = self.checked(self.series(), "the data")
         self.fitted = {"context": self.context, "horizon": self.horizon, "log": self.log}
@@ -106,7 +108,7 @@ class Forecast(DataModule):
             count = len(values)
             test, val = (self._held_out(count, f) for f in (self.test_fraction, self.val_fraction))
             ends = {"train": count - val - test, "val": count - test, "test": count}
-            first = min(self.context, max(LEAST, count - val - test - self.horizon))
+            first = min(self.context, max(MIN_CONTEXT, count - val - test - self.horizon))
             for name, end in ends.items():
                 last = end - self.horizon
                 windows[name] += [(number, k) for k in range(first, last + 1)]
@@ -115,7 +117,7 @@ class Forecast(DataModule):
             longest = max(map(len, found.values()))
             raise UserError(
                 f"The longest series has {longest} steps, too few for data.horizon {self.horizon} "
-                f"with the held-out parts.\nGive longer series or a smaller data.horizon.",
+                f"and the held-out splits.\nUse longer series or a smaller data.horizon.",
                 key=("data.horizon", "data.path"),
             )
         series = list(found.values())
@@ -125,14 +127,14 @@ class Forecast(DataModule):
         }
 
     def _held_out(self, count: int, fraction: float) -> int:
-        """Steps of a held-out part: at least one window's future."""
+        """Return the number of steps of a held-out split, at least ``horizon``."""
         return max(round(count * fraction), self.horizon) if fraction else 0
 
     def checked(self, found: dict[str, Tensor], source: str | Path) -> dict[str, Tensor]:
-        """The same series.
+        """Check the values of series and return the series.
 
         Raises:
-            UserError: a value is missing or infinite, or not positive where logarithms are wanted.
+            UserError: If a value is missing or infinite, or not positive with ``log``.
         """
         for name, values in found.items():
             bad = (~torch.isfinite(values)).nonzero().flatten()
@@ -143,36 +145,36 @@ class Forecast(DataModule):
                 )
             if self.log and (values <= 0).any():
                 raise UserError(
-                    f"data.log: the series {name} of {source} has values of 0 or less.\n"
-                    "Write data.log: false.",
+                    f"data.log: the series {name} of {source} has non-positive values.\n"
+                    "Set data.log: false.",
                     key="data.log",
                 )
         return found
 
     def sizes(self) -> dict[str, Any]:
-        """One channel, and an output for each future step."""
+        """Return the number of channels and outputs of the net."""
         return {"channels": 1, "outputs": self.fitted["horizon"]}
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """Pasts [B, T, 1], lengths [B], and scales [B, 3]."""
+        """Return synthetic pasts [B, T, 1], lengths [B] and scales [B, 3]."""
         scale = Input("scale", torch.ones(count, 3), {0: "batch"})
         return *some_series(count, 1), scale
 
     def continued(self, found: dict[str, Tensor]) -> Rows:
-        """One window at the end of each series."""
+        """Return a window at the end of each series, for prediction."""
         context, horizon, log = (self.fitted[k] for k in ("context", "horizon", "log"))
         ends = [(k, len(v)) for k, v in enumerate(found.values())]
         return Futures(list(found.values()), ends, context, horizon, log, labels=list(found))
 
 
 class ForecastTable(Forecast):
-    """Series of the user's: a table with a row for each step.
+    """Your own series from a table with a row per step.
 
     Args:
         path: a .csv, .tsv, .parquet or .jsonl file.
         target: the column with the values.
-        time: the column that orders the steps; the order of the file if not given.
-        id: the column that says which series a row belongs to; one series if not given.
+        time: the column to sort the steps by; by default, the order of the file is used.
+        id: the column that identifies the series; by default, all rows belong to one series.
     """
 
     def __init__(
@@ -182,11 +184,11 @@ class ForecastTable(Forecast):
         self.path, self.target, self.time, self.id = path, target, time, id
 
     def series(self) -> dict[str, Tensor]:
-        """The series of the file."""
+        """Read the series of the file."""
         return self._read(self.path, "data.path")
 
     def read(self, source: Path) -> Rows:
-        """The series of another table, each to be continued after its end."""
+        """Read the series of another table, to predict the steps after their ends."""
         return self.continued(self.checked(self._read(source, "--input"), source))
 
     def _read(self, path: str | Path, key: str) -> dict[str, Tensor]:
@@ -213,7 +215,7 @@ class ForecastTable(Forecast):
 
 
 class SampleSeries(Forecast):
-    """A real series that comes with gdlightning.
+    """Sample series included in gdlightning.
 
     Args:
         dataset: air_passengers: international airline passengers, monthly totals in thousands,
@@ -227,14 +229,14 @@ class SampleSeries(Forecast):
         self.dataset = dataset
 
     def series(self) -> dict[str, Tensor]:
-        """The one series."""
+        """Read the sample series."""
         path = Path(__file__).parent / "samples" / f"{self.dataset}.csv"
         lines = path.read_text(encoding="utf-8").splitlines()[1:]
         values = [float(line.split(",")[1]) for line in lines]
         return {self.dataset: torch.tensor(values, dtype=torch.float64)}
 
     def read(self, source: Path) -> Rows:
-        """The last column of another table."""
+        """Read the last column of another table."""
         frame = read_table(source, "--input")
         name = str(frame.columns[-1])
         if frame[name].dtype.kind not in "iuf":

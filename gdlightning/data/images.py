@@ -1,4 +1,4 @@
-"""Images with a class each; batches are ``(images, classes)``."""
+"""Image classification; batches are ``(images, classes)``."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ __all__ = ["HubImages", "ImageFolder", "SklearnImages"]
 
 
 class ImageRows:
-    """Images, scaled to mean 0 and deviation 1 of the training split, with their classes.
+    """Standardized images with their classes.
 
-    Attributes:
-        labels: a name for each image, where it has one; for predictions.
+    Args:
+        pixels: The images.
+        classes: The class of each image, int64 of shape [N], or None if unknown.
+        labels: The name of each image, for predictions.
     """
 
     def __init__(
@@ -45,27 +47,27 @@ class ImageRows:
         return len(self.pixels)
 
     def scale(self, mean: list[float], std: list[float]) -> ImageRows:
-        """Set what is subtracted and divided by, a number a channel in 0..1."""
+        """Set the mean and standard deviation per channel, for pixel values from 0 to 1."""
         self.mean = torch.tensor(mean)[:, None, None]
         self.std = torch.tensor(std)[:, None, None]
         return self
 
     def take(self, index: Tensor) -> tuple[Tensor, ...]:
-        """Float images [B, C, H, W], and classes [B] where they are known."""
+        """Return float images [B, C, H, W] and, if known, classes [B]."""
         images = (self.pixels.take(index).float() / 255 - self.mean) / self.std
         return (images,) if self.classes is None else (images, self.classes[index])
 
 
 class Images(DataModule):
-    """What all sources of images share.
+    """Base class for image classification.
 
     Args:
-        size: height and width that images are resized to; that of the first if not given.
-        shift: augmentation: shifted by up to this part of the size.
-        rotate: augmentation: turned by up to so many degrees.
-        zoom: augmentation: larger or smaller by up to this part.
-        flip: augmentation: half of the images have left and right swapped.
-        erase: augmentation: side of a square that is blanked, as a part of the size.
+        size: height and width to resize images to; by default, the size of the first image.
+        shift: augmentation: maximum shift, as a fraction of the size.
+        rotate: augmentation: maximum rotation in degrees.
+        zoom: augmentation: maximum change of the scale, as a fraction.
+        flip: augmentation: flip half of the images horizontally.
+        erase: augmentation: side of an erased square, as a fraction of the size.
     """
 
     def __init__(
@@ -88,27 +90,29 @@ class Images(DataModule):
                 )
         self.size = size
         self.augmentation: dict[str, Any] = {
-            "shift": shift, "rotate": rotate, "zoom": zoom, "flip": flip, "erase": erase,
-        }  # fmt: skip
+            "shift": shift,
+            "rotate": rotate,
+            "zoom": zoom,
+            "flip": flip,
+            "erase": erase,
+        }
 
     @abstractmethod
     def images(self) -> tuple[Pixels, Tensor, list[str]]:
-        """All images, the class of each (int64 [N]), and the names of the classes."""
+        """Return all images, the class of each (int64 [N]) and the class names."""
 
     def load(self) -> Splits:
-        """Split every class alike; fit mean and deviation on the training split."""
+        """Split the images stratified by class, and fit the scaling on the training split."""
         pixels, numbers, classes = self.images()
         if len(classes) < 2:
             raise UserError(
-                f"{self.source} has one class, {classes[0]}; it needs two or more (data.path).",
+                f"{self.source} has only one class, {classes[0]}; two or more are needed "
+                "(data.path).",
                 key="data.path",
             )
-        fractions = (
-            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
-        )  # fmt: skip
-        parts = split(len(pixels), fractions, self.seed, numbers)
-        some = parts[0][:: max(1, len(parts[0]) // 1000)]  # a thousand tell the mean
-        seen = pixels.take(some).double() / 255
+        parts = split(len(pixels), self.fractions, self.seed, numbers)
+        sample = parts[0][:: max(1, len(parts[0]) // 1000)]  # about 1,000 images suffice
+        seen = pixels.take(sample).double() / 255
         self.fitted = {
             "classes": classes,
             "shape": list(pixels.shape),
@@ -120,31 +124,31 @@ class Images(DataModule):
 
     @property
     def source(self) -> str:
-        """Where the images come from, for errors."""
+        """Name of the data set in error messages."""
         return "the data"
 
     def sizes(self) -> dict[str, Any]:
-        """``channels`` of the net, and the classes."""
+        """Return the channels and outputs of the net, and the class names."""
         classes = self.fitted["classes"]
         return {"channels": self.fitted["shape"][0], "outputs": len(classes), "classes": classes}
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """Images [B, C, H, W] of the size of training."""
+        """Return synthetic images [B, C, H, W] of the training size."""
         return (Input("images", some_numbers(count, *self.fitted["shape"]), {0: "batch"}),)
 
     def read(self, source: Path) -> Rows:
-        """An image file, or all those in a folder, resized to the size of training."""
+        """Read an image file or all images in a folder, resized to the training size."""
         if not source.exists():
             raise UserError(f"--input: there is no file or folder {source}.")
         paths = [source] if source.is_file() else image_files(source)
         if not paths:
-            raise UserError(f"--input: {source} holds no images ({', '.join(SUFFIXES)}).")
+            raise UserError(f"--input: {source} contains no images ({', '.join(SUFFIXES)}).")
         pixels = from_files(paths, self.fitted["shape"])
         rows = ImageRows(pixels, labels=[str(p) for p in paths])
         return rows.scale(self.fitted["mean"], self.fitted["std"])
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment training batches, on their device."""
+        """Augment training batches on their device."""
         if self.trainer is None or not self.trainer.training or not any(self.augmentation.values()):
             return batch
         images, classes = batch
@@ -152,7 +156,7 @@ class Images(DataModule):
 
 
 class SklearnImages(Images):
-    """Images that come with scikit-learn.
+    """Images included in scikit-learn.
 
     Args:
         dataset: digits: 1,797 handwritten digits of 8 × 8 pixels.
@@ -164,11 +168,11 @@ class SklearnImages(Images):
 
     @property
     def source(self) -> str:
-        """The name of the data set."""
+        """Name of the data set."""
         return self.dataset
 
     def images(self) -> tuple[Pixels, Tensor, list[str]]:
-        """Digits 0 to 9, one channel."""
+        """Return the digits with one channel."""
         found, classes = digits()
         grey = found.mul(255 / 16).round().byte()[:, None]
         if self.size is not None and self.size != grey.shape[-1]:
@@ -178,13 +182,13 @@ class SklearnImages(Images):
 
 
 class ImageFolder(Images):
-    """Images of the user's: a folder with a folder for each class.
+    """Your own images in a folder with a subfolder per class.
 
-    Sets of up to 1 GiB of pixels are decoded once, so that a broken file is found before training;
-    of larger ones the headers are read.
+    Up to 1 GiB of pixels are decoded once, so that a broken file is reported before training. For
+    larger data sets, only the headers are checked.
 
     Args:
-        path: the folder; the names of the folders in it are the classes.
+        path: the folder; its subfolders are named after the classes.
     """
 
     def __init__(self, path: str, **kwargs: Any) -> None:
@@ -193,11 +197,11 @@ class ImageFolder(Images):
 
     @property
     def source(self) -> str:
-        """The folder."""
+        """Path of the folder."""
         return self.path
 
     def images(self) -> tuple[Pixels, Tensor, list[str]]:
-        """All images below the class folders, checked."""
+        """Read and check all images in the class folders."""
         root = Path(self.path)
         if not root.is_dir():
             near = [str(p) for p in root.parent.glob("*/")] if root.parent.is_dir() else []
@@ -208,8 +212,8 @@ class ImageFolder(Images):
         folders = sorted(p for p in root.iterdir() if p.is_dir() and image_files(p))
         if not folders:
             raise UserError(
-                f"data.path: {self.path} holds no folders with images.\n"
-                "It must hold one folder for each class, with the images of the class in it.",
+                f"data.path: {self.path} contains no folders with images.\n"
+                "It must contain one folder per class with the images of the class.",
                 key="data.path",
             )
         paths, numbers = [], []
@@ -218,7 +222,7 @@ class ImageFolder(Images):
             paths += found
             numbers += [number] * len(found)
         shapes = [shape_of(path, self.size) for path in paths]
-        channels = max(s[0] for s in shapes)  # grey ones among coloured ones are made coloured
+        channels = max(s[0] for s in shapes)  # a mixture of grey and color is read as color
         pixels = from_files(paths, (channels, *shapes[0][1:]))
         if pixels.kept is not None:
             pixels.take(torch.arange(len(paths)))
@@ -226,29 +230,33 @@ class ImageFolder(Images):
 
 
 class HubImages(Images):
-    """A Hugging Face data set of images, from the hub or saved on disk (extra: hub).
+    """A Hugging Face image data set, from the hub or from disk (extra: hub).
 
     Args:
-        path: its name on the hub, or a folder that ``save_to_disk`` wrote.
+        path: its name on the hub, or a folder written by ``save_to_disk``.
         image: the column with the images.
         label: the column with the classes.
-        part: the part of the data set that is split here.
+        part: the split of the data set to use; it is split again into train, val and test.
     """
 
     def __init__(
-        self, path: str, image: str = "image", label: str = "label", part: str = "train",
+        self,
+        path: str,
+        image: str = "image",
+        label: str = "label",
+        part: str = "train",
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(**kwargs)
         self.path, self.image, self.label, self.part = path, image, label, part
 
     @property
     def source(self) -> str:
-        """The name or folder."""
+        """Name or folder of the data set."""
         return self.path
 
     def images(self) -> tuple[Pixels, Tensor, list[str]]:
-        """The images, decoded when they are taken."""
+        """Return the images, which are decoded on access."""
         require("datasets", "hub", "A Hugging Face data set")
         import datasets
 
@@ -257,16 +265,16 @@ class HubImages(Images):
             found = (
                 datasets.load_from_disk(self.path) if local else datasets.load_dataset(self.path)
             )
-        except Exception as error:  # of the hub, the network, the disk
+        except Exception as error:  # the library, the network and the disk raise different errors
             first = str(error).split("\n")[0]
             raise UserError(
-                f"data.path: {self.path} can't be loaded: {first}", key="data.path"
+                f"data.path: {self.path} cannot be loaded: {first}", key="data.path"
             ) from error
         if isinstance(found, dict):
             if self.part not in found:
                 raise UserError(
-                    f"data.part: {self.path} has no part {self.part}."
-                    f"{did_you_mean(self.part, found)} There are {', '.join(found)}.",
+                    f"data.part: {self.path} has no split {self.part}."
+                    f"{did_you_mean(self.part, found)} Its splits: {', '.join(found)}.",
                     key="data.part",
                 )
             found = found[self.part]
@@ -286,7 +294,7 @@ class HubImages(Images):
         first_image = self._image(found, 0)
         if not hasattr(first_image, "mode"):
             raise UserError(
-                f"data.image: the column {self.image} of {self.path} has no images.",
+                f"data.image: column {self.image} of {self.path} contains no images.",
                 key="data.image",
             )
         if min(numbers) < 0:
@@ -302,14 +310,14 @@ class HubImages(Images):
     def _image(self, found: Any, number: int) -> Any:
         try:
             return found[number][self.image]
-        except Exception as error:  # of the library that decodes it
+        except Exception as error:  # decoders raise different errors
             first = str(error).split("\n")[0]
             raise UserError(
-                f"data.path: the image in row {number:,} of {self.path} can't be read: {first}",
+                f"data.path: the image in row {number:,} of {self.path} cannot be read: {first}",
                 key="data.path",
             ) from error
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted."""
+    """List the image files in a folder and its subfolders, sorted by path."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)

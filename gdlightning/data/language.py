@@ -1,4 +1,4 @@
-"""Running text for language models, in windows; batches are ``(tokens, next tokens)``."""
+"""Text for language models; batches are ``(tokens, next tokens)``."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from gdlightning.errors import UserError
 __all__ = ["PythonDocs", "TextFiles"]
 
 IGNORE = -100
-"""Target of positions that another window scores, as in torch's cross-entropy."""
+"""Target of positions that are not evaluated, the default of torch's cross-entropy."""
 
 
 class Windows:
-    """Windows of a corpus, read from disk when they are taken.
+    """Windows of a corpus, read on access.
 
     Args:
-        corpus: token numbers, any integer type, e.g. memory-mapped.
-        context: positions of a window.
-        stride: from one window's start to the next. Where windows overlap and ``score_new`` holds,
-            a position is scored only in the first window that has it, so each exactly once.
-        score_new: see ``stride``.
+        corpus: The tokens, an array of any integer type that may be memory-mapped.
+        context: The number of tokens per window.
+        stride: The distance between the starts of consecutive windows.
+        score_new: If True, evaluate each token only in the first window that contains it, so that
+            each is evaluated once although windows overlap.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Windows:
         last = len(corpus) - context - 1
         starts = list(range(0, last + 1, stride))
         if starts and starts[-1] != last:
-            starts.append(last)  # the end is seen too
+            starts.append(last)  # covers the end of the corpus
         self.starts = torch.tensor(starts)
         seen = torch.tensor([0, *(s + context for s in starts[:-1])])
         self.first_new = (seen - self.starts).clamp(min=0) if score_new else 0 * seen
@@ -51,7 +51,7 @@ class Windows:
         return len(self.starts)
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and next tokens, int64 [B, T]."""
+        """Return tokens and next tokens, int64 [B, T]."""
         t = self.context
         parts = [self.corpus[s : s + t + 1] for s in self.starts[index].tolist()]
         both = torch.from_numpy(np.stack(parts).astype(np.int64))
@@ -61,17 +61,17 @@ class Windows:
 
 
 class Language(DataModule):
-    """What all sources of running text share: the last parts are held out, unshuffled."""
+    """Base class for language modelling. The end of the text is held out."""
 
     context: int
     level: Literal["bytes", "characters"]
 
     @abstractmethod
     def files(self) -> list[Path]:
-        """The files of the corpus in order."""
+        """Return the files of the corpus in order."""
 
     def load(self) -> Splits:
-        """Encode or map the corpus, and cut it in time order: train, validation, test."""
+        """Encode or map the corpus, and split it in order: training, validation, test."""
         if self.context < 2:
             raise UserError(f"data.context is {self.context}; write 2 or more.", key="data.context")
         files = self.files()
@@ -88,8 +88,8 @@ class Language(DataModule):
         for name, part in parts.items():
             if len(part) <= self.context and (name == "train" or len(part)):
                 raise UserError(
-                    f"The {name} split has {len(part)} tokens, fewer than data.context "
-                    f"{self.context} and one.\nGive more text, a shorter context, or set "
+                    f"The {name} split has {len(part)} tokens; data.context {self.context} needs "
+                    f"at least {self.context + 1}.\nUse more text, a shorter context, or set "
                     f"data.{name if name != 'train' else 'val'}_fraction to 0.",
                     key=("data.context", "data.path"),
                 )
@@ -100,7 +100,7 @@ class Language(DataModule):
         }
 
     def sizes(self) -> dict[str, Any]:
-        """``vocab_size`` of the net, ``alphabet`` and ``context`` of the task."""
+        """Return ``vocab_size`` of the net, and ``alphabet`` and ``context`` of the task."""
         alphabet = self.fitted["alphabet"]
         return {
             "vocab_size": 256 if alphabet is None else len(alphabet) + 1,
@@ -109,19 +109,19 @@ class Language(DataModule):
         }
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """Tokens [B, T]."""
+        """Return synthetic tokens [B, T]."""
         steps = min(count + 4, self.fitted["context"])
         tokens = some_codes(self.sizes()["vocab_size"], count, steps)
         return (Input("tokens", tokens, {0: "batch", 1: "steps"}),)
 
 
 class TextFiles(Language):
-    """Text files of the user's, memory-mapped, so that they may be larger than memory.
+    """Your own text files. They are memory-mapped and may be larger than memory.
 
     Args:
         path: a file, a folder (its .txt, .md and .rst files), or a pattern such as 'books/*.txt'.
         context: tokens that the model sees at once.
-        level: a token is a byte (of any text) or a character (of those in the files).
+        level: tokens are bytes, or characters that occur in the files.
     """
 
     def __init__(
@@ -135,16 +135,16 @@ class TextFiles(Language):
         self.path, self.context, self.level = path, context, level
 
     def files(self) -> list[Path]:
-        """The files that ``path`` stands for."""
+        """Return the files that ``path`` matches."""
         return find_files(self.path, "data.path")
 
 
 class PythonDocs(Language):
-    """The prose of Python's own documentation topics, about 0.7 MB, as ``help()`` shows it.
+    """The topics of Python's documentation that ``help()`` shows, about 0.7 MB of text.
 
     Args:
         context: tokens that the model sees at once.
-        level: a token is a byte or a character.
+        level: tokens are bytes or characters.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class PythonDocs(Language):
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def files(self) -> list[Path]:
-        """One file: the topics in alphabetic order."""
+        """Write the topics to a file in alphabetical order, and return the file."""
         from pydoc_data.topics import topics
 
         path = self._folder / "topics.txt"

@@ -1,4 +1,4 @@
-"""Real text with classes that is on every machine: documentation of installed libraries."""
+"""Labelled text available on every machine: the docstrings of installed libraries."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ SOURCES = {
     "lightning": "lightning.pytorch",
     "torchmetrics": "torchmetrics",
 }
-"""Class → a package in whose folder its text lies; that of Python is the standard library."""
+"""Package whose folder is searched, by class. For Python, it is the standard library."""
 
 DOCSTRING = re.compile(r'^[ \t]*r?"""(.+?)"""', re.MULTILINE | re.DOTALL)
 
 
 def docstrings(limit: int = 800) -> tuple[list[str], list[str]]:
-    """The first paragraphs of docstrings, and the library that each is from.
+    """Collect docstrings and the library of each.
 
-    Files are read, not imported. Names of the libraries are taken out of the text.
+    Files are read, not imported. The names of the libraries are removed from the text.
 
     Args:
-        limit: texts of each library at most.
+        limit: The maximum number of texts per library.
+
+    Returns:
+        The texts and the library of each.
     """
     names = re.compile(rf"\b({'|'.join(SOURCES)}|np|pl|pytorch)\b", re.IGNORECASE)
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""A loader that gathers whole batches by index and knows its own position."""
+"""A data loader that gathers batches by index and can save its position."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-AT_ONCE = 4096
-"""Examples in memory that are gathered at once, where a batch is a small part of them."""
+CHUNK_EXAMPLES = 4096
+"""Examples in memory that are gathered at once and then split into small batches."""
 
 
 class Rows(Protocol):
-    """A set of examples that can hand out any of them as one batch.
+    """A set of examples from which batches are taken by index.
 
-    Where it has a true attribute ``plain``, a batch is the same whether it is taken by itself or as
-    a part of a larger one.
+    If the optional attribute ``plain`` is True, taking a large batch and splitting it is equivalent
+    to taking small batches.
     """
 
     def __len__(self) -> int:
-        """The number of examples."""
+        """Return the number of examples."""
         ...
 
     def take(self, index: Tensor) -> Any:
-        """The batch of the examples at ``index`` (int64, shape [B])."""
+        """Return the examples at ``index`` (int64, shape [B]) as a batch."""
         ...
 
 
 class TensorRows:
-    """Examples held in memory: nested tuples of tensors whose first dimension counts examples."""
+    """Examples in memory: nested tuples of tensors whose first dimension is the example."""
 
     plain = True
 
@@ -43,12 +43,17 @@ class TensorRows:
         return len(first)
 
     def take(self, index: Tensor) -> Any:
-        """The examples at ``index``, in the same nesting."""
+        """Return the examples at ``index`` in the same nesting."""
         return _gather(self.tensors, index)
 
 
 class Subset:
-    """Some of the examples of another set."""
+    """A subset of the examples of another set.
+
+    Args:
+        rows: The other set.
+        index: The indices of the examples, int64 of shape [N].
+    """
 
     def __init__(self, rows: Rows, index: Tensor) -> None:
         self.rows, self.index = rows, index
@@ -58,12 +63,12 @@ class Subset:
         return len(self.index)
 
     def take(self, index: Tensor) -> Any:
-        """The batch at ``index`` of this subset."""
+        """Return the examples at ``index`` of this subset as a batch."""
         return self.rows.take(self.index[index])
 
 
 class BatchLoader:
-    """Iterates over ``rows`` in batches, in an order that depends on ``seed`` and epoch alone.
+    """Data loader whose order depends only on ``seed`` and the epoch.
 
     Args:
         rows: the examples.
@@ -74,8 +79,8 @@ class BatchLoader:
         world_size: the number of processes.
 
     Attributes:
-        index: the examples of the last batch, int64 [B].
-        reorder: how often a new order of the data was asked for; 0 at first.
+        index: The examples of the last batch, int64 of shape [B].
+        reorder: The number of times a new order was requested.
     """
 
     def __init__(
@@ -98,15 +103,15 @@ class BatchLoader:
 
     @property
     def examples(self) -> int:
-        """Examples that this process sees in an epoch."""
+        """Examples per epoch on this process."""
         return -(-len(self.rows) // self.world_size)
 
     def __len__(self) -> int:
         return -(-self.examples // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        """Begin the next epoch, or continue the one that was loaded."""
-        if not self._resumed and self.position:  # the last epoch was left early
+        """Start the next epoch, or continue a restored one."""
+        if not self._resumed and self.position:  # the last epoch was interrupted
             self.epoch, self.position = self.epoch + 1, 0
         self._resumed = False
         return self._batches()
@@ -116,19 +121,19 @@ class BatchLoader:
         start, self._resumed = self.position, False
         order = self._order()
         sizes = [len(part) for part in order.split(self.batch_size)]
-        batches = self._at_once(order[start * self.batch_size :])
+        batches = self._chunked(order[start * self.batch_size :])
         for number, index in enumerate(order.split(self.batch_size)):
             if number < start:
                 continue
-            # Before the batch is handed out: nobody asks again after an epoch's last one.
+            # Updated before the yield, because no batch is requested after the last one.
             self.position = (number + 1) % len(sizes)
             self.epoch += self.position == 0
             self.index = index
             yield next(batches) if batches is not None else self.rows.take(index)
 
-    def _at_once(self, order: Tensor) -> Iterator[Any] | None:
-        """The batches as parts of several that are gathered at once; None where they can't be."""
-        count = AT_ONCE // self.batch_size
+    def _chunked(self, order: Tensor) -> Iterator[Any] | None:
+        """Return batches that are gathered several at once, or None if this is not possible."""
+        count = CHUNK_EXAMPLES // self.batch_size
         if count < 2 or not getattr(self.rows, "plain", False):
             return None
         gathered = (self.rows.take(part) for part in order.split(count * self.batch_size))
@@ -142,7 +147,7 @@ class BatchLoader:
             order = torch.randperm(count, generator=generator)
         else:
             order = torch.arange(count)
-        if self.world_size > 1:  # the last ranks repeat the first examples, so that all step alike
+        if self.world_size > 1:  # the last ranks repeat examples to take as many steps
             order = order.repeat(1 + self.world_size // count)[: self.examples * self.world_size]
             if len(order) < self.examples * self.world_size:
                 order = torch.cat([order, order[: self.examples * self.world_size - len(order)]])
@@ -150,18 +155,18 @@ class BatchLoader:
         return order
 
     def state_dict(self) -> dict[str, int]:
-        """Return epoch and position, so that a resumed run sees the batches that are left."""
+        """Return the epoch and the position in it, to resume with the remaining batches."""
         return {"epoch": self.epoch, "position": self.position, "reorder": self.reorder}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after the batch that was handed out last."""
+        """Continue after the last batch of a saved state."""
         self.epoch, self.position = state["epoch"], state["position"]
         self.reorder = max(self.reorder, state.get("reorder", 0))  # a rollback may ask for more
         self._resumed = True
 
 
 def _parts(tensors: Any, size: int) -> Iterator[Any]:
-    """A nested tuple cut along its first dimension."""
+    """Split a nested tuple of tensors along the first dimension."""
     if isinstance(tensors, Tensor):
         return iter(tensors.split(size))
     return zip(*(_parts(t, size) for t in tensors), strict=True)
@@ -176,16 +181,17 @@ def _gather(tensors: Any, index: Tensor) -> Any:
 def split(
     count: int, fractions: Sequence[float], seed: int, labels: Tensor | None = None
 ) -> list[Tensor]:
-    """Seeded, disjoint index sets covering ``range(count)``.
+    """Split ``range(count)`` randomly into disjoint index sets.
 
     Args:
-        count: number of examples.
-        fractions: of the parts, e.g. ``(0.7, 0.15, 0.15)``; the first takes what rounding leaves.
-        seed: of the shuffle.
-        labels: class of each example (shape [count]); when given every class is split alike.
+        count: The number of examples.
+        fractions: The fraction of each set, such as ``(0.7, 0.15, 0.15)``. The first set gets the
+            remainder after rounding.
+        seed: The seed of the shuffle.
+        labels: The class of each example, shape [count], for a stratified split.
 
     Returns:
-        One sorted int64 tensor a part.
+        The sorted indices of each set, int64.
     """
     generator = torch.Generator().manual_seed(seed)
     parts: list[list[Tensor]] = [[] for _ in fractions]

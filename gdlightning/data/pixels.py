@@ -1,4 +1,4 @@
-"""Where pixels come from: memory, or files that are decoded when they are taken."""
+"""Images in memory, or decoded from files on access."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 from gdlightning.errors import UserError, require
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-MEMORY = 1 << 30
-"""Bytes of decoded images that are kept; larger sets are decoded again each time."""
+MAX_CACHE_BYTES = 1 << 30
+"""Maximum size of decoded images that are cached. Larger sets are decoded in every epoch."""
 
 
 class Pixels:
-    """Images of one size as bytes, decoded by several threads and kept where they fit in memory.
+    """Images of one size, decoded by several threads and cached if they fit in memory.
 
     Args:
-        count: number of images.
-        shape: (C, H, W).
-        decode: number of an image → uint8 [C, H, W].
+        count: The number of images.
+        shape: The shape (C, H, W) of an image.
+        decode: A function from the index of an image to its pixels, uint8 of shape [C, H, W].
     """
 
     def __init__(self, count: int, shape: Sequence[int], decode: Callable[[int], Tensor]) -> None:
         self.count, self.shape, self.decode = count, tuple(shape), decode
-        kept = count * torch.Size(self.shape).numel() <= MEMORY
+        kept = count * torch.Size(self.shape).numel() <= MAX_CACHE_BYTES
         self.kept = torch.zeros(count, *self.shape, dtype=torch.uint8) if kept else None
         self.known = torch.zeros(count, dtype=torch.bool)
 
@@ -36,7 +36,7 @@ class Pixels:
         return self.count
 
     def take(self, index: Tensor) -> Tensor:
-        """uint8 [B, C, H, W]."""
+        """Return the images at ``index``, uint8 of shape [B, C, H, W]."""
         if self.kept is None:
             return torch.stack(self._decoded(index.tolist()))
         wanted = index[~self.known[index]].unique()
@@ -51,22 +51,25 @@ class Pixels:
 
 
 def in_memory(images: Tensor) -> Pixels:
-    """Images that are there already, uint8 [N, C, H, W]."""
+    """Wrap images in memory, uint8 of shape [N, C, H, W]."""
     pixels = Pixels(len(images), images.shape[1:], lambda k: images[k])
     pixels.kept, pixels.known = images, torch.ones(len(images), dtype=torch.bool)
     return pixels
 
 
 def from_files(paths: Sequence[Path], shape: Sequence[int]) -> Pixels:
-    """Image files, resized to one shape (C, H, W)."""
+    """Return image files, resized to one shape (C, H, W)."""
     return Pixels(len(paths), shape, lambda k: read_image(paths[k], shape))
 
 
 def read_image(path: Path, shape: Sequence[int]) -> Tensor:
-    """A file as uint8 [C, H, W].
+    """Read an image file and resize it to a shape (C, H, W).
+
+    Returns:
+        The pixels, uint8 of shape [C, H, W].
 
     Raises:
-        UserError: it can't be decoded.
+        UserError: If the file cannot be decoded.
     """
     require("PIL", "images", "Reading images")
     from PIL import Image
@@ -76,16 +79,16 @@ def read_image(path: Path, shape: Sequence[int]) -> Tensor:
             return to_tensor(image, shape)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         first = str(error).split("\n")[0]
-        raise UserError(f"The image {path} can't be read: {first}", key="data.path") from error
+        raise UserError(f"The image {path} cannot be read: {first}", key="data.path") from error
 
 
 def to_tensor(image: Any, shape: Sequence[int]) -> Tensor:
-    """A Pillow image as uint8 [C, H, W], resized."""
+    """Convert a Pillow image to uint8 of shape [C, H, W], resized."""
     import numpy as np
     from PIL import Image
 
     channels, height, width = shape
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
         image = Image.fromarray((np.array(image).clip(0, 65535) >> 8).astype(np.uint8))
     image = image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     if image.size != (width, height):
@@ -95,15 +98,15 @@ def to_tensor(image: Any, shape: Sequence[int]) -> Tensor:
 
 
 def channels_of(image: Any) -> int:
-    """1 of a grey Pillow image, 3 of any other."""
+    """Return 1 for a grey Pillow image, 3 for any other."""
     return 1 if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else 3
 
 
 def shape_of(path: Path, size: int | None) -> tuple[int, int, int]:
-    """(C, H, W) of a file; H and W are ``size`` if given.
+    """Return the shape (C, H, W) of an image file; H and W are ``size`` if it is given.
 
     Raises:
-        UserError: it can't be read.
+        UserError: If the file cannot be read.
     """
     require("PIL", "images", "Reading images")
     from PIL import Image
@@ -113,5 +116,5 @@ def shape_of(path: Path, size: int | None) -> tuple[int, int, int]:
             width, height = image.size
             channels = channels_of(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"The image {path} can't be read: {error}", key="data.path") from error
+        raise UserError(f"The image {path} cannot be read: {error}", key="data.path") from error
     return channels, size or height, size or width

@@ -1,4 +1,4 @@
-"""Preprocessing of tables, fitted on training rows and kept as plain values."""
+"""Preprocessing of tables, fitted on the training rows and stored as plain values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ if TYPE_CHECKING:
 
 
 def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict[str, Any]:
-    """Learn from the training rows what ``apply`` needs.
+    """Fit the preprocessing on the training rows.
 
-    Numeric columns get the median for missing values, then mean 0 and standard deviation 1; those
-    with missing values get an indicator as well. Text, category and boolean columns, and the
-    ``categorical`` ones, become codes, with 0 for missing and for what training has not seen.
+    In numeric columns, missing values are replaced by the median and the columns are standardized.
+    Columns with missing values also get an indicator column. Text, category and boolean columns and
+    those in ``categorical`` are converted to codes; missing and unknown values have the code 0.
+
+    Args:
+        train: The training rows, without the target.
+        categorical: Names of numeric columns that contain codes.
+        source: The name of the data in error messages.
+
+    Returns:
+        The parameters for ``apply``, as plain values.
 
     Raises:
-        UserError: a column is empty, or has infinite values.
+        UserError: If a column is empty or has infinite values.
     """
     numeric: list[dict[str, Any]] = []
     codes: list[dict[str, Any]] = []
@@ -32,7 +40,7 @@ def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict
         values = train[name]
         if values.isna().all():
             raise UserError(
-                f"The column {name} of {source} is empty in the training rows; drop it.",
+                f"Column {name} of {source} is empty in the training rows; drop it (data.drop).",
                 key="data.path",
             )
         if name in categorical or not _is_numeric(values):
@@ -56,10 +64,18 @@ def fit(train: pd.DataFrame, categorical: list[str], source: str | Path) -> dict
 
 
 def apply(frame: pd.DataFrame, fitted: dict[str, Any], source: str | Path) -> tuple[Tensor, Tensor]:
-    """Numeric features, float32 [N, F], and categorical codes, int64 [N, C].
+    """Preprocess rows.
+
+    Args:
+        frame: The rows.
+        fitted: The result of ``fit``.
+        source: The name of the data in error messages.
+
+    Returns:
+        The numeric features, float32 of shape [N, F], and the codes, int64 of shape [N, C].
 
     Raises:
-        UserError: a column is missing, is not numeric any more, or has infinite values.
+        UserError: If a column is missing, not numeric or has infinite values.
     """
     numeric, codes = [], []
     for c in fitted["numeric"]:
@@ -87,12 +103,12 @@ def apply(frame: pd.DataFrame, fitted: dict[str, Any], source: str | Path) -> tu
 
 
 def constant(mean: float, std: float) -> bool:
-    """Whether a standard deviation is but the rounding of a mean."""
+    """Return whether a standard deviation is zero up to the rounding error of the mean."""
     return std <= 1e-12 * abs(mean)
 
 
 def sizes(fitted: dict[str, Any]) -> dict[str, Any]:
-    """``numeric`` features, and ``cardinalities`` of the categorical ones, 0 included."""
+    """Return the number of ``numeric`` features and the ``cardinalities`` of the codes."""
     numeric = sum(1 + c["indicator"] for c in fitted["numeric"])
     return {
         "numeric": numeric,
@@ -107,7 +123,7 @@ def _is_numeric(values: pd.Series) -> bool:
 
 
 def _numbers(values: pd.Series, name: str, source: str | Path) -> Tensor:
-    """float64 [N], NaN where missing."""
+    """Convert a column to float64 of shape [N], with NaN for missing values."""
     import pandas as pd
 
     try:
@@ -116,13 +132,13 @@ def _numbers(values: pd.Series, name: str, source: str | Path) -> Tensor:
         )
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(
-            f"The column {name} of {source} is not numeric: {error}", key="data.path"
+            f"Column {name} of {source} is not numeric: {error}", key="data.path"
         ) from error
     infinite = torch.isinf(numbers).nonzero().flatten()
     if len(infinite):
         raise UserError(
-            f"The column {name} of {source} is infinite in row {int(infinite[0]) + 1} "
-            f"({len(infinite)} in all). Leave such values empty: missing ones are handled.",
+            f"Column {name} of {source} is infinite in row {int(infinite[0]) + 1} "
+            f"({len(infinite)} in total). Leave such values empty: missing values are imputed.",
             key="data.path",
         )
     return numbers

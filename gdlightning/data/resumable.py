@@ -1,4 +1,4 @@
-"""Loaders of any kind, made to continue in the middle of an epoch."""
+"""Resume data loaders of any kind in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ State = dict[str, Any]
 
 
 class ResumableLoader(CombinedLoader):
-    """Training loaders in Lightning's container, with a position that a checkpoint can hold.
+    """Combined loader whose position in an epoch can be saved in a checkpoint.
 
-    A single loader with ``state_dict`` and ``load_state_dict`` is restored by these. Any other
-    epoch is replayed: everything that the batches depend on (global random states, the generators
-    of loaders, samplers, data sets and functions, counters of samplers and data sets, state dicts)
-    is set to what it was when the epoch began, and the batches that were used are read and dropped.
-    So samplers and workers draw the same numbers again. The cost is to read these batches once.
+    A single loader with ``state_dict`` and ``load_state_dict`` is restored with these methods. All
+    other loaders are replayed: the state that the batches depend on (global random states,
+    generators, counters of samplers and data sets, state dicts) is restored to the start of the
+    epoch, and the batches that were already used are read and dropped, so that samplers and workers
+    draw the same random numbers again. A resume therefore reads these batches once more.
 
     Attributes:
-        position: Batches of this epoch that were taken.
-        fetcher: Lightning's data fetcher, which takes one batch ahead where there is no length.
+        position: The number of batches that were taken in this epoch.
+        fetcher: Lightning's data fetcher, which prefetches a batch if the length is unknown.
     """
 
     def __init__(self, iterables: Any, mode: Any = "max_size_cycle") -> None:
@@ -47,10 +47,10 @@ class ResumableLoader(CombinedLoader):
         self._generators: dict[str, Any] = {}
         self._initial: dict[str, dict[str, int]] | None = None
 
-    # As an iterator
+    # Iteration
 
     def __iter__(self) -> ResumableLoader:
-        """Begin an epoch."""
+        """Start an epoch."""
         if self._initial is None:
             self._initial = self._counters()
         if not self._seeks:
@@ -62,7 +62,7 @@ class ResumableLoader(CombinedLoader):
         return self
 
     def __next__(self) -> Any:
-        if sized_len(self) is None:  # the fetcher takes a batch ahead
+        if sized_len(self) is None:  # the fetcher prefetches a batch
             self._before_last = self._everything()
         try:
             found = super().__next__()
@@ -73,15 +73,15 @@ class ResumableLoader(CombinedLoader):
         return found
 
     def _state_dicts(self) -> list[State]:
-        """Leave nothing for Lightning to save: ``state`` is saved for every process."""
+        """Return nothing for Lightning to save, because ``state`` is saved for each process."""
         return []
 
-    # As a part of a checkpoint
+    # Checkpointing
 
     def state(self) -> State:
-        """Return what ``resume`` needs, as plain values and tensors."""
+        """Return the state for ``resume`` as plain values and tensors."""
         ahead = len(getattr(self.fetcher, "batches", ()))
-        counts = not self._seeks or _is_lazy(self.flattened[0])  # else the loader counts by itself
+        counts = not self._seeks or _is_lazy(self.flattened[0])  # otherwise the loader counts
         return {
             "begin": self._begin,
             "before_last": self._before_last if ahead else None,
@@ -93,17 +93,18 @@ class ResumableLoader(CombinedLoader):
         }
 
     def resume(self, saved: State, fetcher: Any) -> None:
-        """Continue where a state was saved.
+        """Continue from a saved state.
 
-        The generators of loaders are then as the last batch left them, not as training left them.
+        The generators of the loaders have the state after the last batch, without later changes by
+        the training step.
 
         Args:
-            saved: What ``state`` returned.
-            fetcher: Lightning's data fetcher, which is given the rest of the epoch.
+            saved: The result of ``state``.
+            fetcher: Lightning's data fetcher, which receives the rest of the epoch.
         """
         self.fetcher = fetcher
         if self._seeks or not saved["over"]:
-            self.reset()  # end the workers of the iterator that was begun before
+            self.reset()  # ends the workers of the current iterator
             self._seek(saved) if self._seeks else self._replay(saved)
         if not saved["over"]:
             fetcher.iterator = self
@@ -122,14 +123,14 @@ class ResumableLoader(CombinedLoader):
             set_random_state(before["random"])
             set_generator_states(self._find_generators(), before["generators"])
         held = before["held"] if before is not None else saved["held"]
-        # A generator that has not been started keeps the state of the epoch before: its loader
-        # would take it for a position in the middle.
+        # A generator function that has not started keeps the state of the previous epoch, which its
+        # loader would treat as a position in this epoch.
         starts = saved["over"] or saved["position"] == 0
         self._set_held(held, loaders=not (starts and _is_lazy(self.flattened[0])))
         super().__iter__()
 
     def _replay(self, saved: State) -> None:
-        if saved["reused"]:  # the start of the workers must not draw from the epoch's generators
+        if saved["reused"]:  # starting the workers must not draw from the restored generators
             super().__iter__()
         self._set_everything(saved["begin"])
         super().__iter__()
@@ -138,11 +139,11 @@ class ResumableLoader(CombinedLoader):
         if saved["before_last"] is not None:
             self._set_everything(saved["before_last"], loaders=False)
 
-    # What batches depend on
+    # State that batches depend on
 
     @property
     def _seeks(self) -> bool:
-        """Return whether the loader restores its own position."""
+        """True if the loader restores its own position."""
         return len(self.flattened) == 1 and has_state(self.flattened[0])
 
     def _everything(self) -> State:
@@ -161,7 +162,7 @@ class ResumableLoader(CombinedLoader):
         return find_generators({"train_dataloader": list(self.flattened)})
 
     def _held(self) -> State:
-        """Return state dicts of loaders, and counters that have changed since they were made."""
+        """Return the state dicts of loaders, and the counters that have changed."""
         initial = self._initial or {}
         counters = {
             name: {k: v for k, v in now.items() if v != initial.get(name, {}).get(k)}
@@ -180,7 +181,7 @@ class ResumableLoader(CombinedLoader):
                 loader.load_state_dict(own)
 
     def _counters(self) -> dict[str, dict[str, int]]:
-        """Return the whole numbers that samplers, data sets and iterables hold, by owner."""
+        """Return the integer attributes of samplers, data sets and iterables by owner."""
         return {
             name: {k: v for k, v in vars(owner).items() if type(v) is int}
             for name, owner in self._owners()
@@ -194,19 +195,22 @@ class ResumableLoader(CombinedLoader):
             parts = {"": loader}
             if isinstance(loader, DataLoader):
                 sampler = loader.batch_sampler
-                parts = {"dataset": loader.dataset, "sampler": loader.sampler,
-                         "batch_sampler": sampler,
-                         "batch_sampler.sampler": getattr(sampler, "sampler", None)}  # fmt: skip
+                parts = {
+                    "dataset": loader.dataset,
+                    "sampler": loader.sampler,
+                    "batch_sampler": sampler,
+                    "batch_sampler.sampler": getattr(sampler, "sampler", None),
+                }
             for name, part in parts.items():
                 if hasattr(part, "__dict__"):
                     yield f"{k}.{name}", part
 
 
 def make_resumable(owner: Any) -> None:
-    """Let the loaders that ``owner.train_dataloader`` returns continue in the middle of an epoch.
+    """Make the loaders of ``owner.train_dataloader`` resumable in the middle of an epoch.
 
     Args:
-        owner: A LightningModule or data module; its class is not changed.
+        owner: A LightningModule or data module. Its class is not changed.
     """
     own = owner.train_dataloader
 
@@ -220,7 +224,7 @@ def make_resumable(owner: Any) -> None:
 
 
 def not_exact(loaders: Iterable[Any]) -> list[str]:
-    """Return, in words, what of some loaders a resume cannot restore to the same bits."""
+    """Return messages about loaders that a resume cannot restore exactly."""
     found = []
     for loader in loaders:
         data = getattr(loader, "dataset", None)
@@ -228,15 +232,14 @@ def not_exact(loaders: Iterable[Any]) -> list[str]:
             continue
         if getattr(loader, "persistent_workers", False) and getattr(loader, "num_workers", 0):
             found.append(
-                "random numbers that the workers of a loader with persistent_workers=True draw are "
-                "not restored. Set persistent_workers=False for an exact resume."
+                "the random state of workers with persistent_workers=True is not restored. Set "
+                "persistent_workers=False for an exact resume."
             )
         if isinstance(data, IterableDataset) or not isinstance(loader, DataLoader):
             what = type(data if isinstance(data, IterableDataset) else loader).__name__
             found.append(
-                f"examples of an epoch may repeat or be missing, unless {what} yields them in the "
-                f"same order each time it is started with the same random state: it has no "
-                "state_dict, and is read again from the epoch's beginning."
+                f"{what} has no state_dict and is read again from the start of the epoch. Examples "
+                "may repeat or be missing unless its order depends only on the random state."
             )
     return list(dict.fromkeys(found))
 
@@ -249,12 +252,12 @@ def has_state(loader: Any) -> bool:
 
 
 def _is_lazy(loader: Any) -> bool:
-    """Return whether a loader begins an epoch with its first batch, not with ``iter``."""
+    """Return whether a loader starts an epoch at its first batch instead of ``iter``."""
     return inspect.isgeneratorfunction(getattr(type(loader), "__iter__", None))
 
 
 def _keeps_workers(loader: Any) -> bool:
-    """Return whether a loader holds on to the workers of an earlier epoch."""
+    """Return whether a loader reuses the workers of an earlier epoch."""
     held: Mapping[str, Any] = getattr(loader, "__dict__", {})
     return bool(getattr(loader, "persistent_workers", False)) and held.get("_iterator") is not None
 

@@ -1,4 +1,4 @@
-"""Series with a class each; batches are ``((steps, lengths), classes)``."""
+"""Classification of series; batches are ``((steps, lengths), classes)``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["SequenceTable", "SklearnSequences", "TsFile"]
 
 
 class Series:
-    """Series of different lengths, padded with zeros to the longest of a batch.
+    """Series of different lengths, padded with zeros to the longest one in a batch.
 
     Args:
-        series: each float64 [T, C], so that large numbers keep their digits until they are scaled;
-            missing values are NaN.
-        classes: int64 [N], where they are known.
-        labels: a name for each, where it has one; for predictions.
+        series: The series, float64 of shape [T, C] each to keep the precision of large numbers
+            until they are scaled. Missing values are NaN.
+        classes: The class of each series, int64 of shape [N], or None if unknown.
+        labels: The name of each series, for predictions.
     """
 
     def __init__(
@@ -45,13 +45,16 @@ class Series:
         return len(self.series)
 
     def scale(self, fitted: dict[str, Any]) -> Series:
-        """Set what is subtracted and divided by, a number a channel."""
+        """Set the mean and standard deviation per channel."""
         self.mean = torch.tensor(fitted["mean"], dtype=torch.float64)
         self.std = torch.tensor(fitted["std"], dtype=torch.float64)
         return self
 
     def take(self, index: Tensor) -> Any:
-        """Steps [B, T, C] with missing values at the channel's mean, and lengths [B]."""
+        """Return steps [B, T, C], lengths [B] and, if known, classes [B].
+
+        Missing values are replaced by the mean of the channel.
+        """
         chosen = [((self.series[k] - self.mean) / self.std).nan_to_num(0.0) for k in index.tolist()]
         steps = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True).float()
         inputs = (steps, self.lengths[index])
@@ -59,23 +62,20 @@ class Series:
 
 
 class Sequences(DataModule):
-    """What all sources of series share: scaling by channel, fitted on the training split."""
+    """Base class for classification of series, standardized per channel."""
 
     @abstractmethod
     def series(self) -> tuple[Series, list[str]]:
-        """All series with their classes, and the names of the classes."""
+        """Return all series with their classes, and the class names."""
 
     def load(self) -> Splits:
-        """Split every class alike, and fit the scaling."""
+        """Split the series stratified by class, and fit the scaling on the training split."""
         found, classes = self.series()
-        fractions = (
-            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
-        )  # fmt: skip
-        parts = split(len(found), fractions, self.seed, found.classes)
+        parts = split(len(found), self.fractions, self.seed, found.classes)
         return self.fit(found, classes, dict(zip(("train", "val", "test"), parts, strict=True)))
 
     def fit(self, found: Series, classes: list[str], parts: dict[str, Tensor]) -> Splits:
-        """Mean and deviation of each channel over the training steps."""
+        """Fit the scaling on the training steps and return the splits."""
         steps = torch.cat([found.series[k] for k in parts["train"].tolist()])
         mean = steps.nanmean(dim=0)
         std = (steps - mean).square().nanmean(dim=0).sqrt()
@@ -88,17 +88,17 @@ class Sequences(DataModule):
         return {name: Subset(found, index) for name, index in parts.items()}
 
     def sizes(self) -> dict[str, Any]:
-        """``channels`` of the net, and the classes."""
+        """Return the channels and outputs of the net, and the class names."""
         classes = self.fitted["classes"]
         return {"channels": len(self.fitted["mean"]), "outputs": len(classes), "classes": classes}
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """Padded series [B, T, C] and lengths [B]."""
+        """Return synthetic series [B, T, C] and lengths [B]."""
         return some_series(count, len(self.fitted["mean"]))
 
 
 class SklearnSequences(Sequences):
-    """Digits of scikit-learn read row by row: 1,797 series of 8 steps with 8 channels.
+    """scikit-learn's digits as series of rows: 1,797 series of 8 steps with 8 channels.
 
     Args:
         dataset: digits.
@@ -109,20 +109,20 @@ class SklearnSequences(Sequences):
         self.dataset = dataset
 
     def series(self) -> tuple[Series, list[str]]:
-        """Each row of pixels is a step."""
+        """Return the images as series. Each row of pixels is a step."""
         images, classes = digits()
         return Series(list(images), classes), list("0123456789")
 
 
 class SequenceTable(Sequences):
-    """A table of the user's with a row for each step of each series.
+    """Your own series from a table with a row per step.
 
     Args:
         path: a .csv, .tsv, .parquet or .jsonl file.
-        id: the column that says which series a row belongs to.
+        id: the column that identifies the series.
         target: the column with the class, the same in all rows of a series.
-        time: the column that orders the steps; the order of the file if not given.
-        columns: the channels; all other columns if not given.
+        time: the column to sort the steps by; by default, the order of the file is used.
+        columns: the channels; by default, all other columns.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class SequenceTable(Sequences):
         self.path, self.id, self.target, self.time, self.columns = path, id, target, time, columns
 
     def series(self) -> tuple[Series, list[str]]:
-        """The series of the file, sorted by id."""
+        """Read the series of the file, sorted by id."""
         frame = read_table(self.path)
         column(frame, self.target, "data.target", self.path)
         channels = self._channels(frame, self.path)
@@ -157,13 +157,13 @@ class SequenceTable(Sequences):
         return Series(self._tensors(pieces, channels, self.path), torch.tensor(numbers)), classes
 
     def load(self) -> Splits:
-        """As for all, and keep the channels for ``read``."""
+        """Load the data, and store the channels for ``read``."""
         splits = super().load()
         self.fitted["channels"] = self._channels(read_table(self.path), self.path)
         return splits
 
     def read(self, source: Path) -> Rows:
-        """New series from a table with the same columns; the target may be there or not."""
+        """Read series from a table with the same columns. The target column is optional."""
         frame = read_table(source, "--input")
         channels = self.fitted["channels"]
         for name in channels:
@@ -190,7 +190,7 @@ class SequenceTable(Sequences):
             frame = frame.sort_values(self.time, kind="stable")
         if not channels:
             raise UserError(
-                f"{path} has no column with values beside id, time and target.", key="data.path"
+                f"{path} has no columns other than id, time and target.", key="data.path"
             )
         return list(frame.groupby(self.id, sort=True))
 
@@ -206,7 +206,7 @@ class SequenceTable(Sequences):
                 if not pd.api.types.is_numeric_dtype(part[name]):
                     raise UserError(
                         f"data.columns: {name} of {path} is not numeric (series {key}).\n"
-                        "Name the channels: data.columns: [a, b].",
+                        "List the channels: data.columns: [a, b].",
                         key="data.columns",
                     )
             steps = torch.from_numpy(part[channels].to_numpy("float64", na_value=float("nan")))
@@ -220,8 +220,9 @@ class TsFile(Sequences):
     """Series from a ``.ts`` file of the UCR and UEA archives (timeseriesclassification.com).
 
     Args:
-        path: the file; NAME_TRAIN.ts is split into training and validation if ``test_path`` is set.
-        test_path: the archive's own test file; part of ``path`` is the test split if not given.
+        path: the file, such as NAME_TRAIN.ts.
+        test_path: the test file, such as NAME_TEST.ts; by default, the test split is part of
+            ``path``.
     """
 
     def __init__(self, path: str, test_path: str | None = None, **kwargs: Any) -> None:
@@ -229,7 +230,7 @@ class TsFile(Sequences):
         self.path, self.test_path = path, test_path
 
     def series(self) -> tuple[Series, list[str]]:
-        """All series of ``path``."""
+        """Read the series of ``path``."""
         found, labels = read_ts(self.path, "data.path")
         if labels is None:
             raise UserError(
@@ -238,12 +239,13 @@ class TsFile(Sequences):
         classes = sorted(set(labels))
         if len(classes) < 2:
             raise UserError(
-                f"data.path: {self.path} has one class; it needs two or more.", key="data.path"
+                f"data.path: {self.path} has only one class; two or more are needed.",
+                key="data.path",
             )
         return Series(found, torch.tensor([classes.index(c) for c in labels])), classes
 
     def load(self) -> Splits:
-        """As for all; with a test file, the test split is that file."""
+        """Load the data. If there is a test file, it is the test split."""
         if self.test_path is None:
             return super().load()
         found, classes = self.series()
@@ -260,6 +262,6 @@ class TsFile(Sequences):
         return splits | {"test": test}
 
     def read(self, source: Path) -> Rows:
-        """The series of another .ts file."""
+        """Read the series of another .ts file."""
         found, _ = read_ts(str(source), "--input", len(self.fitted["mean"]))
         return Series(found).scale(self.fitted)

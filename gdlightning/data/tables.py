@@ -1,4 +1,4 @@
-"""Tables of the user's: CSV, TSV, Parquet, JSON lines."""
+"""Read tables: CSV, TSV, Parquet and JSON Lines."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ READERS = (".csv", ".tsv", ".parquet", ".pq", ".jsonl")
 
 
 def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
-    """A table by the ending of its file.
+    """Read a table. The file suffix determines the format.
+
+    Args:
+        path: The file.
+        key: The key of the path in error messages.
 
     Raises:
-        UserError: the file is missing, of another kind, empty, or can't be parsed.
+        UserError: If the file is missing, not supported, empty or cannot be parsed.
     """
     require("pandas", "data", "Reading tables")
     import pandas as pd
@@ -26,7 +30,9 @@ def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in READERS:
-        raise UserError(f"{key}: {path} is no table; it must end in {', '.join(READERS)}.", key=key)
+        raise UserError(
+            f"{key}: the format of {path} is not supported; use {', '.join(READERS)}.", key=key
+        )
     if not file.is_file():
         near = [str(p) for p in file.parent.glob(f"*{suffix}")] if file.parent.is_dir() else []
         raise UserError(f"{key}: there is no file {path}.{did_you_mean(str(path), near)}", key=key)
@@ -40,9 +46,9 @@ def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
             frame = pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",")
     except UserError:
         raise
-    except Exception as error:  # every parser has its own
+    except Exception as error:  # parsers raise different errors
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"{key}: {path} can't be read: {first}", key=key) from error
+        raise UserError(f"{key}: {path} cannot be read: {first}", key=key) from error
     if frame.empty:
         raise UserError(f"{key}: {path} has no rows.", key=key)
     frame.columns = [str(c) for c in frame.columns]
@@ -50,10 +56,10 @@ def read_table(path: str | Path, key: str = "data.path") -> pd.DataFrame:
 
 
 def column(frame: pd.DataFrame, name: str, key: str, path: str | Path) -> pd.Series:
-    """A column by name.
+    """Return a column by name.
 
     Raises:
-        UserError: the table has none; the message has the nearest names.
+        UserError: If there is no such column. The message suggests similar names.
     """
     if name not in frame.columns:
         raise UserError(
@@ -65,10 +71,10 @@ def column(frame: pd.DataFrame, name: str, key: str, path: str | Path) -> pd.Ser
 
 
 def class_labels(values: pd.Series, key: str, path: str | Path) -> tuple[list[str], list[int]]:
-    """Sorted class names, and the class number of each row.
+    """Return the sorted class names and the class index of each row.
 
     Raises:
-        UserError: a row has no class, or all have the same.
+        UserError: If a row has no class or all rows have the same one.
     """
     missing = int(values.isna().sum())
     if missing:
@@ -79,7 +85,7 @@ def class_labels(values: pd.Series, key: str, path: str | Path) -> tuple[list[st
     if len(names) < 2:
         raise UserError(
             f"{key}: all rows of {path} have the same {values.name}, {names[0]!r}; "
-            "a classification needs two classes or more.",
+            "classification needs two or more classes.",
             key=key,
         )
     number = {name: k for k, name in enumerate(names)}
@@ -87,7 +93,7 @@ def class_labels(values: pd.Series, key: str, path: str | Path) -> tuple[list[st
 
 
 def text_of(value: object) -> str:
-    """A value as text; whole numbers alike, whether missing values beside them made them floats."""
+    """Convert a value to text. Integers that pandas converted to floats are written as integers."""
     whole = isinstance(value, Real) and not isinstance(value, Integral) and float(value) % 1 == 0
     return str(int(float(str(value)))) if whole else str(value)
 

@@ -1,4 +1,4 @@
-"""Tables: rows with numeric and categorical columns and a target."""
+"""Tabular data with numeric and categorical columns and a target."""
 
 from __future__ import annotations
 
@@ -23,38 +23,35 @@ __all__ = ["SklearnTabular", "Tabular"]
 
 
 class TableModule(DataModule):
-    """What both kinds of tables share; batches are ``((numeric, codes), target)``."""
+    """Base class for tabular data; batches are ``((numeric, codes), target)``."""
 
     target: str
     categorical: list[str]
 
     @abstractmethod
     def table(self) -> tuple[pd.DataFrame, bool]:
-        """The whole table, and whether the target is a class."""
+        """Return the whole table and True if the target is a class."""
 
     @property
     def source(self) -> str:
-        """Where the rows come from, for errors."""
+        """Name of the table in error messages."""
         return "the data"
 
     def load(self) -> Splits:
-        """Split, fit the preprocessing on the training rows, apply it to all."""
+        """Split the rows, fit the preprocessing on the training rows, and apply it to all."""
         frame, classify = self.table()
         target = frame[self.target]
         features = frame.drop(columns=[self.target])
         if features.columns.empty:
             raise UserError(
-                f"{self.source} has no column but the target {self.target}.", key="data.path"
+                f"{self.source} has no column other than the target {self.target}.", key="data.path"
             )
         if classify:
             classes, numbers = class_labels(target, "data.target", self.source)
             y: Tensor = torch.tensor(numbers)
         else:
             classes, y = [], self._numeric(target)
-        fractions = (
-            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
-        )  # fmt: skip
-        parts = split(len(frame), fractions, self.seed, y if classify else None)
+        parts = split(len(frame), self.fractions, self.seed, y if classify else None)
         if len(parts[0]) == 0:
             raise UserError(
                 f"{self.source} has {len(frame)} rows: too few to split.", key="data.path"
@@ -79,7 +76,7 @@ class TableModule(DataModule):
         return rows
 
     def sizes(self) -> dict[str, Any]:
-        """Features, and classes or the target's scale."""
+        """Return the features and outputs of the net, and the classes or the target's scale."""
         found = preprocess.sizes(self.fitted)
         if self.fitted["classes"]:
             classes = self.fitted["classes"]
@@ -88,7 +85,7 @@ class TableModule(DataModule):
         return found | {"outputs": 1} | scale
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """Numeric features [B, F] and codes [B, C]."""
+        """Return synthetic numeric features [B, F] and codes [B, C]."""
         found = self.sizes()
         levels = [some_codes(c, count) for c in found["cardinalities"]]
         seen = torch.stack(levels, 1) if levels else torch.zeros(count, 0, dtype=torch.int64)
@@ -98,9 +95,13 @@ class TableModule(DataModule):
             Input("codes", seen, rows),
         )
 
-    def read(self, source: Path) -> Rows:
-        """New rows; the target column may be there or not."""
-        return TensorRows(preprocess.apply(read_table(source, "--input"), self.fitted, source))
+    def read(self, source: Any) -> Rows:
+        """Return new rows of a file or a data frame; the target column may be missing."""
+        if isinstance(source, str | Path):
+            table, name = read_table(source, "--input"), source
+        else:
+            table, name = source.rename(columns=str), "the data frame"
+        return TensorRows(preprocess.apply(table, self.fitted, name))
 
     def _numeric(self, target: pd.Series) -> Tensor:
         import pandas as pd
@@ -112,23 +113,23 @@ class TableModule(DataModule):
             value = target.iloc[int(bad[0])]
             raise UserError(
                 f"data.target: {self.target} of {self.source} is {value!r} in row "
-                f"{int(bad[0]) + 1}, which is no number ({len(bad)} such rows).\n"
-                "For classes write data.problem: classification and a classification model.",
+                f"{int(bad[0]) + 1}, which is not a finite number ({len(bad)} such rows).\n"
+                "For classes, set data.problem: classification and a classification model.",
                 key="data.target",
             )
         return y
 
 
 class Tabular(TableModule):
-    """A table of the user's, with the target column named.
+    """Your own table with a target column.
 
     Args:
         path: a .csv, .tsv, .parquet or .jsonl file.
         target: the column to predict.
-        categorical: columns of numbers that are codes; text columns are found without it.
-        drop: columns to leave out, such as an id.
-        problem: whether the target is a class or a number; auto: a number for a regression,
-            otherwise numbers with more than 20 different values, or with fractions, are numbers.
+        categorical: numeric columns that contain codes; text columns are detected automatically.
+        drop: columns to remove, such as an id.
+        problem: classification or regression; auto selects regression for a regression model, and
+            otherwise for numbers with more than 20 distinct values or with fractions.
     """
 
     def __init__(
@@ -146,37 +147,54 @@ class Tabular(TableModule):
 
     @property
     def source(self) -> str:
-        """The file."""
+        """Path of the file."""
         return self.path
 
     def table(self) -> tuple[pd.DataFrame, bool]:
-        """The file without the dropped columns."""
+        """Read the file without the dropped columns."""
         frame = read_table(self.path)
-        values = column(frame, self.target, "data.target", self.path)
-        for key, names in {"data.categorical": self.categorical, "data.drop": self.drop}.items():
-            for name in names:
-                column(frame, name, key, self.path)
-        if self.target in self.drop:
-            raise UserError(f"data.drop names {self.target}, which is the target.", key="data.drop")
-        return frame.drop(columns=self.drop), self._classify(values)
+        return select(frame, self.target, self.categorical, self.drop, self.problem, self.path)
 
-    def _classify(self, values: pd.Series) -> bool:
-        import pandas as pd
 
-        if self.problem != "auto":
-            return self.problem == "classification"
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            return True
-        known = values.dropna()
-        return bool((known % 1 == 0).all()) and known.nunique() <= 20
+def select(
+    frame: pd.DataFrame,
+    target: str,
+    categorical: list[str],
+    drop: list[str],
+    problem: str,
+    source: str,
+) -> tuple[pd.DataFrame, bool]:
+    """Return a table without the dropped columns, and whether the target is a class.
+
+    Raises:
+        UserError: if a column is missing, or the target is dropped.
+    """
+    values = column(frame, target, "data.target", source)
+    for key, names in {"data.categorical": categorical, "data.drop": drop}.items():
+        for name in names:
+            column(frame, name, key, source)
+    if target in drop:
+        raise UserError(f"data.drop contains {target}, which is the target. Remove it.")
+    classify = is_class(values) if problem == "auto" else problem == "classification"
+    return frame.drop(columns=drop), classify
+
+
+def is_class(values: pd.Series) -> bool:
+    """Return whether a target looks like a class: text, or at most 20 different whole numbers."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return True
+    known = values.dropna()
+    return bool((known % 1 == 0).all()) and known.nunique() <= 20
 
 
 class SklearnTabular(TableModule):
-    """A table that comes with scikit-learn.
+    """Tables included in scikit-learn.
 
     Args:
-        dataset: breast_cancer (569 rows, 2 classes), wine (178, 3), iris (150, 3) or diabetes
-            (442 rows, a number).
+        dataset: breast_cancer (569 rows, 2 classes), wine (178 rows, 3 classes), iris (150 rows,
+            3 classes) or diabetes (442 rows, regression).
     """
 
     def __init__(
@@ -189,11 +207,11 @@ class SklearnTabular(TableModule):
 
     @property
     def source(self) -> str:
-        """The name of the data set."""
+        """Name of the data set."""
         return self.dataset
 
     def table(self) -> tuple[pd.DataFrame, bool]:
-        """The bundled table, classes by name."""
+        """Load the table, with the names of the classes."""
         require("sklearn", "data", f"The data set {self.dataset}")
         require("pandas", "data", f"The data set {self.dataset}")
         from sklearn import datasets

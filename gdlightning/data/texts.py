@@ -1,4 +1,4 @@
-"""Texts with a class each; batches are ``((words, offsets, weights), classes)``."""
+"""Text classification; batches are ``((words, offsets, weights), classes)``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Docstrings", "TextFolder", "TextTable"]
 
 
 class Bags:
-    """Texts as bags of words, one after the other, as torch's EmbeddingBag takes them.
+    """Concatenated bags of words, in the format of torch's EmbeddingBag.
 
     Args:
-        bags: word numbers and weights of each text.
-        classes: int64 [N], where they are known.
-        labels: a name for each text; for predictions.
+        bags: The word indices and weights of each text.
+        classes: The class of each text, int64 of shape [N], or None if unknown.
+        labels: The name of each text, for predictions.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Bags:
         return len(self.lengths)
 
     def take(self, index: Tensor) -> Any:
-        """Words [sum of lengths], the offset of each text [B], and weights as words."""
+        """Return words [W], offsets [B], weights [W] and, if known, classes [B]."""
         lengths = self.lengths[index]
         offsets = lengths.cumsum(0) - lengths
         within = torch.arange(int(lengths.sum())) - offsets.repeat_interleave(lengths)
@@ -59,14 +59,14 @@ class Bags:
 
 
 class Texts(DataModule):
-    """What all sources of texts share.
+    """Base class for text classification.
 
     Args:
-        vocabulary: counted: the most frequent words of the training split; hashed: every word,
-            by a hash, so that nothing is unknown.
-        features: most words of the vocabulary, or buckets of the hash.
-        min_count: training texts that a counted word is in at least.
-        ngrams: words in a row that count as a word of their own, at most.
+        vocabulary: counted uses the most frequent words of the training split; hashed maps every
+            word to a hash bucket, so that no word is unknown.
+        features: maximum size of the vocabulary, or number of hash buckets.
+        min_count: minimum number of training texts that contain a counted word.
+        ngrams: maximum length of word n-grams.
     """
 
     def __init__(
@@ -82,22 +82,21 @@ class Texts(DataModule):
             if value < 1:
                 raise UserError(f"data.{key} is {value}; write 1 or more.", key=f"data.{key}")
         self.options = {
-            "vocabulary": vocabulary, "features": features, "min_count": min_count,
+            "vocabulary": vocabulary,
+            "features": features,
+            "min_count": min_count,
             "ngrams": ngrams,
-        }  # fmt: skip
+        }
 
     @abstractmethod
     def texts(self) -> tuple[list[str], list[str], list[int]]:
-        """All texts, the names of the classes, and the class of each text."""
+        """Return all texts, the class names, and the class index of each text."""
 
     def load(self) -> Splits:
-        """Split every class alike; fit the vocabulary on the training split."""
+        """Split the texts stratified by class, and fit the vocabulary on the training split."""
         texts, classes, numbers = self.texts()
         y = torch.tensor(numbers)
-        fractions = (
-            1 - self.val_fraction - self.test_fraction, self.val_fraction, self.test_fraction,
-        )  # fmt: skip
-        parts = split(len(texts), fractions, self.seed, y)
+        parts = split(len(texts), self.fractions, self.seed, y)
         self.fitted = vectorize.fit([texts[k] for k in parts[0].tolist()], self.options)
         self.fitted["classes"] = classes
         vectorizer = vectorize.Vectorizer(self.fitted)
@@ -105,12 +104,12 @@ class Texts(DataModule):
         return {n: Subset(bags, p) for n, p in zip(("train", "val", "test"), parts, strict=True)}
 
     def sizes(self) -> dict[str, Any]:
-        """``features`` of the net, and the classes."""
+        """Return the features and outputs of the net, and the class names."""
         classes = self.fitted["classes"]
         return {"features": self.fitted["size"], "outputs": len(classes), "classes": classes}
 
     def example(self, count: int) -> tuple[Input, ...]:
-        """Words [N], the offset of each text [B], and weights [N]; two words a text."""
+        """Return synthetic words [2B], offsets [B] and weights [2B]."""
         words = some_codes(self.fitted["size"], 2 * count)
         return (
             Input("words", words, {0: "words"}),
@@ -119,16 +118,16 @@ class Texts(DataModule):
         )
 
     def new(self, texts: list[str], labels: list[str] | None = None) -> Rows:
-        """Texts to predict."""
+        """Vectorize texts for prediction."""
         vectorizer = vectorize.Vectorizer(self.fitted)
         return Bags([vectorizer.bag(t) for t in texts], labels=labels)
 
     def read(self, source: Path) -> Rows:
-        """A text file (a text a line), or a folder of .txt files (a text each)."""
+        """Read a text file with a text per line, or a folder of .txt files with a text each."""
         if source.is_dir():
             files = sorted(source.rglob("*.txt"))
             if not files:
-                raise UserError(f"--input: {source} holds no .txt files.")
+                raise UserError(f"--input: {source} contains no .txt files.")
             return self.new([_read(f) for f in files], [str(f) for f in files])
         if not source.is_file():
             raise UserError(f"--input: there is no file or folder {source}.")
@@ -136,7 +135,7 @@ class Texts(DataModule):
 
 
 class TextTable(Texts):
-    """A table of the user's with a column of texts.
+    """Your own table with a text column.
 
     Args:
         path: a .csv, .tsv, .parquet or .jsonl file.
@@ -149,7 +148,7 @@ class TextTable(Texts):
         self.path, self.target, self.text = path, target, text
 
     def texts(self) -> tuple[list[str], list[str], list[int]]:
-        """The rows of the file; a missing text is an empty one."""
+        """Read the rows of the file. A missing text is an empty string."""
         frame = read_table(self.path)
         texts = _strings(column(frame, self.text, "data.text", self.path))
         target = column(frame, self.target, "data.target", self.path)
@@ -157,7 +156,7 @@ class TextTable(Texts):
         return texts, classes, numbers
 
     def read(self, source: Path) -> Rows:
-        """A table with the text column, or what any text data reads."""
+        """Read a table with the text column, a .txt file or a folder of .txt files."""
         if source.is_dir() or source.suffix == ".txt":
             return super().read(source)
         texts = column(read_table(source, "--input"), self.text, "data.text", source)
@@ -165,10 +164,10 @@ class TextTable(Texts):
 
 
 class TextFolder(Texts):
-    """Texts of the user's: a folder with a folder of .txt files for each class.
+    """Your own texts in a folder with a subfolder of .txt files per class.
 
     Args:
-        path: the folder; the names of the folders in it are the classes.
+        path: the folder; its subfolders are named after the classes.
     """
 
     def __init__(self, path: str, **kwargs: Any) -> None:
@@ -176,7 +175,7 @@ class TextFolder(Texts):
         self.path = path
 
     def texts(self) -> tuple[list[str], list[str], list[int]]:
-        """A text a file."""
+        """Read one text per file."""
         root = Path(self.path)
         if not root.is_dir():
             near = [str(p) for p in root.parent.glob("*/")] if root.parent.is_dir() else []
@@ -188,8 +187,8 @@ class TextFolder(Texts):
         files = [(name, found) for name, found in files if found]
         if len(files) < 2:
             raise UserError(
-                f"data.path: {self.path} holds {len(files)} folders with .txt files; it needs two "
-                "or more, one for each class.",
+                f"data.path: {self.path} contains {len(files)} folders with .txt files; two or "
+                "more are needed, one per class.",
                 key="data.path",
             )
         texts = [_read(f) for _, found in files for f in found]
@@ -198,12 +197,12 @@ class TextFolder(Texts):
 
 
 class Docstrings(Texts):
-    """Which library a docstring is from: Python, NumPy, torch, Lightning or torchmetrics.
+    """Docstrings, classified by library: Python, NumPy, torch, Lightning or torchmetrics.
 
-    The texts are those of the installed versions, without the names of the libraries.
+    The docstrings of the installed versions are used, without the names of the libraries.
 
     Args:
-        limit: texts of each library at most.
+        limit: maximum number of texts per library.
     """
 
     def __init__(self, limit: int = 800, **kwargs: Any) -> None:
@@ -211,7 +210,7 @@ class Docstrings(Texts):
         self.limit = limit
 
     def texts(self) -> tuple[list[str], list[str], list[int]]:
-        """Up to ``limit`` docstrings of each library."""
+        """Collect up to ``limit`` docstrings of each library."""
         require("numpy", "data", "The data set of docstrings")
         texts, labels = docstrings(self.limit)
         classes = sorted(set(labels))

@@ -1,4 +1,4 @@
-"""Text as numbers: bytes or characters, memory-mapped, any size."""
+"""Tokenizers for bytes and characters, with memory-mapped corpora of any size."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from torch import Tensor
 
 from gdlightning.errors import UserError
 
-CHUNK = 1 << 22
+CHUNK_SIZE = 1 << 22
+"""Bytes or characters that are encoded at once."""
 
 
 class Bytes:
-    """A token a byte of UTF-8, 0 to 255; it needs no vocabulary."""
+    """Tokenizer for the bytes of UTF-8 text, 0 to 255."""
 
     size = 256
 
     def encode(self, text: str) -> list[int]:
-        """Text → tokens."""
+        """Return the tokens of a text."""
         return list(text.encode("utf-8"))
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens → text; broken characters at the ends are replaced."""
+        """Return the text of tokens. Incomplete characters are replaced."""
         return bytes(tokens).decode("utf-8", errors="replace")
 
     def byte_lengths(self) -> Tensor:
-        """Bytes of each token, int64 [256]."""
+        """Return the number of bytes per token, int64 of shape [256]."""
         return torch.ones(256, dtype=torch.int64)
 
     def corpus(self, files: Sequence[Path]) -> np.ndarray[Any, Any]:
-        """The files one after the other, mapped from disk where there is but one."""
-        if len(files) == 1 and files[0].stat().st_size:  # an empty file can't be mapped
+        """Return the concatenated files, memory-mapped. A single file is mapped directly."""
+        if len(files) == 1 and files[0].stat().st_size:  # an empty file cannot be mapped
             return np.memmap(files[0], dtype=np.uint8, mode="r")
         return _joined(files, np.dtype(np.uint8), lambda chunk: np.frombuffer(chunk, np.uint8))
 
 
 class Characters:
-    """A token a character of a given alphabet; 0 stands for all others.
+    """Tokenizer for the characters of an alphabet; token 0 represents all others.
 
     Args:
-        alphabet: the known characters, sorted.
+        alphabet: The known characters, sorted.
     """
 
     def __init__(self, alphabet: str) -> None:
@@ -55,28 +56,28 @@ class Characters:
 
     @classmethod
     def of(cls, files: Sequence[Path]) -> Characters:
-        """All characters of the files."""
+        """Create a tokenizer for all characters in some files."""
         found: set[str] = set()
         for file in files:
             with file.open(encoding="utf-8", errors="replace", newline="") as stream:
-                while text := stream.read(CHUNK):
+                while text := stream.read(CHUNK_SIZE):
                     found |= set(text)
         return cls("".join(sorted(found)))
 
     def encode(self, text: str) -> list[int]:
-        """Text → tokens."""
+        """Return the tokens of a text."""
         return [self.number.get(c, 0) for c in text]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens → text."""
+        """Return the text of tokens."""
         return "".join(self.alphabet[k - 1] if k else "\ufffd" for k in tokens)
 
     def byte_lengths(self) -> Tensor:
-        """Bytes of each token in UTF-8, int64 [V]; an unknown character counts 1."""
+        """Return the number of UTF-8 bytes per token, int64 [V]. Unknown characters count 1."""
         return torch.tensor([1, *(len(c.encode("utf-8")) for c in self.alphabet)])
 
     def corpus(self, files: Sequence[Path]) -> np.ndarray[Any, Any]:
-        """The encoded files, mapped from a temporary file."""
+        """Return the encoded files, memory-mapped from a temporary file."""
         kind = np.dtype(np.uint16 if self.size < 1 << 16 else np.uint32)
         return _joined(files, kind, lambda text: np.array(self.encode(text), kind), text=True)
 
@@ -87,7 +88,7 @@ Tokenizer = Bytes | Characters
 def _joined(
     files: Sequence[Path], kind: np.dtype[Any], encode: Any, text: bool = False
 ) -> np.ndarray[Any, Any]:
-    """The encoded files as one array, mapped from a temporary file that goes with the process."""
+    """Encode files into one array, memory-mapped from a temporary file."""
     total = 0
     with tempfile.TemporaryFile() as whole:
         for file in files:
@@ -95,7 +96,7 @@ def _joined(
                 {"encoding": "utf-8", "errors": "replace", "newline": ""} if text else {}
             )
             with file.open("r" if text else "rb", **mode) as stream:
-                while chunk := stream.read(CHUNK):
+                while chunk := stream.read(CHUNK_SIZE):
                     part = encode(chunk)
                     whole.write(part.tobytes())
                     total += len(part)
@@ -106,10 +107,14 @@ def _joined(
 
 
 def find_files(path: str, key: str) -> list[Path]:
-    """A file, the .txt and .md files of a folder, or those that a pattern matches; sorted.
+    """List the text files that a path matches, sorted.
+
+    Args:
+        path: A file, a folder (its .txt, .md and .rst files), or a glob pattern.
+        key: The key of the path in error messages.
 
     Raises:
-        UserError: there is none.
+        UserError: If there is no such file.
     """
     given = Path(path)
     if given.is_file():
@@ -120,8 +125,8 @@ def find_files(path: str, key: str) -> list[Path]:
         found = sorted(Path(p) for p in glob(path, recursive=True) if Path(p).is_file())
     if not found:
         raise UserError(
-            f"{key}: {path} is no text file, no folder with .txt, .md or .rst files, and no "
-            "pattern that matches any.",
+            f"{key}: {path} is not a file, a folder with .txt, .md or .rst files, or a pattern "
+            "that matches a file.",
             key=key,
         )
     return found

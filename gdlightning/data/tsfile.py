@@ -1,4 +1,4 @@
-"""The ``.ts`` format of the UCR and UEA archives."""
+"""Read the ``.ts`` format of the UCR and UEA archives."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from gdlightning.errors import UserError, did_you_mean
 def read_ts(
     path: str, key: str, channels: int | None = None
 ) -> tuple[list[Tensor], list[str] | None]:
-    """Series [T, C] of a file, NaN where a value is missing (?), and their class labels.
+    """Read series and their class labels.
 
-    Dimensions stand between colons, values between commas, the class last; dimensions of
-    different lengths are filled up with NaN.
+    On each line, dimensions are separated by colons and values by commas; the class is last.
+    Missing values (``?``) are NaN. Shorter dimensions are padded with NaN.
 
     Args:
-        path: of the file.
-        key: what errors call it.
-        channels: that each series must have; as many as the first if not given.
+        path: The file.
+        key: The key of the path in error messages.
+        channels: The number of channels of each series, by default that of the first one.
+
+    Returns:
+        The series, float64 of shape [T, C] each, and the class labels, or None if there are none.
 
     Raises:
-        UserError: there is no such file, or a line can't be read; names the line.
+        UserError: If the file does not exist or a line cannot be parsed.
     """
     file = Path(path)
     if not file.is_file():
@@ -45,7 +48,9 @@ def read_ts(
             inside = inside or word[0] == "@data"
             continue
         if not inside:
-            raise UserError(f"{key}: {path}, line {number}: values stand before @data.", key=key)
+            raise UserError(
+                f"{key}: {path}, line {number}: there are values before @data.", key=key
+            )
         *parts, last = line.split(":")
         if labelled:
             labels.append(last.strip())
@@ -55,13 +60,13 @@ def read_ts(
         channels = channels or steps.shape[1]
         if steps.shape[1] != channels:
             raise UserError(
-                f"{key}: {path}, line {number} has {steps.shape[1]} dimensions instead of "
-                f"{channels}.",
+                f"{key}: {path}, line {number}: expected {channels} dimensions, got "
+                f"{steps.shape[1]}.",
                 key=key,
             )
         series.append(steps)
     if not series:
-        raise UserError(f"{key}: {path} holds no series after @data.", key=key)
+        raise UserError(f"{key}: {path} contains no series after @data.", key=key)
     return series, labels if labelled else None
 
 
@@ -77,9 +82,9 @@ def _steps(parts: list[str], path: str, number: int, key: str) -> Tensor:
     except ValueError as error:
         raise UserError(f"{key}: {path}, line {number}: {error}.", key=key) from error
     if not channels:
-        raise UserError(f"{key}: {path}, line {number} holds no values.", key=key)
+        raise UserError(f"{key}: {path}, line {number} contains no values.", key=key)
     if any(c.isinf().any() for c in channels):
         raise UserError(
-            f"{key}: {path}, line {number} holds an infinite value; write ? instead.", key=key
+            f"{key}: {path}, line {number} contains an infinite value; write ? instead.", key=key
         )
     return torch.nn.utils.rnn.pad_sequence(channels, padding_value=float("nan"))

@@ -1,4 +1,4 @@
-"""Text as bags of words: word numbers with weights, hashed or counted."""
+"""Convert text to bags of words with tf-idf weights, with a counted or hashed vocabulary."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 WORD = re.compile(r"\w\w+")
 
 Bag = tuple[list[int], list[float]]
-"""Word numbers, and the weight of each; the weights of a text have Euclidean norm 1."""
+"""Word indices and weights of a text. The weights have Euclidean norm 1."""
 
 
 def words(text: str, ngrams: int) -> list[str]:
-    """Lower-case words of two letters or more, and their n-grams joined by a space."""
+    """Return the lowercase words of two or more letters, and their n-grams joined by spaces."""
     single = WORD.findall(text.lower())
     found = list(single)
     for n in range(2, ngrams + 1):
@@ -25,19 +25,22 @@ def words(text: str, ngrams: int) -> list[str]:
 
 
 def fit(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
-    """What ``bag`` needs, as plain values: options, vocabulary or buckets, document frequencies.
+    """Fit the vocabulary and the document frequencies.
 
     Args:
-        texts: of the training split.
-        options: ``vocabulary`` (counted or hashed), ``features`` (most words or buckets),
-            ``min_count`` (texts that a counted word is in at least), ``ngrams``.
+        texts: The texts of the training split.
+        options: ``vocabulary`` (counted or hashed), ``features`` (maximum number of words, or
+            number of buckets), ``min_count`` (minimum number of texts per word) and ``ngrams``.
+
+    Returns:
+        The parameters of ``Vectorizer``, as plain values.
     """
     frequency: Counter[str] = Counter()
     for text in texts:
         frequency.update(set(words(text, options["ngrams"])))
     count = len(texts)
     if options["vocabulary"] == "counted":
-        # Ties by the word itself: the order of a set differs from process to process.
+        # Ties are broken by the word, because the order of a set differs between processes.
         ranked = sorted(frequency.items(), key=lambda item: (-item[1], item[0]))
         kept = [w for w, n in ranked[: options["features"]] if n >= options["min_count"]]
         idf = [1 + math.log((1 + count) / (1 + frequency[w])) for w in kept]
@@ -45,16 +48,16 @@ def fit(texts: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     buckets: Counter[int] = Counter()
     for word, n in frequency.items():
         buckets[_bucket(word, options["features"])] += n
-    idf = [1 + math.log((1 + count) / (1 + min(count, buckets[k])))
-           for k in range(options["features"])]  # fmt: skip
+    frequencies = (min(count, buckets[k]) for k in range(options["features"]))
+    idf = [1 + math.log((1 + count) / (1 + n)) for n in frequencies]
     return options | {"words": [], "idf": idf, "size": options["features"]}
 
 
 class Vectorizer:
-    """Bags of texts by what ``fit`` found: tf-idf weights as scikit-learn's TfidfVectorizer has.
+    """Compute bags of words with the tf-idf weights of scikit-learn's TfidfVectorizer.
 
     Args:
-        fitted: the result of ``fit``.
+        fitted: The result of ``fit``.
     """
 
     def __init__(self, fitted: dict[str, Any]) -> None:
@@ -62,7 +65,7 @@ class Vectorizer:
         self.number = {w: k for k, w in enumerate(fitted["words"])}
 
     def bag(self, text: str) -> Bag:
-        """The known words of a text with their weights; empty if there are none."""
+        """Return the known words of a text with their weights."""
         counts: Counter[int] = Counter()
         for word in words(text, self.fitted["ngrams"]):
             if self.fitted["vocabulary"] == "hashed":

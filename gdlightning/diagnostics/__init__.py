@@ -1,1 +1,1 @@
-"""What a training's instruments say, in words: problem, evidence, advice."""
+"""Diagnosis of a run from its measurements: verdicts with advice and evidence."""

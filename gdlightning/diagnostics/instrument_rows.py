@@ -1,4 +1,4 @@
-"""Declared types of what a run's files say of its training, for a check when they are read."""
+"""Types of the records in a run's files, used to validate them when they are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class Data(TypedDict, total=False):
-    """Facts of the data."""
+    """Statistics of the data."""
 
     examples: dict[str, int]
     repeated: float | None
@@ -18,7 +18,7 @@ class Data(TypedDict, total=False):
 
 
 class Head(TypedDict, total=False):
-    """What the first row says: how the rest is to be read."""
+    """The first row: metadata of the run."""
 
     layers: list[str]
     optimizer: str
@@ -30,7 +30,7 @@ class Head(TypedDict, total=False):
 
 
 class Spike(TypedDict):
-    """A step whose loss stood far out; a loss that is not finite is null."""
+    """A step whose loss is an outlier; a non-finite loss is null."""
 
     step: int
     loss: float | None
@@ -39,7 +39,7 @@ class Spike(TypedDict):
 
 
 class Ends(TypedDict):
-    """Ends of the Hessian of a batch, λ·lr and its limit."""
+    """Extreme eigenvalues of the Hessian of a batch, λ·lr and its stability limit."""
 
     largest: float | None
     smallest: float | None
@@ -48,7 +48,7 @@ class Ends(TypedDict):
 
 
 class MeasurementRow(TypedDict):
-    """A number, and how far it may be off; null where it is not finite."""
+    """A value with its error bounds; a non-finite number is null."""
 
     value: float | None
     bound: float | None
@@ -56,7 +56,7 @@ class MeasurementRow(TypedDict):
 
 
 class Stability(TypedDict):
-    """λ·lr, and its limit for the optimizer."""
+    """λ·lr and the stability limit of the optimizer."""
 
     at_peak: MeasurementRow
     limit: float | None
@@ -64,7 +64,7 @@ class Stability(TypedDict):
 
 
 class Curvature(TypedDict):
-    """The figures of ``gdl curvature`` that a finding needs."""
+    """The results of ``gdl curvature`` that a check needs."""
 
     top: list[MeasurementRow]
     bottom: list[MeasurementRow]

@@ -1,8 +1,8 @@
-"""What tells whether a learning rate is too small or too large: features of a record, and a model.
+"""Classify the learning rate of a run as too small, in the good range or too large.
 
-The model is a multinomial logistic regression over the features below, fitted by
-``scripts/verdicts/learning_rate.py`` on some hundred runs; its coefficients are in
-lr_classifier.json.
+The classifier is a multinomial logistic regression on the features below. It is fitted by
+``scripts/verdicts/learning_rate.py`` on several hundred runs; its coefficients are stored in
+``lr_classifier.json``.
 """
 
 from __future__ import annotations
@@ -22,35 +22,37 @@ from gdlightning.diagnostics.step_columns import Numbers, Steps
 
 CLASSES = ("too small", "in the good range", "too large")
 FILE = Path(__file__).with_name("lr_classifier.json")
-POSSIBLE = 0.2
-"""Probability that the rate lies on the other side, above which none is told."""
-BLOWN = 10.0
-"""A loss that stood at this many times its first value was not raised by steps that are too small.
-What follows looks like that, though: slow steps from far away."""
+MAX_OPPOSITE = 0.2
+"""Probability of the opposite side above which neither side is reported."""
+MAX_SMALL_PEAK = 10.0
+"""Ratio of the highest loss to the first above which the learning rate cannot be too small.
+
+The run then makes slow progress from a bad point, which would look like a small learning rate.
+"""
 PARTS = 20
-"""Windows over which losses are smoothed."""
-TINY = 1e-300
-"""A first loss at most this large is no measure of others."""
+"""Number of windows over which losses are smoothed."""
+MIN_FIRST_LOSS = 1e-300
+"""Magnitude of the first loss up to which other losses are not divided by it."""
 
 
 @dataclass(frozen=True)
-class Signs:
-    """What is measured, each without units.
+class Features:
+    """Dimensionless features of a run.
 
     Attributes:
-        gain: median gain ratio.
-        late_gain: that of the second half.
-        low_gain: median of the lowest quarter.
-        overshoots: share of the measured steps with a negative gain.
-        still_falling: share of the whole fall of the loss that came in the last half.
-        progress: fall of the loss over the loss at the start.
-        peak: highest smoothed loss over the loss at the start.
-        promised: what the gradients promised in all, over the loss at the start.
-        wasted: what they promised over what the loss fell by.
-        update_ratio: median norm of the step over that of the weights.
-        cosine: median cosine between the gradients of neighbouring steps.
-        rebound: the last smoothed loss over the lowest.
-        diverged: the loss was not finite.
+        gain: Median gain ratio.
+        late_gain: Median gain ratio of the second half.
+        low_gain: Median of the lowest quarter of the gain ratios.
+        overshoots: Fraction of the measured steps with a negative gain ratio.
+        still_falling: Fraction of the decrease of the loss that came in the second half.
+        progress: Decrease of the loss, relative to the initial loss.
+        peak: Highest smoothed loss, relative to the initial loss.
+        promised: Total decrease predicted by the gradients, relative to the initial loss.
+        wasted: Predicted decrease, relative to the actual decrease.
+        update_ratio: Median norm of the step, relative to the norm of the weights.
+        cosine: Median cosine between the gradients of consecutive steps.
+        rebound: Last smoothed loss, relative to the lowest one.
+        diverged: True if a loss was non-finite.
     """
 
     gain: float
@@ -67,8 +69,8 @@ class Signs:
     rebound: float
     diverged: bool
 
-    def features(self) -> list[float]:
-        """The numbers that the model takes, on scales where differences count."""
+    def vector(self) -> list[float]:
+        """Return the transformed features, the input of the classifier."""
         return [
             _overshoot(self.gain),
             _overshoot(self.late_gain),
@@ -86,16 +88,16 @@ class Signs:
         ]
 
 
-NAMES = tuple(Signs.__dataclass_fields__)
+NAMES = tuple(Features.__dataclass_fields__)
 
 
-def signs(record: RunRecord) -> Signs | None:
-    """The signs of a record; None where too little was measured."""
+def features_of(record: RunRecord) -> Features | None:
+    """Compute the features of a run, or return None if there are too few measurements."""
     steps, chosen = record.steps, _at_full_rate(record.steps)
     if len(record.losses) < 2 or not chosen.any() or not math.isfinite(record.losses[0]):
         return None
     count, first = len(record.losses), abs(record.losses[0])
-    first = first if first > TINY else 1.0
+    first = first if first > MIN_FIRST_LOSS else 1.0
     gain = steps.gain
     late = _seen(gain[chosen & (steps.step >= count // 2)])
     gains = np.sort(_seen(gain[chosen]))
@@ -107,7 +109,7 @@ def signs(record: RunRecord) -> Signs | None:
     promised = sum(slopes.tolist()) / max(1, len(slopes)) * count
     lowest = min((v for v in level if math.isfinite(v)), default=math.nan)
     broken = not all(map(math.isfinite, level))
-    return Signs(
+    return Features(
         gain=middle,
         late_gain=_median(late, middle),
         low_gain=_median(gains[: max(1, len(gains) // 4)], 1.0),
@@ -124,37 +126,46 @@ def signs(record: RunRecord) -> Signs | None:
     )
 
 
-def judged(found: Signs) -> dict[str, float]:
-    """Class → probability, by the fitted model."""
+def class_probabilities(features: Features) -> dict[str, float]:
+    """Return the probability of each class."""
     model = _model()
     scaled = [
-        (v - m) / s for v, m, s in zip(found.features(), model["mean"], model["scale"], strict=True)
+        (v - m) / s
+        for v, m, s in zip(features.vector(), model["mean"], model["scale"], strict=True)
     ]
     scores = [
         b + sum(w * v for w, v in zip(row, scaled, strict=True))
         for row, b in zip(model["weights"], model["bias"], strict=True)
     ]
     top = max(scores)
-    return possible(found, [math.exp(s - top) for s in scores])
+    return restrict(features, [math.exp(s - top) for s in scores])
 
 
-def possible(found: Signs, shares: Sequence[float]) -> dict[str, float]:
-    """Class → probability, from the model's share of each, without a side that can't be."""
-    small, fine, large = shares
-    if found.peak > BLOWN:
+def restrict(features: Features, scores: Sequence[float]) -> dict[str, float]:
+    """Normalize the scores of the classes after excluding an impossible class.
+
+    Args:
+        features: The features of the run.
+        scores: The non-negative score of each class, in the order of ``CLASSES``.
+
+    Returns:
+        The probability of each class.
+    """
+    small, fine, large = scores
+    if features.peak > MAX_SMALL_PEAK:
         small = 0.0
-    if fine + large == 0 and not small:  # nothing speaks for either
+    if fine + large == 0 and not small:  # both scores underflowed
         fine = large = 1.0
     whole = small + fine + large
     return {name: part / whole for name, part in zip(CLASSES, (small, fine, large), strict=True)}
 
 
-def told(chances: dict[str, float]) -> str:
-    """The class to tell: the likeliest, but no side while the other one is possible."""
+def choose_class(chances: dict[str, float]) -> str:
+    """Return the most likely class, or the good range while both sides are possible."""
     likeliest = max(chances, key=lambda name: chances[name])
     small, fine, large = CLASSES
     other = {small: large, large: small}.get(likeliest)
-    return fine if other is not None and chances[other] > POSSIBLE else likeliest
+    return fine if other is not None and chances[other] > MAX_OPPOSITE else likeliest
 
 
 @functools.cache
@@ -164,7 +175,7 @@ def _model() -> dict[str, list]:  # type: ignore[type-arg]
 
 
 def _at_full_rate(steps: Steps) -> NDArray[np.bool_]:
-    """Which steps are at half the peak learning rate or more: warm-up and decay say less."""
+    """Return a mask of the steps at half of the peak learning rate or more."""
     lr = steps.lr
     peak = lr[~np.isnan(lr)].max(initial=0.0)
     chosen: NDArray[np.bool_] = np.isnan(lr) | (lr >= peak / 2)

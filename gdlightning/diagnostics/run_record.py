@@ -1,4 +1,4 @@
-"""What the instruments of a run measured, as series over optimizer steps."""
+"""The measurements of a run, as series over optimizer steps."""
 
 from __future__ import annotations
 
@@ -21,53 +21,57 @@ from gdlightning.storage.journal import JOURNAL, numbered
 from gdlightning.storage.typed_rows import mismatch
 
 CURVATURE = "curvature.json"
-"""What ``gdl diagnose --curvature`` keeps in a run's folder."""
-RARE: dict[str, Any] = {
-    "start": Head, "val": dict[str, float | None], "spikes": list[Spike], "curvature": Ends,
-}  # fmt: skip
-"""Parts of a row that few rows have, and their types."""
-NAMED = 3
-"""Damaged lines that are named in a message."""
+"""File in the run folder with the results of ``gdl diagnose --curvature``."""
+OPTIONAL_FIELDS: dict[str, Any] = {
+    "start": Head,
+    "val": dict[str, float | None],
+    "spikes": list[Spike],
+    "curvature": Ends,
+}
+"""Types of the fields that only some rows have."""
+MAX_NAMED = 3
+"""Number of damaged lines that a message names."""
 
 
 @dataclass
 class Damage:
-    """What was left out of a record because it is not as the monitor writes it.
+    """The rows and files that were skipped because they are damaged.
 
     Attributes:
-        count: of what was left out.
-        first: place and reason of the first few.
+        count: The number of skipped rows and files.
+        first: The location and reason of the first few.
     """
 
     count: int = 0
     first: list[str] = field(default_factory=list)
 
     def add(self, where: str, why: str) -> None:
-        """Count one more."""
+        """Add a skipped row or file."""
         self.count += 1
-        if self.count <= NAMED:
+        if self.count <= MAX_NAMED:
             self.first.append(f"{where} ({why})")
 
     def __str__(self) -> str:
-        more = ", …" if self.count > NAMED else ""
+        more = ", …" if self.count > MAX_NAMED else ""
         return f"{self.count:,} damaged part{'s' * (self.count > 1)}: {'; '.join(self.first)}{more}"
 
 
 @dataclass
 class RunRecord:
-    """A run, or the first part of one.
+    """The measurements of a run or of its first steps.
 
     Attributes:
-        start: what the file's head tells: ``layers``, ``steps``, ``optimizer``, ``data``, ….
-        losses: of every step, NaN where it was not finite.
-        steps: that were measured.
-        pairs: measured step, product of its gradient and the next step's, their squared norms.
-        clipped: of each interval, the share of its steps on which clipping bit.
-        spikes: steps whose loss stood far out, with their examples.
-        validations: step → metrics.
-        sharpness: step → ends of the Hessian of its batch, λ·lr and its limit, where asked for.
-        curvature: what ``gdl curvature`` measured of the last checkpoint; empty if it did not.
-        damage: what was left out when the files were read.
+        start: The metadata in the first row: ``layers``, ``steps``, ``optimizer``, ``data``, ….
+        losses: The loss of every step, NaN if it was non-finite.
+        steps: The measured steps.
+        pairs: Four numbers per pair: the measured step, the product of its gradient and the next
+            step's gradient, and their squared norms.
+        clipped: The fraction of clipped steps per interval.
+        spikes: Steps whose loss is an outlier, with the examples of their batches.
+        validations: The validation metrics by step.
+        sharpness: By step, the extreme eigenvalues of the Hessian of a batch, λ·lr and its limit.
+        curvature: The results of ``gdl curvature`` for the last checkpoint, or an empty dict.
+        damage: The damaged rows and files that were skipped.
     """
 
     start: dict[str, Any] = field(default_factory=dict)
@@ -83,17 +87,17 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord:
-        """Read the files of a run's folder; empty where nothing was measured."""
+        """Read the files of a run folder. The record is empty if nothing was measured."""
         record = cls()
         for number, row in numbered(folder / JOURNAL):
-            if wrong := "no row of a step" if row is None else record.take(row):
+            if wrong := "not a row of a step" if row is None else record.take(row):
                 record.damage.add(f"{JOURNAL}, line {number}", wrong)
         if (folder / CURVATURE).is_file():
             try:
                 found = json.loads((folder / CURVATURE).read_text(encoding="utf-8"))
                 wrong = mismatch(found, Curvature)
             except (ValueError, RecursionError):
-                wrong = "no JSON"
+                wrong = "invalid JSON"
             if wrong:
                 record.damage.add(CURVATURE, wrong)
             else:
@@ -102,7 +106,12 @@ class RunRecord:
 
     @classmethod
     def of(cls, lines: Iterable[Mapping[str, Any]], until: int | None = None) -> RunRecord:
-        """Read the rows of a journal, if asked for only those of the first steps."""
+        """Read the rows of a journal.
+
+        Args:
+            lines: The rows.
+            until: The step before which rows are read, or None for all rows.
+        """
         record = cls()
         for line in lines:
             if until is None or int(line.get("step", 0)) < until:
@@ -113,11 +122,11 @@ class RunRecord:
         """Add a row of a journal.
 
         Returns:
-            What is wrong with the row, of which nothing was taken then; empty if it is right.
+            The error in the row, of which nothing was added, or an empty string.
         """
         step = int(row.get("step", 0))
-        for key in RARE.keys() & row.keys():
-            if wrong := mismatch(row[key], RARE[key], key):
+        for key in OPTIONAL_FIELDS.keys() & row.keys():
+            if wrong := mismatch(row[key], OPTIONAL_FIELDS[key], key):
                 return wrong
         try:
             key = "losses"
@@ -129,7 +138,7 @@ class RunRecord:
         except (TypeError, OverflowError) as error:
             return f"{key}: {error}"
         if len(pair) not in (0, 4):
-            return "alike: three numbers are needed"
+            return "alike: expected three numbers"
         if "promised" in row:
             try:
                 self.steps.append(step, row)
@@ -153,29 +162,29 @@ class RunRecord:
 
     @property
     def empty(self) -> bool:
-        """Whether no step is in it."""
+        """True if the record contains no step."""
         return not len(self.losses) and not len(self.steps)
 
     @property
     def layers(self) -> list[str]:
-        """Names of the matrices, from the input on."""
+        """Names of the matrices, in order from the input."""
         return list(self.start.get("layers", ()))
 
     @property
     def planned(self) -> int:
-        """Steps of the whole training, or of what there is of it."""
+        """Planned number of steps, or the number of steps so far if it is unknown."""
         return int(self.start.get("steps") or len(self.losses))
 
     @property
     def gains(self) -> list[tuple[int, float]]:
-        """Gain ratios by step, where rounding does not hide them."""
+        """Pairs of step and gain ratio, without steps whose gain ratio is lost in rounding."""
         gain = self.steps.gain
         seen = ~np.isnan(gain)
         return list(zip(self.steps.step[seen].tolist(), gain[seen].tolist(), strict=True))
 
     @property
     def cosines(self) -> tuple[NDArray[np.int64], Numbers]:
-        """Places of the measured steps that have a pair, and cosines; NaN where there is none."""
+        """Indices of the measured steps with a pair, and their cosines (NaN if undefined)."""
         pairs, step = np.array(self.pairs).reshape(-1, 4), self.steps.step
         if not len(pairs):
             return np.empty(0, np.int64), np.empty(0)
@@ -190,17 +199,22 @@ class RunRecord:
 
     @property
     def finite(self) -> list[float]:
-        """Losses that are finite."""
+        """The finite losses."""
         return [v for v in self.losses if math.isfinite(v)]
 
     @property
     def diverged(self) -> int | None:
-        """The first step whose loss was not finite."""
+        """The first step with a non-finite loss, or None."""
         broken = np.flatnonzero(~np.isfinite(self.losses))
         return int(broken[0]) if len(broken) else None
 
     def smooth(self, begin: float, end: float) -> float:
-        """The median loss between two shares of the steps so far; NaN where there is none."""
+        """Return the median of the finite losses in a range of steps, or NaN.
+
+        Args:
+            begin: The start of the range, as a fraction of the steps so far.
+            end: The end of the range, as a fraction of the steps so far.
+        """
         count = len(self.losses)
         low = min(int(begin * count), max(0, count - 1))
         part = np.array(self.losses[low : max(low + 1, int(end * count))])

@@ -1,4 +1,4 @@
-"""The measured steps of a run, as columns of numbers."""
+"""The measured steps of a run, stored as columns."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 NAMES = ("loss", "gain", "promised", "grad_norm", "update_ratio", "lr")
-"""Numbers of a measured step; NaN where there is none."""
-ROUNDING = 3e-6
-"""A promised change of the loss below this share of it drowns in single precision."""
+"""Names of the numbers of a measured step. A missing number is NaN."""
+MIN_RELATIVE_CHANGE = 3e-6
+"""Predicted relative change of the loss below which float32 rounding dominates."""
 
 
 def numbers(values: Collection[float | None]) -> array[float]:
-    """Return numbers from JSON, NaN in place of null.
+    """Convert numbers from JSON; null becomes NaN.
 
     Raises:
-        TypeError: one of them is something else.
-        OverflowError: one of them is too large.
+        TypeError: If a value is not a number.
+        OverflowError: If a number is too large.
     """
     try:
         return array("d", values)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ class Steps:
     """Columns of the measured steps, in the order of the file.
 
     Attributes:
-        first_scale: part of the net → root mean square of its output at the first of them.
+        first_scale: Root mean square of the output of each module at the first measured step.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Steps:
         """Add a measured step.
 
         Raises:
-            ValueError: a value is of another type, which is named; nothing is added.
+            ValueError: If a value has the wrong type. Nothing is added then.
         """
         count, name = len(self._steps), ""
         try:
@@ -65,7 +65,7 @@ class Steps:
             name = "weights"
             self._weights += numbers(row.get("weights", ()))
             if len(self._weights) != len(self._grads):
-                raise TypeError("there are others than grads")
+                raise TypeError("expected as many as grads")
             name = "dead"
             self._add_dead(count, row.get("dead", {}))
             if not count:
@@ -73,7 +73,7 @@ class Steps:
                 scale = row.get("scale", {})
                 self.first_scale = dict(zip(scale, numbers(scale.values()), strict=True))
         except (TypeError, OverflowError, AttributeError) as error:
-            self._cut(count)
+            self._truncate(count)
             raise ValueError(f"{name}: {error}") from None
         self._ends.append(len(self._grads))
         self._steps.append(step)
@@ -85,8 +85,8 @@ class Steps:
             value = dead.get(name)
             column.append(math.nan if value is None else value)
 
-    def _cut(self, count: int) -> None:
-        """Remove what was added of a step that could not be added whole."""
+    def _truncate(self, count: int) -> None:
+        """Remove the values of a step that could not be added completely."""
         end = self._ends[-1] if self._ends else 0
         del self._grads[end:], self._weights[end:], self._examples[count:]
         for column in (*self._numbers.values(), *self._dead.values()):
@@ -94,52 +94,53 @@ class Steps:
 
     @property
     def step(self) -> NDArray[np.int64]:
-        """Optimizer steps before each."""
+        """Number of optimizer steps before each measured step."""
         return np.array(self._steps, np.int64)
 
     @property
     def examples(self) -> NDArray[np.int64]:
-        """Examples of each, over all devices."""
+        """Examples per step, over all devices."""
         return np.array(self._examples, np.int64)
 
     @property
     def loss(self) -> Numbers:
-        """Loss of its batch before the step."""
+        """Loss of the batch before the step."""
         return np.array(self._numbers["loss"])
 
     @property
     def promised(self) -> Numbers:
-        """Gradient times step."""
+        """Change of the loss predicted by the gradient: gradient times step."""
         return np.array(self._numbers["promised"])
 
     @property
     def gain(self) -> Numbers:
-        """Change of the loss over what the gradient promised; NaN where rounding hides it."""
-        gain, seen = np.array(self._numbers["gain"]), abs(self.promised) > ROUNDING * abs(self.loss)
-        return np.where(seen & np.isfinite(gain), gain, math.nan)
+        """Gain ratio; NaN if the predicted change is lost in rounding."""
+        gain = np.array(self._numbers["gain"])
+        significant = abs(self.promised) > MIN_RELATIVE_CHANGE * abs(self.loss)
+        return np.where(significant & np.isfinite(gain), gain, math.nan)
 
     @property
     def grad_norm(self) -> Numbers:
-        """Norm of the gradient before clipping."""
+        """Gradient norm before clipping."""
         return np.array(self._numbers["grad_norm"])
 
     @property
     def update_ratio(self) -> Numbers:
-        """Norm of the step over that of the weights."""
+        """Ratio of the norm of the step to the norm of the weights."""
         return np.array(self._numbers["update_ratio"])
 
     @property
     def lr(self) -> Numbers:
-        """Largest learning rate of the groups; NaN where there is none."""
+        """Largest learning rate of the parameter groups, or NaN."""
         return np.array(self._numbers["lr"])
 
     @property
     def dead(self) -> dict[str, Numbers]:
-        """Part of the net → share of its rectified units that are 0 for all of the batch."""
+        """Fraction of ReLU units per module that are 0 for all examples of the batch."""
         return {name: np.array(column) for name, column in self._dead.items()}
 
     def all_layers(self) -> tuple[NDArray[np.int64], Numbers, Numbers]:
-        """Return the steps that have as many matrices as the first, with all of ``layers``."""
+        """Return the steps with as many matrices as the first one, and their ``layers``."""
         ends = np.array(self._ends, np.int64)
         count = int(ends[0]) if len(ends) else 0
         begins = np.concatenate([[0], ends])[:-1][np.diff(ends, prepend=0) == count]
@@ -148,6 +149,10 @@ class Steps:
         return steps, np.array(self._grads)[places], np.array(self._weights)[places]
 
     def layers(self, place: int) -> tuple[array[float], array[float]]:
-        """Return the norms of the matrices' gradients and weights, in the order of the head."""
+        """Return the gradient norms and weight norms of the matrices of one measured step.
+
+        Args:
+            place: The index of the measured step.
+        """
         begin, end = self._ends[place - 1] if place else 0, self._ends[place]
         return self._grads[begin:end], self._weights[begin:end]

@@ -1,4 +1,4 @@
-"""What the instruments of a run measured, as one picture."""
+"""Draw the measurements of a run as one figure."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from gdlightning.drawing.style import LIGHT, Theme
 
 
 def draw(record: RunRecord, verdicts: Sequence[Verdict], path: Path) -> None:
-    """Write the picture of a run.
+    """Save the figure of a run.
+
+    Args:
+        record: The measurements of the run.
+        verdicts: The verdicts, whose first steps are marked.
+        path: The image file.
 
     Raises:
-        UserError: matplotlib is not installed, or the file can't be one.
+        UserError: If matplotlib is not installed or the file format is not supported.
     """
-    with np.errstate(all="ignore"):  # as with ``overview``; limits are found when it is drawn
+    with np.errstate(all="ignore"):  # axis limits of large values are computed when saving
         style.save(overview(record, verdicts), path)
 
 
 def overview(record: RunRecord, verdicts: Sequence[Verdict], theme: Theme = LIGHT) -> Any:
-    """Six panels: loss, gain ratio, size of steps, gradient norm, layers, units."""
+    """Return a figure of loss, gain ratio, step size, gradient norm, layers and dead units."""
     made, panels = style.figure(2, 3, size=(4.4, 2.9), theme=theme, what="Drawing a diagnosis")
     for panel, paint in zip(panels, (_loss, _gain, _steps, _norm, _layers, _units), strict=True):
-        with np.errstate(all="ignore"):  # what was measured may be of any size
+        with np.errstate(all="ignore"):  # measurements may overflow
             paint(panel, record, theme)
         panel.set_xlabel("optimizer step")
         panel.set_xlim(0, max(1, len(record.losses)))
@@ -50,8 +55,16 @@ def _loss(panel: Any, record: RunRecord, theme: Theme) -> None:
     panel.plot(list(centres), smooth, color=style.SERIES[0], linewidth=1.8, label="training")
     validated = [(k, m["val_loss"]) for k, m in record.validations.items() if "val_loss" in m]
     if validated:
-        panel.plot(*zip(*validated, strict=True), color=style.SERIES[1], linewidth=1.5,
-                   marker="o", markersize=3, label="validation")  # fmt: skip
+        steps, values = zip(*validated, strict=True)
+        panel.plot(
+            steps,
+            values,
+            color=style.SERIES[1],
+            linewidth=1.5,
+            marker="o",
+            markersize=3,
+            label="validation",
+        )
     for spike in record.spikes[:30]:
         panel.plot(spike["step"], spike["loss"], "v", color=style.BAD, markersize=4)
     shown = [v for v in (*record.finite, *(v for _, v in validated)) if math.isfinite(v)]
@@ -70,23 +83,37 @@ def _gain(panel: Any, record: RunRecord, theme: Theme) -> None:
         panel.scatter(*zip(*shown, strict=True), s=12, c=colours, linewidths=0)
     panel.set_ylim(-1.1, 1.4)
     panel.set_yticks([-1, 0, 1], ["≤ −1", "0", "1"])
-    for height, text in ((1.08, "the step is tiny"), (-0.32, "it overshoots")):
-        panel.text(0.99, height, text, fontsize=7.5, color=theme.muted, ha="right",
-                   transform=panel.get_yaxis_transform())  # fmt: skip
-    style.title(panel, "gain ratio: loss change over what was promised", theme)
+    for height, text in ((1.08, "tiny steps"), (-0.32, "overshooting steps")):
+        panel.text(
+            0.99,
+            height,
+            text,
+            fontsize=7.5,
+            color=theme.muted,
+            ha="right",
+            transform=panel.get_yaxis_transform(),
+        )
+    style.title(panel, "gain ratio: actual / predicted loss change", theme)
 
 
 def _steps(panel: Any, record: RunRecord, theme: Theme) -> None:
     step, ratio, lr = record.steps.step, record.steps.update_ratio, record.steps.lr
     if (ratio > 0).any():
-        panel.plot(step[ratio > 0], ratio[ratio > 0], color=style.SERIES[2], linewidth=1.5,
-                   label="step")  # fmt: skip
+        panel.plot(
+            step[ratio > 0], ratio[ratio > 0], color=style.SERIES[2], linewidth=1.5, label="step"
+        )
         panel.set_yscale("log")
     if (lr > 0).any():
-        panel.plot(step[lr > 0], lr[lr > 0], color=style.SERIES[1], linewidth=1.2,
-                   linestyle=(0, (3, 2)), label="learning rate")  # fmt: skip
+        panel.plot(
+            step[lr > 0],
+            lr[lr > 0],
+            color=style.SERIES[1],
+            linewidth=1.2,
+            linestyle=(0, (3, 2)),
+            label="learning rate",
+        )
     style.legend(panel, theme)
-    style.title(panel, "size of the step over that of the weights", theme)
+    style.title(panel, "step-to-weight ratio", theme)
 
 
 def _norm(panel: Any, record: RunRecord, theme: Theme) -> None:
@@ -95,7 +122,8 @@ def _norm(panel: Any, record: RunRecord, theme: Theme) -> None:
         panel.plot(step[norm > 0], norm[norm > 0], color=style.SERIES[0], linewidth=1.5)
         panel.set_yscale("log")
     scale = noise_scale(record)
-    noise = f"; noise scale about {10 ** round(math.log10(max(1, scale))):,}" if scale else ""
+    batch = f"{10 ** round(math.log10(max(1, scale))):,}" if scale else ""
+    noise = f"; critical batch size ≈ {batch}" if batch else ""
     style.title(panel, f"gradient norm{noise}", theme)
 
 
@@ -111,7 +139,7 @@ def _layers(panel: Any, record: RunRecord, theme: Theme) -> None:
     if count:
         panel.set_yscale("log")
         style.legend(panel, theme)
-    style.title(panel, "gradient over weight, by layer", theme)
+    style.title(panel, "gradient-to-weight ratio per layer", theme)
 
 
 def _units(panel: Any, record: RunRecord, theme: Theme) -> None:
@@ -122,9 +150,16 @@ def _units(panel: Any, record: RunRecord, theme: Theme) -> None:
     panel.set_ylim(-0.03, 1.03)
     panel.set_yticks([0, 0.5, 1], ["0", "half", "all"])
     if not dead:
-        panel.text(0.5, 0.5, "no rectifier in this net", transform=panel.transAxes,
-                   ha="center", fontsize=9, color=theme.muted)  # fmt: skip
-    style.title(panel, "dead units, by layer", theme)
+        panel.text(
+            0.5,
+            0.5,
+            "no ReLU in this net",
+            transform=panel.transAxes,
+            ha="center",
+            fontsize=9,
+            color=theme.muted,
+        )
+    style.title(panel, "dead units per layer", theme)
 
 
 def _shades(count: int) -> list[Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdlightning.errors import UserError, require
-from gdlightning.storage.atomic_write import whole
+from gdlightning.storage.atomic_write import open_atomic
 
 SERIES = ("#2a78d6", "#e07b00", "#009e73", "#cc4f8f", "#7a5cc8", "#8a6d3b", "#3fb0c9", "#6b7280")
 """Colours of lines in order, after Okabe and Ito (2008) with equalised lightness."""
@@ -97,5 +97,5 @@ def save(made: Any, path: Path, dpi: int = 150) -> None:
         raise UserError(f"The file of a figure must end in {', '.join(FORMATS)} (got {path}).")
     if not path.absolute().parent.is_dir():
         raise UserError(f"The folder of {path} does not exist.")
-    with whole(path) as stream:
+    with open_atomic(path) as stream:
         made.savefig(stream, format=path.suffix[1:], dpi=dpi, facecolor=made.get_facecolor())

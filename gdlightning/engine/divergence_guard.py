@@ -17,7 +17,7 @@ from gdlightning.engine.deferred_step import Judged, can_wait, forget
 from gdlightning.engine.train_loaders import batch_indices, train_loaders
 from gdlightning.errors import UserError
 from gdlightning.schedules.scheduler import Scheduler
-from gdlightning.storage.checkpoint import write
+from gdlightning.storage.checkpoint_file import write
 
 Policy = Literal["stop", "skip", "rollback", "off"]
 WINDOW = 100

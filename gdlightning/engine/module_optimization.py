@@ -11,7 +11,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from gdlightning.engine.optimization import Optimization
+from gdlightning.engine.optimization import Optimization, detach
 from gdlightning.errors import UserError
 from gdlightning.optimizers.groups import Grouping
 from gdlightning.optimizers.registry import MODULE
@@ -64,6 +64,7 @@ class ModuleOptimization(Optimization):
         Raises:
             UserError: if clipping is configured for a module with manual optimization.
         """
+        detach(module)
         self._configure: Callable[[], Any] = module.configure_optimizers
         if module.automatic_optimization:
             super().attach(module)

@@ -25,6 +25,7 @@ from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
 from gdlightning.engine.half_precision import check_half
 from gdlightning.engine.module_hooks import own_hooks
+from gdlightning.engine.step_counts import StepCounts, trainer_steps
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
 from gdlightning.errors import UserError
@@ -47,9 +48,9 @@ class Optimization:
     on the instance, as Lightning's own command line does; Lightning's loop runs as ever.
 
     Args:
-        optimizer: a name, or a mapping with ``name`` and options.
-        schedule: a name, or a mapping with ``name``, ``warmup`` and options.
-        clip: a name, a mapping with ``name`` and options, a maximal global norm, or None.
+        optimizer: name, mapping with ``name`` and options, or ``Choice``.
+        schedule: name, or mapping with ``name``, ``warmup`` and options.
+        clip: name, mapping with ``name`` and options, maximum global norm, or None.
         grouping: rules for the parameter groups.
         refusing: refuse what the entry says that it can't do; its proof tries all the same.
 
@@ -59,7 +60,7 @@ class Optimization:
 
     def __init__(
         self,
-        optimizer: str | Mapping[str, Any] = "adamw",
+        optimizer: str | Mapping[str, Any] | Choice = "adamw",
         schedule: str | Mapping[str, Any] = "constant",
         clip: str | float | Mapping[str, Any] | None = None,
         grouping: Grouping | None = None,
@@ -95,6 +96,7 @@ class Optimization:
                 "(automatic_optimization = False).\n"
                 "Remove it, and create the optimizers in configure_optimizers."
             )
+        detach(module)
         self.module = module
         self._own_callbacks = module.configure_callbacks
         self.own_hooks = own_hooks(module, self.choice, clips=self.clips)
@@ -181,14 +183,15 @@ class Optimization:
         """The optimizer, and its schedule by optimizer step, if it has a learning rate."""
         module, trainer = self._module, self._module.trainer
         self.check_trainer(trainer)
-        context = self.context(trainer)
+        counts = trainer_steps(trainer)
+        context = self.context(trainer, counts)
         optimizer, self.parts = build(self.choice, module, self.grouping, context)
         name_failures(optimizer, self.choice.entry.name)
         if self.replay is not None:
             self.replay.take_over(optimizer)
         if not self._has_rate(optimizer):
             return {"optimizer": optimizer}
-        scheduler = Scheduler(optimizer, self.schedule, context.steps, context.steps_per_epoch)
+        scheduler = Scheduler(optimizer, self.schedule, context.steps, counts.per_epoch)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"},
@@ -269,29 +272,49 @@ class Optimization:
         else:
             loss.backward(*args, **kwargs)
 
-    def context(self, trainer: L.Trainer) -> Context:
-        """What the optimizer may want to know of this training.
+    def context(self, trainer: L.Trainer, counts: StepCounts) -> Context:
+        """Return facts about the run that the optimizer may need.
+
+        Args:
+            trainer: the Trainer that is fitting.
+            counts: its optimizer steps.
 
         Raises:
-            UserError: the schedule or optimizer needs an end and the training has none.
+            UserError: if the schedule or optimizer needs the number of steps, which is unknown.
         """
-        total = trainer.estimated_stepping_batches
-        if math.isinf(total) or total < 0:
-            if not self.schedule.endless or "steps" in self.choice.needs:
-                raise UserError(
-                    f"The schedule {self.schedule.name} needs to know when training ends.\n"
-                    "Set trainer.max_epochs or trainer.max_steps.",
-                    key="schedule.name",
-                )
-            total = 1
-        batches = trainer.num_training_batches
-        per_epoch = 1 if math.isinf(batches) else batches / trainer.accumulate_grad_batches
+        if counts.total is None:
+            self._check_endless(trainer)
+        per_epoch = counts.per_epoch or 1
         rows = getattr(getattr(trainer, "datamodule", None), "rows", {})
         return Context(
-            steps=int(total),
-            steps_per_epoch=max(1, math.ceil(per_epoch)),
-            examples=len(rows["train"]) if rows else max(1, math.ceil(per_epoch)),
+            steps=1 if counts.total is None else counts.total,
+            steps_per_epoch=per_epoch,
+            examples=len(rows["train"]) if rows else per_epoch,
             scaler=getattr(trainer.precision_plugin, "scaler", None) is not None,
+        )
+
+    def _check_endless(self, trainer: L.Trainer) -> None:
+        """Check that neither schedule nor optimizer needs the number of steps of the run.
+
+        Raises:
+            UserError: if one of them does.
+        """
+        if "steps" in self.choice.needs:
+            key, what = "optimizer.name", f"optimizer {self.choice.entry.name}"
+        elif not self.schedule.endless:
+            key, what = "schedule.name", f"schedule {self.schedule.name}"
+        else:
+            return
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            raise UserError(
+                f"The {what} needs the number of optimizer steps of the run, but the training data "
+                "has no length.\nSet trainer.max_steps or trainer.limit_train_batches.",
+                key=key,
+            )
+        raise UserError(
+            f"The {what} needs to know when training ends.\n"
+            "Set trainer.max_epochs or trainer.max_steps.",
+            key=key,
         )
 
     def _has_rate(self, optimizer: Optimizer) -> bool:
@@ -315,6 +338,13 @@ class Optimization:
         if self.module is None:
             raise RuntimeError("attach(module) comes first.")
         return self.module
+
+
+def detach(module: L.LightningModule) -> None:
+    """Give a module back the methods that an ``Optimization`` has replaced."""
+    for name, method in list(vars(module).items()):
+        if isinstance(getattr(method, "__self__", None), Optimization):
+            delattr(module, name)
 
 
 class Observe(L.Callback):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gdlightning.errors import UserError
 from gdlightning.landscape.plane import Weights
-from gdlightning.storage.checkpoint import read
+from gdlightning.storage.checkpoint_file import read
 
 MIN_CHECKPOINTS = 3
 """Minimum number of checkpoints that span a plane."""

@@ -1,1 +1,1 @@
-"""Instruments that measure a step of a training; ``callbacks/monitor.py`` says when."""
+"""Measurements of an optimizer step, taken by the monitor (``callbacks/monitor.py``)."""

@@ -1,4 +1,4 @@
-"""What the units of a net do in a forward pass: their scale, and which of them are dead."""
+"""Measure the scale of activations and the dead ReLU units in a forward pass."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-RECTIFIERS = {torch.relu, torch.relu_, F.relu, F.relu_, torch.Tensor.relu, torch.Tensor.relu_}
+RELU_FUNCTIONS = {torch.relu, torch.relu_, F.relu, F.relu_, torch.Tensor.relu, torch.Tensor.relu_}
 
 
 class Activity(TorchFunctionMode):
-    """Watches one forward pass of a module.
+    """Context manager that measures one forward pass of a module.
 
-    A unit is a channel of an activation: its second dimension in a convolution's [B, C, ...], its
-    last one elsewhere. It is dead in a batch where it is 0 for all examples and places.
+    A unit is a channel of an activation: dimension 1 of a convolution's [B, C, H, W], the last
+    dimension otherwise. It is dead if it is 0 for all examples and positions of the batch.
 
     Args:
-        module: that is evaluated within ``with Activity(module):``.
+        module: The module that is evaluated within ``with Activity(module):``.
 
     Attributes:
-        dead: name of a part of the module → share of the units of its rectifier that are dead.
-        scale: name of a part with weights → root mean square of its output.
+        dead: The fraction of dead ReLU units by submodule, each of shape [].
+        scale: The root mean square of the output by submodule with weights, each of shape [].
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -54,20 +54,20 @@ class Activity(TorchFunctionMode):
         self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         found = func(*args, **(kwargs or {}))
-        if func in RECTIFIERS and isinstance(found, Tensor):
-            self._rectified(found.detach())
+        if func in RELU_FUNCTIONS and isinstance(found, Tensor):
+            self._count_dead(found.detach())
         return found
 
-    def _rectified(self, output: Tensor) -> None:
+    def _count_dead(self, output: Tensor) -> None:
         if output.ndim < 2:
             return
         units = 1 if output.ndim == 4 else output.ndim - 1
         others = [d for d in range(output.ndim) if d != units]
         name = self._names[-1] if self._names else "net"
-        free, number = name, 2
-        while free in self.dead:  # a part may rectify twice
-            free, number = f"{name} ({number})", number + 1
-        self.dead[free] = (output.amax(others) == 0).float().mean()
+        key, number = name, 2
+        while key in self.dead:  # a submodule may apply ReLU twice
+            key, number = f"{name} ({number})", number + 1
+        self.dead[key] = (output.amax(others) == 0).float().mean()
 
     def _entered(self, name: str) -> Callable[..., None]:
         return lambda *_: self._names.append(name)

@@ -1,4 +1,4 @@
-"""Plain facts of a data set that explain trainings: repeats, leaks, constant inputs, base rates."""
+"""Statistics of a data set: duplicates, leaks, constant inputs and the constant prediction."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MOST = 20_000
-"""Examples of a split that are looked at."""
-BYTES = 64 * 2**20
-FEW = 1000
-"""Classes, at most, for whole numbers to be taken for classes."""
+MAX_EXAMPLES = 20_000
+"""Number of examples per split that are examined."""
+MAX_BYTES = 64 * 2**20
+"""Size of these examples above which no statistics are computed."""
+MAX_CLASSES = 1000
+"""Number of distinct integers above which a target is not treated as classes."""
 
 
 def data_facts(splits: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be told of examples in memory; nothing of those that are decoded or augmented.
+    """Compute statistics of examples in memory. Decoded or augmented examples are skipped.
 
     Args:
-        splits: ``train``, ``val``, ``test`` → examples with ``take(index)``.
+        splits: The examples of ``train``, ``val`` and ``test``, each with ``take(index)``.
 
     Returns:
-        ``examples`` of each split; ``repeated``, the share of training examples that occur before,
-        target included; ``shared``, split → share of its inputs that are inputs of the training
-        split; ``constant``, how many of ``features`` have one value only; ``entropy`` in nats of
-        the classes, or ``variance`` of the target: the loss of the best constant prediction.
+        A dict with
+
+        - ``examples``: the number of examples per split,
+        - ``repeated``: the fraction of training examples that are duplicates, target included,
+        - ``shared``: per other split, the fraction of its inputs that occur in the training split,
+        - ``constant`` and ``features``: the number of constant input features and of all,
+        - ``entropy`` of the classes in nats, or ``variance`` of the target: the loss of the best
+          constant prediction.
     """
     found: dict[str, Any] = {"examples": {k: len(rows) for k, rows in splits.items()}}
     train = splits.get("train")
     if train is None or not getattr(train, "plain", False) or not len(train):
         return found
     batch = _first(train)
-    if not isinstance(batch, tuple | list) or len(batch) < 2 or _size(batch) > BYTES:
+    if not isinstance(batch, tuple | list) or len(batch) < 2 or _size(batch) > MAX_BYTES:
         return found
     inputs, target = batch[0], batch[-1]
     keys = list(_keys(inputs))
@@ -51,7 +56,7 @@ def data_facts(splits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first(rows: Any) -> Any:
-    return rows.take(torch.arange(min(len(rows), MOST)))
+    return rows.take(torch.arange(min(len(rows), MAX_EXAMPLES)))
 
 
 def _tensors(nested: Any) -> list[Tensor]:
@@ -69,7 +74,7 @@ def _size(nested: Any) -> int:
 
 
 def _keys(nested: Any) -> Iterator[bytes]:
-    """The bytes of each example."""
+    """Yield the bytes of each example."""
     parts = [t.detach().cpu().contiguous() for t in _tensors(nested)]
     rows = [p.reshape(len(p), -1).numpy() for p in parts]
     for k in range(len(rows[0])):
@@ -90,7 +95,7 @@ def _base(target: Any) -> dict[str, Any]:
     if target.is_floating_point():
         return {"variance": float(target.var(correction=0))}
     counts = Counter(target.flatten().tolist())
-    if target.ndim > 1 or not 1 <= len(counts) <= FEW:
+    if target.ndim > 1 or not 1 <= len(counts) <= MAX_CLASSES:
         return {}
     shares = [n / target.numel() for n in counts.values()]
     return {"classes": len(counts), "entropy": -sum(s * math.log(s) for s in shares)}

@@ -1,4 +1,4 @@
-"""Where a step came from and where it led: weights and gradients on both sides of it."""
+"""Compare weights and gradients before and after an optimizer step."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 Rows = Tensor | None
-"""The rows of a weight that its sparse gradient has; None for all."""
+"""Indices of the rows in a sparse gradient, or None for all rows."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Norms of one step, each of shape [weights], in the order of the weights.
+    """Norms of one step, in the order of the weights.
 
     Attributes:
-        gradient: before clipping.
-        weight: before the step.
-        update: of the step.
-        slope: the gradient times the step, shape []: the change of the loss to first order.
+        gradient: The gradient norms before clipping, shape [weights].
+        weight: The weight norms before the step, shape [weights].
+        update: The norms of the step, shape [weights].
+        slope: The gradient times the step, shape []: the first-order change of the loss.
     """
 
     gradient: Tensor
@@ -30,17 +30,17 @@ class Moved:
 
     @property
     def ratio(self) -> Tensor:
-        """The norm of the step over that of the weights, shape []."""
+        """Ratio of the norm of the step to the norm of the weights, shape []."""
         found: Tensor = self.update.norm() / (self.weight.norm() + 1e-12)
         return found
 
 
 class Movement:
-    """Weights before a step, and the gradients that it answers.
+    """Copy of the weights and gradients before a step.
 
     Args:
-        weights: that the optimizer steps on; of those with a sparse gradient only its rows count.
-        gradients: keep these too.
+        weights: The weights of the optimizer. For a sparse gradient, only its rows are copied.
+        gradients: If True, copy the gradients, too.
     """
 
     def __init__(self, weights: Sequence[Tensor], gradients: bool = True) -> None:
@@ -56,18 +56,18 @@ class Movement:
             ]
 
     def update(self) -> list[Tensor]:
-        """The step, one tensor a weight."""
+        """Return the step, one tensor per weight."""
         now = [_at(w.detach(), r) for w, r in zip(self.weights, self.rows, strict=True)]
         return list(torch._foreach_sub(now, self.before))
 
     def ratio(self) -> Tensor:
-        """The norm of the step over that of the whole weights, shape []."""
+        """Return the ratio of the norm of the step to the norm of all weights, shape []."""
         moved = torch.nn.utils.get_total_norm(self.update())
         whole = torch.nn.utils.get_total_norm([w.detach() for w in self.weights])
         return moved / (whole + 1e-12)
 
     def moved(self) -> Moved:
-        """What the step was, once it is made; needs the gradients."""
+        """Return the norms of the step after it was made. This requires the gradients."""
         update = self.update()
         products = torch._foreach_mul(update, self.gradients)
         return Moved(
@@ -78,10 +78,13 @@ class Movement:
         )
 
     def alike(self, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """This step's gradients beside those of the same weights now.
+        """Compare the copied gradients with the current gradients of the weights.
+
+        Args:
+            weights: The same weights as before.
 
         Returns:
-            Their scalar product, and the two squared norms, each of shape [].
+            The scalar product and the two squared norms, each of shape [].
         """
         now = [_at(_whole(w), r) for w, r in zip(weights, self.rows, strict=True)]
         dot = torch.stack([p.sum().float() for p in torch._foreach_mul(now, self.gradients)]).sum()
@@ -102,7 +105,7 @@ def _at(tensor: Tensor, rows: Rows, own: bool = False) -> Tensor:
 
 
 def _dense(weight: Tensor, like: Tensor) -> Tensor:
-    """The gradient of a weight, or of its rows; zeros where it has none."""
+    """Return the gradient of a weight or of its rows, or zeros if there is none."""
     grad = weight.grad
     if grad is None:
         return torch.zeros_like(like)

@@ -46,16 +46,19 @@ class Choice:
     in_backward: bool = False
 
     @classmethod
-    def of(cls, given: str | Mapping[str, Any], where: str = "optimizer") -> Choice:
+    def of(cls, given: str | Mapping[str, Any] | Choice, where: str = "optimizer") -> Choice:
         """Create a choice from a name or a mapping.
 
         Args:
-            given: name, or mapping with ``name``, options and keys of ``COMPOSED``.
+            given: name, or mapping with ``name``, options and keys of ``COMPOSED``; a choice is
+                returned unchanged.
             where: config key, for error messages.
 
         Raises:
             UserError: if a name or option is unknown, or a value is out of range.
         """
+        if isinstance(given, Choice):
+            return given
         entry, settings = _entry(given, where)
         wanted = {key: settings.pop(key, None) for key in COMPOSED}
         defaults = sub_choices(entry)

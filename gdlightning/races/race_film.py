@@ -14,7 +14,7 @@ from gdlightning.drawing.style import LIGHT, Theme
 from gdlightning.races.race import Track
 from gdlightning.races.race_figure import colours, ground
 from gdlightning.races.test_functions import Function
-from gdlightning.storage.atomic_write import whole
+from gdlightning.storage.atomic_write import open_atomic
 
 FRAMES, PAUSE, MILLISECONDS = 72, 18, 70
 """Number of moving frames, still frames at the end, and duration of a frame in milliseconds."""
@@ -40,7 +40,7 @@ def film(function: Function, tracks: Sequence[Track], path: Path, theme: Theme =
     table = _table(frames[-1], theme)
     indexed = [f.quantize(palette=table, dither=Image.Dither.NONE) for f in frames]
     times = [MILLISECONDS] * (len(indexed) - 1) + [MILLISECONDS * PAUSE]
-    with whole(path) as stream:
+    with open_atomic(path) as stream:
         indexed[0].save(
             stream, format="GIF", save_all=True, append_images=indexed[1:], duration=times, loop=0
         )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from gdlightning.config.given_objects import Objects
 from gdlightning.config.schema import check
 from gdlightning.config.settings import Setting
 from gdlightning.errors import UserError
@@ -18,18 +19,19 @@ ORIGIN = "optimizer: auto"
 
 
 def recommended(
-    merged: Mapping[str, Setting], measured: bool
+    merged: Mapping[str, Setting], measured: bool, objects: Objects | None = None
 ) -> tuple[TaskProfile, Recommendation, ShortRunsResult | None]:
     """What is recommended for the task of some settings.
 
     Args:
         merged: the settings, without an optimizer.
         measured: whether short trainings may refine it.
+        objects: Python objects that settings name but cannot store, by dotted key.
 
     Raises:
         UserError: the settings are wrong, or do not say how long to train.
     """
-    config = check(dict(merged))
+    config = check(dict(merged), None if objects is None else Objects(objects, copied=True))
     made = workload(config)
     given = config.values
     facts = task_profile(
@@ -58,7 +60,9 @@ def without_optimizer(merged: Mapping[str, Setting]) -> dict[str, Setting]:
     return {k: s for k, s in merged.items() if k.partition(".")[0] != "optimizer"}
 
 
-def settle(merged: dict[str, Setting]) -> tuple[dict[str, Setting], str]:
+def settle(
+    merged: dict[str, Setting], objects: Objects | None = None
+) -> tuple[dict[str, Setting], str]:
     """Settings with what is recommended in place of ``optimizer: auto``, and what was chosen.
 
     What the user has set of schedule, clipping and groups stays.
@@ -83,7 +87,7 @@ def settle(merged: dict[str, Setting]) -> tuple[dict[str, Setting], str]:
     rest = without_optimizer(merged)
     if switch:
         print("Measuring which optimizer to use …", file=sys.stderr)
-    _, found, refined = recommended(rest, switch)
+    _, found, refined = recommended(rest, switch, objects)
     settled = dict(rest)
     for section, options in found.sections.items():
         if section != "groups" and f"{section}.name" in rest:

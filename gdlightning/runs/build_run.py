@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
+import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 
 from gdlightning.config.expand_paths import expand
 from gdlightning.config.schema import Config
@@ -20,6 +21,8 @@ from gdlightning.errors import UserError, concerning, shown
 from gdlightning.optimizers.groups import Grouping, Rule
 from gdlightning.optimizers.registry import MODULE
 from gdlightning.runs import consistency_checks as agreement
+from gdlightning.tasks.construct import adapt, construct
+from gdlightning.tasks.supervised import Classification
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Training:
     data: L.LightningDataModule | None
     optimization: Optimization
     rollbacks: int = 0
+    sizes: dict[str, Any] = field(default_factory=dict)
 
 
 def assemble(config: Config) -> Training:
@@ -41,8 +45,6 @@ def assemble(config: Config) -> Training:
     """
     general = config.values
     if general.get("threads"):
-        import torch
-
         torch.set_num_threads(general["threads"])
     L.seed_everything(general["seed"], workers=True, verbose=False)
     if "model" not in config.classes:
@@ -50,10 +52,12 @@ def assemble(config: Config) -> Training:
             "model is missing: name a task, such as --model tabular-classification.", key="model"
         )
     data = build_data(config)
-    sizes = {}
+    sizes: dict[str, Any] = {}
     if isinstance(data, DataModule):
         data.setup()
         sizes = data.sizes()
+    if data is not None:
+        sizes = with_outputs(config, sizes, data)
     module = build_module(config, sizes)
     optimization = build_optimization(config)
     if general.get("init_from"):
@@ -68,7 +72,7 @@ def assemble(config: Config) -> Training:
     optimization.check(module)
     agreement.check(config, module, data, optimization.schedule)
     optimization.attach(module)
-    return Training(config, module, data, optimization)
+    return Training(config, module, data, optimization, sizes=dict(sizes))
 
 
 def build_optimization(config: Config) -> Optimization:
@@ -78,9 +82,9 @@ def build_optimization(config: Config) -> Optimization:
         UserError: if they cannot be combined.
     """
     schedule, clip = config.chosen("schedule"), config.chosen("clip")
-    if config.values["optimizer"]["name"] == MODULE.name:
+    if config.choice.entry is MODULE:
         return ModuleOptimization(schedule, clip, build_grouping(config))
-    return Optimization(config.chosen("optimizer"), schedule, clip, build_grouping(config))
+    return Optimization(config.choice, schedule, clip, build_grouping(config))
 
 
 def build_data(config: Config) -> L.LightningDataModule | None:
@@ -92,6 +96,9 @@ def build_data(config: Config) -> L.LightningDataModule | None:
     cls = config.classes.get("data")
     if cls is None:
         return None
+    if "data" in config.objects:
+        given: L.LightningDataModule = config.objects["data"]
+        return given
     options = config.section("data")
     if isinstance(options.get("path"), str):
         options["path"] = expand(options["path"], "data.path")
@@ -99,48 +106,77 @@ def build_data(config: Config) -> L.LightningDataModule | None:
         options["seed"] = config.values["seed"]
     # A number of few values could be a class: the task tells where the data may ask.
     problem = getattr(config.classes["model"], "problem", None)
-    if problem is not None and options.get("problem") == "auto":
+    if problem in ("classification", "regression") and options.get("problem") == "auto":
         options["problem"] = problem
-    data: L.LightningDataModule = cls(**options)
+    data: L.LightningDataModule = cls(**options, **_arguments(config, "data"))
     return data
 
 
 def build_module(config: Config, sizes: Mapping[str, Any]) -> L.LightningModule:
-    """The module, with its net; sizes that the user did not set come from the data.
+    """Return the module, with its net; sizes that the user did not set come from the data.
 
     Raises:
         UserError: a required argument is neither in the config nor among the sizes.
     """
-    options = config.section("model")
-    if "model.net" in config.classes:
+    if "model" in config.objects:
+        given: L.LightningModule = config.objects.module("model")
+        return given
+    options = config.section("model") | _arguments(config, "model")
+    if "model.net" in config.objects:
+        options["net"] = adapt(config.objects.module("model.net"), sizes)
+    elif "model.net" in config.classes:
         cls = config.classes["model.net"]
         if cls.__module__.startswith("gdlightning."):
             check_net(config.section("model.net"))
-        options["net"] = _construct(cls, config.section("model.net"), sizes, "model.net")
-    module: L.LightningModule = _construct(config.classes["model"], options, sizes, "model")
+        net = construct(cls, config.section("model.net"), sizes, "model.net")
+        options["net"] = adapt(net, sizes)
+    module: L.LightningModule = construct(config.classes["model"], options, sizes, "model")
     return module
 
 
-def _construct(cls: Any, options: dict[str, Any], sizes: Mapping[str, Any], where: str) -> Any:
-    signature = inspect.signature(cls.__init__).parameters
-    arguments = dict(options)
-    for name, parameter in signature.items():
-        if name in sizes and arguments.get(name) is None:
-            arguments[name] = sizes[name]
-        if name in ("self", "args", "kwargs"):
-            continue
-        if arguments.get(name) is None and parameter.default is parameter.empty:
-            raise UserError(
-                f"{cls.__name__} needs {name} ({where}.{name}), which the data does not tell.\n"
-                f"Set {where}.{name}, or choose another data module.",
-                key=f"{where}.name",
-            )
-    try:
-        return cls(**arguments)
-    except (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError,
-            MemoryError) as error:  # fmt: skip
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{cls.__name__} can't be built ({where}): {first}", key=where) from error
+def _arguments(config: Config, section: str) -> dict[str, Any]:
+    """Return the Python objects that are arguments of a section's class."""
+    return {
+        key.removeprefix(f"{section}."): value
+        for key, value in config.objects.items()
+        if key.startswith(f"{section}.") and key != "model.net" and value is not None
+    }
+
+
+def with_outputs(
+    config: Config, sizes: Mapping[str, Any], data: L.LightningDataModule
+) -> dict[str, Any]:
+    """Return sizes with the number of classes, where only the net tells it.
+
+    Loaders and third-party data modules have no sizes. A classification needs the number of
+    classes for its metrics, so the net is evaluated on one batch.
+
+    Args:
+        config: the config.
+        sizes: sizes that the data determines.
+        data: the data module.
+    """
+    given = config.section("model")
+    known = "outputs" in sizes or given.get("outputs") or given.get("classes")
+    takes_net = "model.net" in config.classes and issubclass(
+        config.classes["model"], Classification
+    )
+    if known or not takes_net:
+        return dict(sizes)
+    if "model.net" in config.objects:
+        net = copy.deepcopy(config.objects["model.net"])
+    else:
+        state = torch.get_rng_state()
+        net = construct(
+            config.classes["model.net"], config.section("model.net"), sizes, "model.net"
+        )
+        torch.set_rng_state(state)
+    data.prepare_data()
+    data.setup("fit")
+    inputs = next(iter(data.train_dataloader()))[0]
+    with torch.no_grad():
+        outputs = net.eval()(*inputs) if isinstance(inputs, tuple | list) else net.eval()(inputs)
+    return dict(sizes) | {"outputs": int(outputs.shape[-1])}
 
 
 def build_grouping(config: Config) -> Grouping:

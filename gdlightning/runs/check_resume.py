@@ -18,7 +18,7 @@ import yaml
 from gdlightning.config.schema import Config
 from gdlightning.errors import UserError
 from gdlightning.runs.run_folder import plain
-from gdlightning.storage.checkpoint import read
+from gdlightning.storage.checkpoint_file import read
 
 IGNORED = ("log_ends", "best_path", "best_score_path")
 """Keys of a checkpoint that hold paths or sizes of files, which differ between two runs."""

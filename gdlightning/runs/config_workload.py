@@ -9,8 +9,9 @@ import lightning.pytorch as L
 
 from gdlightning.config.schema import Config
 from gdlightning.data.data_module import DataModule
+from gdlightning.engine.step_counts import planned_steps
 from gdlightning.errors import UserError
-from gdlightning.runs.build_run import build_data, build_grouping, build_module
+from gdlightning.runs.build_run import build_data, build_grouping, build_module, with_outputs
 from gdlightning.study.workload import Workload
 
 KEPT = ("accelerator", "precision", "deterministic", "accumulate_grad_batches", "benchmark",
@@ -50,6 +51,7 @@ def workload(config: Config, steps: int | None = None, metric: str = "val_loss")
             raise UserError(
                 "There is no validation split to tune on.\nSet data.val_fraction, such as 0.1."
             )
+    sizes = with_outputs(config, sizes, data)
 
     def module() -> L.LightningModule:
         made = build_module(config, sizes)
@@ -78,25 +80,18 @@ def _schedule(config: Config) -> dict[str, Any] | None:
 
 
 def total_steps(config: Config, data: L.LightningDataModule) -> int:
-    """Optimizer steps of the config's own training.
+    """Return the optimizer steps of the run that a config describes.
 
     Raises:
-        UserError: the config does not tell.
+        UserError: if the config does not determine them.
     """
-    given = config.values["trainer"]
-    steps, epochs = given.get("max_steps", -1), given.get("max_epochs")
-    accumulate = given.get("accumulate_grad_batches") or 1
-    total = steps if steps and steps > 0 else None
-    if isinstance(data, DataModule) and epochs is not None and epochs > 0:
-        pieces = 1 if data.pieces > 1 else accumulate
-        per_epoch = max(1, -(-len(data.rows["train"]) // (data.step_size * pieces)))
-        total = min(total or epochs * per_epoch, epochs * per_epoch)
+    total = planned_steps(config.values["trainer"], data).total
     if total is None:
         raise UserError(
-            "The config does not say how long to train.\n"
+            "The config does not set the length of training.\n"
             "Set --steps, trainer.max_steps or trainer.max_epochs."
         )
-    return int(total)
+    return total
 
 
 def _check_metric(made: Workload) -> None:

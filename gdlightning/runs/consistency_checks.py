@@ -8,6 +8,7 @@ import lightning.pytorch as L
 
 from gdlightning.config.schema import Config
 from gdlightning.data.data_module import DataModule
+from gdlightning.engine.step_counts import planned_steps
 from gdlightning.errors import UserError, did_you_mean, shown
 from gdlightning.schedules import Schedule
 from gdlightning.tasks.task import Task
@@ -39,7 +40,9 @@ def check(
     _check_validation(config, module, data, schedule)
     if isinstance(data, DataModule):
         _check_parts(config, data)
-        _check_warmup(config, data, schedule, accumulate)
+        counts = planned_steps(config.values["trainer"], data)
+        if counts.total is not None:
+            schedule.warmup_steps(counts.total, counts.per_epoch)
         if isinstance(module, Task) and type(module).__module__.startswith("gdlightning."):
             _check_monitors(config, module, data)
 
@@ -86,17 +89,6 @@ def _check_parts(config: Config, data: DataModule) -> None:
                 "Write a larger part, a number of batches, or a smaller data.batch_size.",
                 key=f"trainer.{key}",
             )
-
-
-def _check_warmup(config: Config, data: DataModule, schedule: Schedule, accumulate: int) -> None:
-    trainer = config.values["trainer"]
-    per_epoch = max(1, -(-len(data.rows["train"]) // (data.step_size * accumulate)))
-    total = trainer.get("max_steps", -1)
-    epochs = trainer.get("max_epochs")
-    if epochs is not None and epochs >= 0:
-        total = min(total, epochs * per_epoch) if total > 0 else epochs * per_epoch
-    if total is not None and total > 0:
-        schedule.warmup_steps(total, per_epoch)
 
 
 def _check_monitors(config: Config, module: Task, data: DataModule) -> None:

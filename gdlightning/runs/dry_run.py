@@ -6,14 +6,16 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers.logger import DummyLogger
 
 from gdlightning.callbacks.start_line import start_line
+from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.config.schema import Config
 from gdlightning.config.trainer_errors import trainer_error
 from gdlightning.runs import trainer as trainers
 from gdlightning.runs.build_run import Training
 from gdlightning.runs.find_checkpoint import newest_whole
+from gdlightning.runs.fit import assemble_with_notes
+from gdlightning.runs.quiet import quiet
 from gdlightning.runs.resume import Run, planned_run
 from gdlightning.schedules.scheduler import Scheduler
 
@@ -40,18 +42,18 @@ class _Halt(L.Callback):
         raise _Ready
 
 
-def dry_run(training: Training) -> None:
+def dry_run(config: Config) -> None:
     """Set up data, optimizer and Trainer as a run does, print the plan, and write nothing.
 
     Raises:
         UserError: whatever a run would raise before its first step.
     """
-    run = planned_run(training.config)
-    halt = _Halt(training.config)
-    options: dict[str, Any] = {"enable_progress_bar": False, "enable_checkpointing": False}
-    trainer = trainers.lightning_trainer(
-        training, logger=DummyLogger(), callbacks=[halt], **options
-    )
+    quiet()
+    training = assemble_with_notes(config)
+    trainer: Any = trainers.build(training, Stops())
+    run = planned_run(config)
+    halt = _Halt(config)
+    trainer.callbacks = [halt]
     try:
         trainer.fit(training.module, datamodule=training.data)
     except _Ready:

@@ -59,10 +59,10 @@ def _write_program(run: str, output: Path) -> list[str]:
     """Write the module's forward with torch.export."""
     import torch
 
-    from gdlightning.storage.atomic_write import whole
+    from gdlightning.storage.atomic_write import open_atomic
 
     found, _, metadata, notes = _traced(run, "pt2")
-    with _quietly(), whole(output) as stream:
+    with _quietly(), open_atomic(output) as stream:
         torch.export.save(found, stream, extra_files={f"{KEY}.json": metadata})
     return notes
 
@@ -73,7 +73,7 @@ def _write_onnx(run: str, output: Path) -> list[str]:
         require(package, "export", "A .onnx file")
     import torch
 
-    from gdlightning.storage.atomic_write import whole
+    from gdlightning.storage.atomic_write import open_atomic
 
     found, inputs, metadata, notes = _traced(run, "onnx")
     names = [i.name for i in inputs]
@@ -96,7 +96,7 @@ def _write_onnx(run: str, output: Path) -> list[str]:
             raw = made.model_proto.SerializeToString()
         except Exception as error:
             raise _export_error(run, "onnx", error) from error
-    with whole(output) as stream:
+    with open_atomic(output) as stream:
         stream.write(raw)
     return notes
 

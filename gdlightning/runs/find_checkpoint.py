@@ -14,7 +14,7 @@ from gdlightning.callbacks.checkpoints import EXACT
 from gdlightning.config.expand_paths import expand
 from gdlightning.errors import UserError, did_you_mean
 from gdlightning.runs.run_folder import versions
-from gdlightning.storage.checkpoint import KEY, DamagedCheckpointError, candidates, read
+from gdlightning.storage.checkpoint_file import KEY, DamagedCheckpointError, candidates, read
 from gdlightning.storage.weights import SUFFIX, read_weights
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gdlightning.config.schema import Config
-from gdlightning.errors import StorageError
+from gdlightning.errors import StorageError, UserError
 from gdlightning.runs.quiet import quiet
 from gdlightning.runs.run_folder import remove_run, settle
 from gdlightning.signals import Phase, Stopped, stop_signals
@@ -24,15 +24,31 @@ if TYPE_CHECKING:
     from gdlightning.runs.resume import Run
 
 
-def fit(config: Config) -> Path | None:
-    """Train and test, and return the run folder; None for a dry run.
+class StoppedRun(SystemExit):
+    """A run was stopped and saved; the exit code tells a scheduler to start it again.
 
-    With ``quiet``, only errors and the run folder are printed.
+    Attributes:
+        reason: name of a signal, ``max_time`` or ``stop_after``.
+        folder: run folder; it does not exist if no step was made.
+    """
+
+    def __init__(self, stop: Stopped, folder: Path) -> None:
+        super().__init__(stop.code)
+        self.reason, self.folder = stop.reason, folder
+
+
+def fit(config: Config) -> tuple[Path, Training]:
+    """Train and test. With ``quiet``, only errors and the run folder are printed.
+
+    Returns:
+        The run folder, and what was trained.
 
     Raises:
-        UserError: as ``_fit``.
-        SystemExit: as ``_fit``.
+        UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
+        StoppedRun: training was stopped and saved.
     """
+    if config.values["dry_run"]:
+        raise UserError("dry_run is only supported by the command gdl fit.", key="dry_run")
     if not config.values["quiet"]:
         return _fit(config, sys.stdout)
     out = sys.stdout
@@ -43,30 +59,22 @@ def fit(config: Config) -> Path | None:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        folder = _fit(config, out)
+        folder, training = _fit(config, out)
     from gdlightning.runs.trainer import first_rank
 
-    if folder is not None and first_rank():
+    if first_rank():
         print(f"Run folder:  {folder}")
-    return folder
+    return folder, training
 
 
-def _fit(config: Config, out: TextIO) -> Path | None:
-    """Train and test; where it was stopped is printed to ``out``.
+def assemble_with_notes(config: Config) -> Training:
+    """Build what a run trains, and print notes about it.
 
     Raises:
-        UserError: whatever is wrong with the config, the data, or a run that is to be resumed.
-        SystemExit: training was stopped and saved; its code tells a scheduler to start it again.
+        UserError: if data, model or optimizer cannot be used as configured.
     """
-    from gdlightning.callbacks.stop_conditions import Stops, seconds_of
-    from gdlightning.runs import trainer as trainers
     from gdlightning.runs.build_run import assemble
-    from gdlightning.runs.disk_errors import disk_errors
-    from gdlightning.runs.resume import open_run
-    from gdlightning.runs.train import train
 
-    quiet()
-    limit = seconds_of(config.values["max_time"])
     training = assemble(config)
     for entry in training.optimization.choice.entries:
         _tell(entry)
@@ -74,30 +82,39 @@ def _fit(config: Config, out: TextIO) -> Path | None:
         print(f"Note: {note}", file=sys.stderr)
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
-    trainers.check(training)
-    if config.values["dry_run"]:
-        from gdlightning.runs.dry_run import dry_run
+    return training
 
-        dry_run(training)
-        return None
+
+def _fit(config: Config, out: TextIO) -> tuple[Path, Training]:
+    """Train and test; where it was stopped is printed to ``out``."""
+    from gdlightning.callbacks.stop_conditions import Stops, seconds_of
+    from gdlightning.runs import trainer as trainers
+    from gdlightning.runs.disk_errors import disk_errors
+    from gdlightning.runs.resume import open_run
+    from gdlightning.runs.train import train
+
+    quiet()
+    limit = seconds_of(config.values["max_time"])
+    training = assemble_with_notes(config)
     stops = Stops(limit, config.values["stop_after"])
-    stop_signals.enter(Phase.DEFERRED)  # a folder that is made is known below
+    trainer = trainers.build(training, stops)
+    stop_signals.enter(Phase.DEFERRED)  # until the cleanup knows of the new folder
     with open_run(config, trainers.first_rank()) as run:
         discard = functools.partial(_discard, run, stops)
         stop_signals.cleanups.append(discard)
         try:
             stop_signals.enter(Phase.ABORTABLE)
             with disk_errors(run.folder):
-                train(training, run, stops)
+                training = train(training, trainer, run, stops)
         except Stopped as stop:
             discard()
-            _say_stopped(stop, run.folder, out)
-            raise SystemExit(stop.code) from None
+            _say_stopped(stop, run.folder, config, out)
+            raise StoppedRun(stop, run.folder) from None
         except StorageError:
             discard()
             raise
         stop_signals.enter(Phase.FINISHED)
-        return run.folder
+        return run.folder, training
 
 
 def _discard(run: Run, stops: Stops) -> None:
@@ -110,7 +127,7 @@ def _discard(run: Run, stops: Stops) -> None:
             settle(run.folder, run.replaced)
 
 
-def _say_stopped(stop: Stopped, folder: Path, out: TextIO) -> None:
+def _say_stopped(stop: Stopped, folder: Path, config: Config, out: TextIO) -> None:
     from gdlightning.runs.trainer import first_rank
 
     if not first_rank():
@@ -123,7 +140,13 @@ def _say_stopped(stop: Stopped, folder: Path, out: TextIO) -> None:
     if stop.__cause__ is not None:
         first = str(stop.__cause__).strip().split("\n")[0]
         print(f"Steps since the last checkpoint have to be made again: {first}", file=out)
-    print(f"Go on with:  gdl fit --resume {folder}", file=out)
+    if config.objects:
+        print(
+            f"Resume it:   gdl.fit(..., resume={str(folder)!r}) with the same Python objects",
+            file=out,
+        )
+    else:
+        print(f"Go on with:  gdl fit --resume {folder}", file=out)
 
 
 def _notes(training: Training) -> Iterator[str]:

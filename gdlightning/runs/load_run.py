@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypedDict
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from gdlightning.config.given_objects import Objects
 from gdlightning.config.schema import Config, check
 from gdlightning.config.settings import flatten
 from gdlightning.data.data_module import DataModule
@@ -23,13 +26,29 @@ def restore(where: str) -> tuple[L.LightningModule, Any]:
     Raises:
         UserError: there is no checkpoint, it is damaged, or was not written by ``gdl fit``.
     """
+    path = find_checkpoint(where)
+    return rebuild(path, read_checkpoint(path))
+
+
+def rebuild(
+    path: Path, checkpoint: dict[str, Any], objects: Mapping[str, Any] | None = None
+) -> tuple[L.LightningModule, Any]:
+    """Return the module and the data module of a checkpoint, as ``restore`` does.
+
+    Args:
+        path: checkpoint file, for messages.
+        checkpoint: content of the file.
+        objects: Python objects that the config names but cannot store, by dotted key.
+
+    Raises:
+        UserError: if the checkpoint was not written by ``gdl fit``, or an object is missing.
+    """
     from gdlightning.runs.build_run import build_data, build_module
 
-    path = find_checkpoint(where)
-    checkpoint = read_checkpoint(path)
     record = record_of(checkpoint, path)
-    config = config_of(record, str(path))
+    config = config_of(record, str(path), objects)
     module = build_module(config, record["sizes"])
+    module.on_load_checkpoint(checkpoint)
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -47,15 +66,23 @@ class _Record(TypedDict):
     fitted: dict[str, Any]
 
 
-def config_of(record: dict[str, Any], origin: str) -> Config:
-    """The config in a checkpoint's record, checked like any other.
+def config_of(
+    record: dict[str, Any], origin: str, objects: Mapping[str, Any] | None = None
+) -> Config:
+    """Return the config in a checkpoint's record, checked like any other.
+
+    Args:
+        record: what a checkpoint stores about its run.
+        origin: where the config comes from, for messages.
+        objects: Python objects that the config names but cannot store, by dotted key.
 
     Raises:
         UserError: it is none, or what stands beside it is of other types.
     """
     if wrong := mismatch(record, _Record, "its record"):
         raise UserError(f"{origin} was not written by gdl fit: {wrong}.")
-    return check({s.key: s for s in flatten(record["config"], origin)})
+    known = Objects({"model.loss": None} | dict(objects or {}))  # only training needs the loss
+    return check({s.key: s for s in flatten(record["config"], origin)}, known)
 
 
 def batches(module: L.LightningModule, data: Any, split: str, limit: int | None) -> list[Any]:

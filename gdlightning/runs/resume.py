@@ -34,7 +34,7 @@ from gdlightning.runs.run_folder import (
     versions,
 )
 from gdlightning.runs.run_lock import held
-from gdlightning.storage.checkpoint import LAST
+from gdlightning.storage.checkpoint_file import LAST
 
 HARMLESS = (
     "resume", "resume_changed", "resume_schedule", "overwrite", "recompute", "name", "run_root",

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from gdlightning.errors import UserError
 from gdlightning.optimizers.build import Context, build
 from gdlightning.optimizers.choice import COMPOSED, Choice
+from gdlightning.optimizers.groups import Grouping
 from gdlightning.runs.build_run import Training, build_grouping
 from gdlightning.runs.load_run import config_of
 from gdlightning.runs.run_folder import plain
@@ -72,9 +73,8 @@ def changed_options(record: Mapping[str, Any], training: Training) -> Callable[[
         return lambda trainer: None
     former = config_of(dict(record), "the checkpoint")
     frozen = {name: p.requires_grad for name, p in training.module.named_parameters()}
-    old = _groups(training.module, former.chosen("optimizer"), build_grouping(former))
-    new = _groups(training.module, training.config.chosen("optimizer"),
-                  build_grouping(training.config))  # fmt: skip
+    old = _groups(training.module, former.choice, build_grouping(former))
+    new = _groups(training.module, training.optimization.choice, build_grouping(training.config))
     for name, parameter in training.module.named_parameters():
         parameter.requires_grad_(frozen[name])
     same = [g["size"] for g in old] == [g["size"] for g in new]
@@ -170,8 +170,8 @@ def _set(optimizer: Optimizer, changes: Changes) -> None:
             group["initial_lr"] = change["lr"]
 
 
-def _groups(module: nn.Module, choice: Any, grouping: Any) -> Changes:
-    optimizer, _ = build(Choice.of(choice), module, grouping, Context())
+def _groups(module: nn.Module, choice: Choice, grouping: Grouping) -> Changes:
+    optimizer, _ = build(choice, module, grouping, Context())
     return [
         {k: v for k, v in g.items() if k != "params"} | {"size": len(g["params"])}
         for g in optimizer.param_groups

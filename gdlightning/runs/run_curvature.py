@@ -34,6 +34,7 @@ class CurvatureOptions:
         seed: seed of the batches and of the random vectors.
         precision: 32 or 64 bits.
         density_probes: number of random vectors for the spectral density; 0 to leave it out.
+        checkpoint: ``best``, ``last`` or a file; see ``choose_checkpoint``.
     """
 
     split: str = "train"
@@ -45,6 +46,7 @@ class CurvatureOptions:
     seed: int = 0
     precision: int = 32
     density_probes: int = 0
+    checkpoint: str | None = None
 
 
 def measure_curvature(run: str, options: CurvatureOptions) -> tuple[dict[str, Any], Density | None]:
@@ -62,7 +64,14 @@ def measure_curvature(run: str, options: CurvatureOptions) -> tuple[dict[str, An
     """
     quiet()
     top, bottom, steps, seed = options.top, options.bottom, options.steps, options.seed
-    found = subject(run, options.split, options.batches, seed=seed, wide=options.precision == 64)
+    found = subject(
+        run,
+        options.split,
+        options.batches,
+        seed=seed,
+        wide=options.precision == 64,
+        which=options.checkpoint,
+    )
     hessian, probes = found.hessian, options.density_probes
     total = top + bottom + options.probes + 2 + (3 + probes) * steps
     with tqdm(total=total, desc="Hessian products", leave=False, dynamic_ncols=True) as bar:

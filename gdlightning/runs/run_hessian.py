@@ -20,12 +20,13 @@ from gdlightning.config.schema import Config
 from gdlightning.curvature.hessian import Hessian
 from gdlightning.data.data_module import DataModule
 from gdlightning.errors import UserError
-from gdlightning.optimizers.build import Choice, Context, build
+from gdlightning.optimizers.build import Context, build
 from gdlightning.optimizers.groups import KINDS, Grouping
 from gdlightning.optimizers.wrappers.wrapper import parts_of
 from gdlightning.runs.build_run import build_grouping
-from gdlightning.runs.find_checkpoint import find_checkpoint, read_checkpoint, record_of
-from gdlightning.runs.load_run import batches, config_of, restore
+from gdlightning.runs.choose_checkpoint import choose_checkpoint, report
+from gdlightning.runs.find_checkpoint import record_of
+from gdlightning.runs.load_run import batches, config_of, rebuild
 from gdlightning.tasks.objective import loss_of
 from gdlightning.tasks.task import examples
 
@@ -61,7 +62,13 @@ class Subject:
 
 
 def subject(
-    where: str, split: str = "train", limit: int | None = None, *, seed: int = 0, wide: bool = False
+    where: str,
+    split: str = "train",
+    limit: int | None = None,
+    *,
+    seed: int = 0,
+    wide: bool = False,
+    which: str | None = None,
 ) -> Subject:
     """The loss of a run as a function of its weights.
 
@@ -74,14 +81,16 @@ def subject(
         limit: batches at most; all if not given.
         seed: of the order of the batches, and of what their loading draws.
         wide: in float64.
+        which: checkpoint of the run: best, last or a file; see ``choose_checkpoint``.
 
     Raises:
         UserError: there is no whole checkpoint of ``gdl fit``, or no data.
     """
-    path = find_checkpoint(where)
-    module, data = restore(str(path))
+    chosen = choose_checkpoint(where, which)
+    path, checkpoint = chosen.path, chosen.content
+    module, data = rebuild(path, checkpoint)
+    report(chosen)
     data = module if data is None else data  # it may have loaders of its own
-    checkpoint = read_checkpoint(path)
     L.seed_everything(seed, verbose=False)
     found = batches(module, data, split, limit)
     if split == "train":
@@ -113,8 +122,9 @@ def optimizers_of(found: Subject) -> list[Optimizer]:
     if found.state is None:
         return []
     try:
-        choice = Choice.of(found.config.chosen("optimizer"))
-        optimizer, _ = build(choice, found.module, build_grouping(found.config), Context())
+        optimizer, _ = build(
+            found.config.choice, found.module, build_grouping(found.config), Context()
+        )
         optimizer.load_state_dict(found.state)
     except (UserError, ValueError, KeyError, RuntimeError):
         return []
@@ -127,8 +137,9 @@ def made_anew(found: Subject, parameters: Sequence[nn.Parameter]) -> Optimizer:
     Raises:
         UserError: it can't take them.
     """
-    choice = Choice.of(found.config.chosen("optimizer"))
-    return build(choice, nn.ParameterList(parameters), Grouping(decay=KINDS), Context())[0]
+    return build(
+        found.config.choice, nn.ParameterList(parameters), Grouping(decay=KINDS), Context()
+    )[0]
 
 
 def _loss(module: L.LightningModule, kind: torch.dtype, batch: Any) -> Tensor:

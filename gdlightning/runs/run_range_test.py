@@ -9,7 +9,6 @@ from gdlightning.config.edit_yaml import rewritten
 from gdlightning.config.schema import DEFAULTS, Config
 from gdlightning.config.settings import merge, read_flags
 from gdlightning.errors import UserError
-from gdlightning.optimizers.choice import Choice
 from gdlightning.optimizers.registry import find
 from gdlightning.range_test.lr_range_test import check, lr_key, range_test
 from gdlightning.range_test.suggestion import LrRange
@@ -50,8 +49,7 @@ def find_lr(
     quiet()
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
-    optimizer = config.chosen("optimizer")
-    choice = Choice.of(optimizer)
+    choice = config.choice
     check(choice, steps, lr_min, lr_max)
     key = ".".join(("optimizer", *lr_key(choice)))
     if apply_to:
@@ -61,7 +59,7 @@ def find_lr(
     found = range_test(
         training.module,
         training.data,
-        optimizer,
+        config.chosen("optimizer"),
         clip=config.chosen("clip"),
         groups=build_grouping(config),
         steps=steps,

@@ -12,9 +12,9 @@ import lightning.pytorch as L
 from gdlightning.runs.resume import Run
 from gdlightning.runs.run_folder import CONFIG, FINISHED
 from gdlightning.storage.atomic_write import remove_leftovers, write_text
-from gdlightning.storage.checkpoint import LAST
-from gdlightning.storage.checkpoint_io import make_last
-from gdlightning.storage.logs import KeptCSVLogger, trim
+from gdlightning.storage.checkpoint_file import LAST
+from gdlightning.storage.checkpoint_plugin import make_last
+from gdlightning.storage.logs import ResumableCSVLogger, trim
 
 
 @dataclass
@@ -68,7 +68,7 @@ class RunStart:
             make_last(self.goes_back, last, self.keep)
         trim(folder, self.log_ends, among=self._before)
         for logger in trainer.loggers:
-            if isinstance(logger, KeptCSVLogger):
+            if isinstance(logger, ResumableCSVLogger):
                 logger.reopen()
             logger.log_hyperparams(self.hyper_parameters)
             logger.save()

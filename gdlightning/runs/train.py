@@ -1,16 +1,16 @@
-"""A whole training: to its run's checkpoint, through fit and test, to the last file."""
+"""Train and test a run: from its checkpoint, if it has one, to the final report."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from gdlightning.callbacks.checkpoints import EXACT
+from gdlightning.callbacks.checkpoints import EXACT, Checkpoints
 from gdlightning.callbacks.patience import Patience
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
@@ -22,7 +22,9 @@ from gdlightning.engine.divergence_guard import Rollback
 from gdlightning.errors import UserError
 from gdlightning.runs import trainer as trainers
 from gdlightning.runs.build_run import Training, assemble
+from gdlightning.runs.diagnose_run import nothing_found
 from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
+from gdlightning.runs.predict_run import predict_hint
 from gdlightning.runs.resume import Run, check_data
 from gdlightning.runs.resume_changes import changed_options, check_parts, longer_schedule
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
@@ -30,20 +32,29 @@ from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
 
 
-def train(training: Training, run: Run, stops: Stops) -> None:
-    """Fit and test, going back to the last good checkpoint where the guard asks for it.
+def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Training:
+    """Fit and test, and restart from the last good checkpoint when the guard requests a rollback.
+
+    Args:
+        training: the run's module, data and optimization.
+        trainer: the return value of ``runs.trainer.build``.
+        run: the run folder; it is removed after an error if nothing was saved.
+        stops: reasons to stop.
+
+    Returns:
+        The training, which is another object after a rollback.
 
     Raises:
-        UserError: the data is not that of the run, training diverged, or what Lightning finds
-            wrong; a run that was never saved leaves nothing behind.
-        OSError: the disk is full, or the like.
-        Stopped: a stop was asked for.
+        UserError: if the data is not that of the run, training diverged, or Lightning found an
+            error in the settings.
+        OSError: if a file cannot be written, for example because the disk is full.
+        Stopped: if a stop was requested.
     """
-    start, logged = _prepare(training, run, run.checkpoint)
+    start, logged = _prepare(training, trainer, run)
     checkpoint = run.checkpoint
     while True:
         try:
-            trainer = trainers.build(training, run, stops, start)
+            trainers.attach_run(trainer, training, run.folder, start)
             with stops.training(trainer):
                 trainer.fit(
                     training.module,
@@ -51,11 +62,12 @@ def train(training: Training, run: Run, stops: Stops) -> None:
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
-            start(trainer)  # where nothing was left to train
+            start(trainer)  # if nothing was left to train
             break
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
             training = _rolled_back(training, checkpoint, event)
+            trainer = trainers.build(training, stops)
             start = replace(start, goes_back=None, log_ends=_log_ends(checkpoint))
         except (UserError, MisconfigurationException) as error:
             start.undo()
@@ -80,36 +92,44 @@ def train(training: Training, run: Run, stops: Stops) -> None:
         except BaseException:
             start.undo()
             raise
+    best = None
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
-        test = trainer.test(training.module, datamodule=training.data, verbose=False)
+        best = _best_path(trainer)
+        test = trainer.test(
+            training.module,
+            datamodule=training.data,
+            verbose=False,
+            ckpt_path=best,
+            weights_only=True,
+        )
         metrics |= {k: float(v) for row in test for k, v in row.items()}
     if trainer.is_global_zero:
-        verdicts = _verdicts(trainer)
+        verdicts, nothing = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
         with stops.finishing():
             write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer, metrics, verdicts)
+        _report(run.folder, trainer, metrics, as_text(verdicts) or nothing, training, best)
+    return training
 
 
-def _prepare(
-    training: Training, run: Run, checkpoint: Path | None
-) -> tuple[RunStart, dict[str, float]]:
-    """Write a new run's config, or check that a checkpoint can be continued from.
+def _prepare(training: Training, trainer: L.Trainer, run: Run) -> tuple[RunStart, dict[str, float]]:
+    """Write the config of a new run, or check that the checkpoint of a run can be resumed.
 
     Returns:
-        What is done when the first step is about to be made, and the metrics of a resumed run so
-        far; all of them, if it had come to its end.
+        The function to call just before the first step, and the metrics that a resumed run has
+        logged so far.
 
     Raises:
-        UserError: Data, model or optimizer are not those of the checkpoint.
+        UserError: if data, model or optimizer are not those of the checkpoint.
     """
+    checkpoint = run.checkpoint
     config, logged, step = to_yaml(training.config.values), {}, 0
     changes: list[Callable[[L.Trainer], None]] = []
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
         record = record_of(content, checkpoint)
-        check_data(record, trainers.record(training), run.folder)
+        check_data(record, trainers.record(training, trainer), run.folder)
         check_parts(record, content, training)
         changes = [changed_options(record, training)]
         if run.longer:
@@ -132,7 +152,7 @@ def _prepare(
 
 
 def _log_ends(checkpoint: Path | None) -> dict[str, int]:
-    """Return where the logs ended when a checkpoint was written; empty for the start of a run."""
+    """Return where the logs ended when a checkpoint was written; empty for a new run."""
     if checkpoint is None:
         return {}
     ranks = read_checkpoint(checkpoint).get(EXACT, {}).get("ranks", [{}])
@@ -141,28 +161,43 @@ def _log_ends(checkpoint: Path | None) -> dict[str, int]:
 
 
 def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -> Training:
-    """The training afresh, to go on from a checkpoint with one rollback more."""
+    """Build the run again, to continue from a checkpoint after one more rollback."""
     guard = training.optimization.guard
     again = assemble(training.config)
     again.rollbacks = (guard.rollbacks if guard else 0) + 1
     if trainers.first_rank():
         print(
             f"\n{event}\nRollback {again.rollbacks}: going back to {checkpoint or 'the start'} "
-            "with a smaller learning rate and another order of the data.",
+            "with a smaller learning rate and a different order of the data.",
             file=sys.stderr,
         )
     return again
 
 
-def _verdicts(trainer: L.Trainer) -> list[Verdict]:
-    """What the monitor found, if there is one."""
+def _best_path(trainer: L.Trainer) -> str | None:
+    """Return the checkpoint of the best validation of a run; None if none was kept."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    found = (c.finish(trainer) for c in callbacks if isinstance(c, Verdicts))
-    return next(found, [])
+    kept = [c.best_path for c in callbacks if isinstance(c, Checkpoints)]
+    return next((path for path in kept if path and Path(path).is_file()), None)
+
+
+def _verdicts(trainer: L.Trainer) -> tuple[list[Verdict], str]:
+    """Return the verdicts, and what it means where there are none; both empty with no monitor."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, Verdicts):
+            found = callback.finish(trainer)
+            return found, nothing_found(callback.monitor.record) if callback.monitor.on else ""
+    return [], ""
 
 
 def _report(
-    folder: Path, trainer: L.Trainer, metrics: dict[str, float], verdicts: Sequence[Verdict]
+    folder: Path,
+    trainer: L.Trainer,
+    metrics: dict[str, float],
+    findings: str,
+    training: Training,
+    best: str | None,
 ) -> None:
     shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
     width = max((len(k) for k in shown), default=0)
@@ -172,8 +207,14 @@ def _report(
         print(text)
     for name, value in shown.items():
         print(f"  {name.ljust(width)}  {value:.4g}")
-    if verdicts:
-        print(f"\n{as_text(verdicts)}\n")
+    if best is not None:
+        print(f"Tested with the best weights: {Path(best).name}")
+    if findings:
+        print(f"\n{findings}\n")
     print(f"Run folder:  {folder}")
     print(f"Look at it:  tensorboard --logdir {folder.parent.parent}")
-    print(f"Use it:      gdl predict {folder} --input FILE --output predictions.csv")
+    hint = predict_hint(training.module, training.data)
+    if {"model", "model.net", "data"} & set(training.config.objects):
+        print("Use it:      gdl.load(RUN), or the result of gdl.fit")
+    elif hint:
+        print(f"Use it:      gdl predict {folder} {hint}")

@@ -132,17 +132,26 @@ class Schedule:
         """Whether the schedule does not depend on the length of training."""
         return self._ignores_total and self._unit != "fraction"
 
-    def warmup_steps(self, total: int, steps_per_epoch: int = 1) -> int:
+    def warmup_steps(self, total: int, steps_per_epoch: int | None = 1) -> int:
         """Return the length of the warm-up in optimizer steps.
 
         Args:
             total: optimizer steps of the whole run.
-            steps_per_epoch: optimizer steps per epoch.
+            steps_per_epoch: optimizer steps per epoch; None if unknown.
 
         Raises:
-            UserError: if the warm-up is not shorter than the run.
+            UserError: if the warm-up is not shorter than the run, or is given in epochs of unknown
+                length.
         """
         per_unit = {"steps": 1, "fraction": total, "epochs": steps_per_epoch}[self._unit]
+        if per_unit is None:
+            raise UserError(
+                "schedule.warmup cannot be given in epochs, because the training data has no "
+                "length",
+                key="schedule.warmup",
+                value=self.warmup,
+                hint="Set it in steps, such as 500, or set trainer.limit_train_batches.",
+            )
         steps = round(self._amount * per_unit)
         if self._unit == "fraction":  # rounding must not make it the whole run
             steps = min(steps, max(0, total - 1))
@@ -155,7 +164,7 @@ class Schedule:
             )
         return steps
 
-    def factor(self, step: int, total: int, steps_per_epoch: int = 1) -> float:
+    def factor(self, step: int, total: int, steps_per_epoch: int | None = 1) -> float:
         """Return the multiplier of the peak learning rate at a step.
 
         In a warm-up of w steps, step s is (s + 1) / (w + 1) of the way up, so that no step has
@@ -165,7 +174,7 @@ class Schedule:
         Args:
             step: optimizer step, counted from 0.
             total: optimizer steps of the whole run.
-            steps_per_epoch: optimizer steps per epoch.
+            steps_per_epoch: optimizer steps per epoch; None if unknown.
         """
         warmup = self.warmup_steps(total, steps_per_epoch)
         decay_steps = max(1, total - warmup)

@@ -20,18 +20,19 @@ class Scheduler(LambdaLR):
         optimizer: optimizer whose learning rates are scheduled.
         schedule: schedule that returns the multiplier.
         total: optimizer steps of the whole run.
-        steps_per_epoch: optimizer steps per epoch.
+        steps_per_epoch: optimizer steps per epoch; None if unknown.
 
     Attributes:
         begin: step at which the schedule begins; not 0 after a restart.
         end: step at which the schedule ends and its last multiplier is kept; None for ``total``.
 
     Raises:
-        UserError: if the warm-up is not shorter than the run.
+        UserError: if the warm-up is not shorter than the run, or is given in epochs of unknown
+            length.
     """
 
     def __init__(
-        self, optimizer: Optimizer, schedule: Schedule, total: int, steps_per_epoch: int = 1
+        self, optimizer: Optimizer, schedule: Schedule, total: int, steps_per_epoch: int | None = 1
     ) -> None:
         schedule.warmup_steps(total, steps_per_epoch)  # raises if it is too long
         self.schedule = schedule

@@ -1,1 +1,1 @@
-"""Files that are whole or not there at all: checkpoints, logs, small texts."""
+"""Reading and writing of checkpoints, logs and small files, with atomic writes."""

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Write files atomically: completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from gdlightning.errors import StorageError
 
 
 @contextlib.contextmanager
-def whole(
+def open_atomic(
     path: Path, mode: str = "wb", before: Callable[[Path], None] = lambda temporary: None
 ) -> Iterator[IO[Any]]:
-    """A stream to a temporary file beside ``path``, which takes its place once it is on the disk.
+    """Open a temporary file that replaces ``path`` when the block ends without an error.
 
-    Whatever interrupts the block leaves the former file as it was. ``before`` is called with
-    the temporary file when all is written and nothing replaced yet.
+    If the block is interrupted, the previous file is unchanged.
+
+    Args:
+        path: The file to write.
+        mode: The mode of the stream, ``"w"`` or ``"wb"``.
+        before: Called with the temporary file after it is written and before ``path`` is replaced.
+
+    Yields:
+        A stream to the temporary file, in the folder of ``path``.
 
     Raises:
-        StorageError: the disk is full, the folder is read-only, or the like.
+        StorageError: If the file cannot be written, for example because the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     encoding = None if "b" in mode else "utf-8"
@@ -39,8 +46,8 @@ def whole(
     except OSError as error:
         _remove(temporary)
         raise StorageError(
-            f"{path} can't be written: {error.strerror or error}.\n"
-            "What stood there before is as it was."
+            f"{path} cannot be written: {error.strerror or error}.\n"
+            "The previous file is unchanged. Check the free disk space and the permissions."
         ) from error
     except BaseException:
         _remove(temporary)
@@ -48,26 +55,26 @@ def whole(
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text.
+    """Write a text file atomically, in UTF-8.
 
     Raises:
-        StorageError: it can't be written.
+        StorageError: If the file cannot be written.
     """
-    with whole(path, "w") as stream:
+    with open_atomic(path, "w") as stream:
         stream.write(text)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON; numbers that JSON has no word for become null.
+    """Write a value as JSON, atomically. Non-finite numbers become null.
 
     Raises:
-        StorageError: it can't be written.
+        StorageError: If the file cannot be written.
     """
     write_text(path, json.dumps(plain_numbers(value), indent=2, allow_nan=False) + "\n")
 
 
 def plain_numbers(value: Any) -> Any:
-    """A nested value in which numbers that JSON has no word for are None."""
+    """Replace the non-finite numbers in a nested value by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -88,7 +95,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the rename itself on the disk, where the system can."""
+    """Flush the rename to disk if the operating system supports it."""
     with contextlib.suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""A file of JSON lines, one a step, that a resumed training goes on with."""
+"""A JSON Lines file with one row per step, which a resumed run continues."""
 
 from __future__ import annotations
 
@@ -8,36 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from gdlightning.errors import StorageError
-from gdlightning.storage.atomic_write import whole
-from gdlightning.storage.typed_rows import WHOLE
+from gdlightning.storage.atomic_write import open_atomic
+from gdlightning.storage.typed_rows import INT_LIMIT
 
 JOURNAL = "instruments.jsonl"
-"""What the monitor measured, in a run's folder."""
+"""File in the run folder with the measurements of the monitor."""
 
 
 def append(file: Path, row: dict[str, Any]) -> None:
-    """Add a line; a training that is killed meanwhile leaves at most half of one, which goes.
+    """Append a row.
+
+    A process that is killed meanwhile leaves at most one incomplete line, which readers ignore.
 
     Args:
-        file: that goes on.
-        row: ``step`` and other values that JSON has words for.
+        file: The journal.
+        row: The ``step`` and other JSON values.
 
     Raises:
-        OSError: the disk is full, or the folder is gone.
+        OSError: If the disk is full or the folder was removed.
     """
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row, allow_nan=False) + "\n")
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Return the rows of a file, without damaged lines; nothing where there is no file."""
+    """Iterate over the valid rows of a journal. A missing file has no rows."""
     return (row for _, row in numbered(file) if row is not None)
 
 
 def numbered(file: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Return number and row of each line, None for a damaged one.
+    """Iterate over line numbers and rows; the row of a damaged line is None.
 
-    A last line without an end is left out: it is being written, or its writer was killed.
+    An incomplete last line is skipped: it is being written, or the process was killed.
     """
     for number, line in enumerate(_lines(file), 1):
         row = _row(line)
@@ -46,22 +48,26 @@ def numbered(file: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
 
 
 def trim_journal(file: Path, step: int) -> int:
-    """Keep the lines of steps 0 to ``step`` - 1, byte by byte; damaged lines are removed.
+    """Remove the rows from ``step`` on, and all damaged lines.
+
+    Args:
+        file: The journal.
+        step: The first step to remove. If it is 0, the file is removed.
 
     Returns:
         The number of damaged lines.
 
     Raises:
-        StorageError: the file can't be written or removed.
+        StorageError: If the file cannot be written or removed.
     """
     if step <= 0 or not file.is_file():
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"{file} can't be removed: {error.strerror or error}.") from error
+            raise StorageError(f"{file} cannot be removed: {error.strerror or error}.") from error
         return 0
     damaged = 0
-    with whole(file, "w") as stream:
+    with open_atomic(file, "w") as stream:
         for line in _lines(file):
             row = _row(line)
             if row is None:
@@ -78,10 +84,10 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """Return the row of a line; None if it is no JSON, or does not name a step."""
+    """Parse a line; return None if it is invalid JSON or has no valid step."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
     step = row.get("step") if isinstance(row, dict) else None
-    return row if type(step) is int and 0 <= step < WHOLE else None
+    return row if type(step) is int and 0 <= step < INT_LIMIT else None

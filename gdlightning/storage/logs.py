@@ -1,4 +1,4 @@
-"""Logs that go on where a resumed training goes on: no gap, no step twice."""
+"""Logs that a resumed run continues without gaps or duplicate steps."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from gdlightning.storage.atomic_write import free_name, whole
+from gdlightning.storage.atomic_write import free_name, open_atomic
 from gdlightning.storage.journal import JOURNAL
 
 METRICS = "metrics.csv"
 EVENTS = "events.out.tfevents.*"
-WAIT = 2.0
-"""Seconds that a line of the table may wait before it is written."""
+SAVE_INTERVAL = 2.0
+"""Minimum time between two writes of a log, in seconds."""
 
 
-class KeptWriter(ExperimentWriter):
-    """Lightning's writer of ``metrics.csv``, which goes on with a file that is there."""
+class ResumableExperimentWriter(ExperimentWriter):
+    """Writer of ``metrics.csv`` that appends to an existing file."""
 
     rows = 0
-    """Rows in the file."""
+    """Number of rows in the file."""
 
     def _check_log_dir_exists(self) -> None:
         file = Path(self.log_dir) / METRICS
         if file.is_file():
-            # A damaged file is put aside by ``trim``, once the run is about to make a step.
+            # ``trim`` renames a damaged file before the first step of the run.
             with (
                 contextlib.suppress(csv.Error),
                 file.open(newline="", encoding="utf-8", errors="replace") as stream,
@@ -44,7 +44,7 @@ class KeptWriter(ExperimentWriter):
                 self.rows = sum(1 for _ in reader)
 
     def save(self) -> None:
-        """Append what was logged since the last save."""
+        """Append the rows that were logged since the last save."""
         pending = len(self.metrics)
         super().save()
         self.rows += pending
@@ -56,67 +56,68 @@ class KeptWriter(ExperimentWriter):
         _write_rows(file, fieldnames, rows)
 
 
-class Patient:
-    """A logger that Lightning asks to save after each line, and that does so every two seconds."""
+class ThrottledSave:
+    """Logger mixin that saves at most every two seconds, although Lightning calls it per row."""
 
     _saved = 0.0
 
     def save(self) -> None:
-        """Save, if the last time is two seconds ago."""
-        if time.monotonic() - self._saved > WAIT:
+        """Save if the last save was more than two seconds ago."""
+        if time.monotonic() - self._saved > SAVE_INTERVAL:
             self.flush()
 
     def flush(self) -> None:
-        """Put all that was logged on the disk."""
+        """Write all logged values to disk."""
         super().save()  # type: ignore[misc]
         self._saved = time.monotonic()
 
 
-class KeptCSVLogger(Patient, CSVLogger):
-    """Lightning's CSV logger, which goes on with the file of a run that is resumed."""
+class ResumableCSVLogger(ThrottledSave, CSVLogger):
+    """CSV logger that continues the file of a resumed run."""
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> KeptWriter:
+    def experiment(self) -> ResumableExperimentWriter:
         """The writer."""
         if self._experiment is None:
             os.makedirs(self.root_dir, exist_ok=True)
-            self._experiment = KeptWriter(log_dir=self.log_dir)
+            self._experiment = ResumableExperimentWriter(log_dir=self.log_dir)
         return self._experiment  # type: ignore[return-value]
 
     @property
     def rows(self) -> int:
-        """Rows in the file, by the last flush."""
+        """Number of rows in the file as of the last flush."""
         rows: int = self.experiment.rows
         return rows
 
     def reopen(self) -> None:
-        """Read the header again of a file that was changed; what is not yet written is kept."""
+        """Read the header of a changed file again, and keep the rows that are not yet written."""
         if self._experiment is not None:
             pending, self._experiment = self.experiment.metrics, None
             self.experiment.metrics = pending
 
     def finalize(self, status: str) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         if self._experiment is not None:
             self.flush()
 
 
-class BoardLogger(Patient, TensorBoardLogger):
-    """Lightning's TensorBoard logger."""
+class ThrottledTensorBoardLogger(ThrottledSave, TensorBoardLogger):
+    """TensorBoard logger that saves at most every two seconds."""
 
 
 def flush(loggers: Iterable[Logger]) -> None:
-    """Put all that loggers were given on the disk."""
+    """Write all logged values to disk."""
     for logger in loggers:
         write = getattr(logger, "flush", logger.save)
         write()
 
 
 def log_ends(folder: Path, loggers: Iterable[Logger]) -> dict[str, int]:
-    """Return where each log of a run ends now: rows of its table, bytes of its other files.
+    """Return the current length of each log of a run, by file name.
 
-    Loggers must have been flushed.
+    The length is a number of rows for ``metrics.csv`` and a number of bytes for other files. The
+    loggers must have been flushed.
     """
     ends = {
         file.name: file.stat().st_size
@@ -124,18 +125,18 @@ def log_ends(folder: Path, loggers: Iterable[Logger]) -> dict[str, int]:
         if file.is_file()
     }
     for logger in loggers:
-        if isinstance(logger, KeptCSVLogger):
+        if isinstance(logger, ResumableCSVLogger):
             ends[METRICS] = logger.rows
     return ends
 
 
 def trim(folder: Path, ends: Mapping[str, int], among: Container[Path] | None = None) -> None:
-    """Cut a run's logs to where they ended at a checkpoint, and remove those begun since.
+    """Truncate the logs of a run to their lengths at a checkpoint, and remove newer files.
 
     Args:
-        folder: Folder of the run.
-        ends: What ``log_ends`` returned; empty to remove all logs.
-        among: Files that may be changed; all if not given.
+        folder: The run folder.
+        ends: The lengths that ``log_ends`` returned. An empty mapping removes all logs.
+        among: The files that may be changed, or None for all files.
     """
     for file in [folder / METRICS, folder / JOURNAL, *folder.glob(EVENTS)]:
         if not file.is_file() or (among is not None and file not in among):
@@ -149,7 +150,7 @@ def trim(folder: Path, ends: Mapping[str, int], among: Container[Path] | None = 
 
 
 def _trim_table(table: Path, rows: int) -> None:
-    """Keep the first rows of a table; one that cannot be read is put aside."""
+    """Keep the first rows of a table, or rename the table if it cannot be read."""
     try:
         with table.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
@@ -161,8 +162,10 @@ def _trim_table(table: Path, rows: int) -> None:
     if damaged or any(None in row or None in row.values() for row in kept):
         aside = free_name(table.with_name(f"{METRICS}.damaged"))
         table.rename(aside)
-        print(f"Note: {table} is damaged and was renamed to {aside.name}; a new one is begun.",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"Note: {table} is damaged and was renamed to {aside.name}; a new file is started.",
+            file=sys.stderr,
+        )
         return
     if missing := rows - len(kept):
         print(f"Note: {table} lacks the last {missing} of {rows} rows up to the checkpoint.",
@@ -171,7 +174,7 @@ def _trim_table(table: Path, rows: int) -> None:
 
 
 def _write_rows(file: Path, names: list[str], rows: list[dict[str, Any]]) -> None:
-    with whole(file, "w") as stream:
+    with open_atomic(file, "w") as stream:
         writer = csv.DictWriter(stream, names, lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -1,8 +1,8 @@
-"""Values of any standard type as plain ones, which ``torch.load(weights_only=True)`` reads.
+"""Encode values of standard types as plain values that ``torch.load(weights_only=True)`` reads.
 
-Each value that is not plain itself becomes ``{TYPE: name, …}``, and the same value again when it is
-read. Reading imports nothing and calls no code of a file's choosing: enums, data classes and named
-tuples are made again only where their module is imported already, and stay plain otherwise.
+A value that is not plain is encoded as ``{TYPE: name, …}`` and decoded when it is read. Decoding
+does not import modules or execute code from the file: enums, dataclasses and named tuples are
+restored only if their module is already imported, and stay plain otherwise.
 """
 
 from __future__ import annotations
@@ -24,34 +24,42 @@ import numpy as np
 import torch
 
 TYPE = "gdlightning.type"
-"""Key of the type's name in the plain form of a value."""
+"""Key of the type name in an encoded value."""
 MAX_DEPTH = 100
-"""Levels of nesting; deeper values, or those that hold themselves, are not stored."""
-LEAVES = (type(None), bool, int, float, str, bytes)
-TORCH = (torch.dtype, torch.device, torch.layout)
-FACTORIES = {"": None, "int": int, "float": float, "str": str, "bool": bool, "list": list,
-             "dict": dict, "set": set}  # fmt: skip
-"""Of default dictionaries, by name."""
-TEXTS: dict[type, Callable[[str], Any]] = {
+"""Maximum nesting. Deeper values and values that contain themselves cannot be stored."""
+LEAF_TYPES = (type(None), bool, int, float, str, bytes)
+TORCH_TYPES = (torch.dtype, torch.device, torch.layout)
+FACTORIES = {
+    "": None,
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+    "set": set,
+}
+"""Supported factories of a ``defaultdict`` by name."""
+STRING_TYPES: dict[type, Callable[[str], Any]] = {
     decimal.Decimal: decimal.Decimal,
     fractions.Fraction: fractions.Fraction,
     uuid.UUID: uuid.UUID,
     zoneinfo.ZoneInfo: zoneinfo.ZoneInfo,
     complex: complex,
 }
-"""Types whose ``str`` makes them again."""
-TIMES: dict[type, Callable[[str], Any]] = {
+"""Types that can be restored from their ``str``, with a function that does so."""
+TIME_TYPES: dict[type, Callable[[str], Any]] = {
     datetime.datetime: datetime.datetime.fromisoformat,
     datetime.date: datetime.date.fromisoformat,
     datetime.time: datetime.time.fromisoformat,
 }
 
 
-class NotPlain(Exception):
+class UnsupportedValueError(Exception):
     """A value that cannot be stored.
 
     Attributes:
-        path: Keys that lead to it, outermost first.
+        path: The keys of the value, outermost first.
         value: The value.
     """
 
@@ -61,12 +69,12 @@ class NotPlain(Exception):
 
 
 def describe(path: tuple[Any, ...]) -> str:
-    """Return a path of keys as text: ``callbacks['Tracker']['best']``."""
+    """Format a path of keys, such as ``callbacks['Tracker']['best']``."""
     return "".join(f"[{key!r}]" if k else str(key) for k, key in enumerate(path))
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, in a few words."""
+    """Return a short description of the type of a value."""
     if isinstance(value, type):
         return f"the class {value.__qualname__}"
     if callable(value) and hasattr(value, "__qualname__"):
@@ -75,47 +83,47 @@ def kind(value: Any) -> str:
 
 
 def encode(value: Any, path: tuple[Any, ...] = ()) -> Any:
-    """Return a value in its plain form. Tensors are kept as they are.
+    """Encode a value as plain values. Tensors are not changed.
 
     Args:
-        value: Nested containers of tensors, numbers, texts, and values of standard types.
-        path: Keys that lead to it, for errors.
+        value: Nested containers of tensors, numbers, strings and values of standard types.
+        path: The keys of the value, for error messages.
 
     Raises:
-        NotPlain: It holds something that has no plain form, such as a function or a lock.
+        UnsupportedValueError: If a part cannot be encoded, such as a function or a lock.
     """
-    if type(value) is torch.nn.Parameter:  # Lightning's copy of a checkpoint makes it a tensor
+    if type(value) is torch.nn.Parameter:  # Lightning's copy of a checkpoint turns it into a tensor
         return _tagged("Parameter", data=value.detach(), requires_grad=value.requires_grad)
-    if _is_leaf(value) or isinstance(value, torch.Tensor) or type(value) in TORCH:
+    if _is_leaf(value) or isinstance(value, torch.Tensor) or type(value) in TORCH_TYPES:
         return value
     if len(path) > MAX_DEPTH:
-        raise NotPlain(path, value)
+        raise UnsupportedValueError(path, value)
     for cls, encoder in ENCODERS:
         if isinstance(value, cls):
             return encoder(value, path)
-    raise NotPlain(path, value)
+    raise UnsupportedValueError(path, value)
 
 
 def _is_leaf(value: Any) -> bool:
-    return type(value) in LEAVES and value != b""  # which torch reads by none of its safe types
+    return type(value) in LEAF_TYPES and value != b""  # torch.load rejects empty bytes
 
 
 def decode(value: Any) -> Any:
-    """Return the value that ``encode`` was given."""
+    """Decode a value that ``encode`` returned."""
     if isinstance(value, dict):
         name = value.get(TYPE)
         if isinstance(name, str) and name in DECODERS:
             try:
                 return DECODERS[name](value)
             except (KeyError, ValueError, TypeError, ArithmeticError, AttributeError):
-                return value  # not of our writing
+                return value  # not written by encode
         return _like(value, ((k, decode(v)) for k, v in value.items()))
     if type(value) in (list, tuple):
         return type(value)(map(decode, value))
     return value
 
 
-# From values to plain forms
+# Encoders
 
 
 def _tagged(of: str, /, **parts: Any) -> dict[str, Any]:
@@ -134,7 +142,7 @@ def _mapping(value: Mapping[Any, Any], path: tuple[Any, ...]) -> Any:
 
 
 def _like(value: Mapping[Any, Any], items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Return a dict, or an OrderedDict with the same attributes: a state dict's versions."""
+    """Return a dict, or an OrderedDict with the same attributes, such as ``_metadata``."""
     if not isinstance(value, OrderedDict):
         return dict(items)
     made: OrderedDict[Any, Any] = OrderedDict(items)
@@ -161,16 +169,17 @@ def _sequence(value: Any, path: tuple[Any, ...]) -> Any:
 def _array(value: Any, path: tuple[Any, ...]) -> Any:
     array, scalar = np.asarray(value), isinstance(value, np.generic)
     if array.dtype.hasobject or array.dtype.names is not None:
-        raise NotPlain(path, value)
+        raise UnsupportedValueError(path, value)
     data = _as_tensor(np.ascontiguousarray(array).tobytes())
-    return _tagged("numpy", dtype=array.dtype.str, shape=list(array.shape), data=data,
-                   scalar=scalar)  # fmt: skip
+    shape = list(array.shape)
+    return _tagged("numpy", dtype=array.dtype.str, shape=shape, data=data, scalar=scalar)
 
 
 def _as_tensor(data: bytes) -> torch.Tensor:
-    """Return bytes as a tensor, which a file holds without a change of encoding."""
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(
-        0, dtype=torch.uint8)  # fmt: skip
+    """Return bytes as a tensor, which is stored as raw data."""
+    if not data:  # frombuffer rejects an empty buffer
+        return torch.empty(0, dtype=torch.uint8)
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
 
 
 def _to_bytes(data: torch.Tensor) -> bytes:
@@ -185,13 +194,13 @@ def _default(value: defaultdict[Any, Any], path: tuple[Any, ...]) -> Any:
     factory = value.default_factory
     names = [name for name, known in FACTORIES.items() if known is factory]
     if not names:
-        raise NotPlain(path, factory)
+        raise UnsupportedValueError(path, factory)
     return _tagged("defaultdict", factory=names[0], items=_mapping(dict(value), path))
 
 
 def _dataclass(value: Any, path: tuple[Any, ...]) -> Any:
     if isinstance(value, type) or not dataclasses.is_dataclass(value):
-        raise NotPlain(path, value)
+        raise UnsupportedValueError(path, value)
     names = {f.name for f in dataclasses.fields(value)} | set(getattr(value, "__dict__", {}))
     fields = {name: getattr(value, name) for name in sorted(names) if hasattr(value, name)}
     return _tagged("dataclass", cls=_name(type(value)), fields=_mapping(fields, path))
@@ -200,11 +209,11 @@ def _dataclass(value: Any, path: tuple[Any, ...]) -> Any:
 def _time(value: Any, path: tuple[Any, ...]) -> Any:
     zone = getattr(value, "tzinfo", None)
     if zone is not None and not isinstance(zone, datetime.timezone | zoneinfo.ZoneInfo):
-        raise NotPlain(path, value)
+        raise UnsupportedValueError(path, value)
     kept = encode(zone, path) if isinstance(zone, zoneinfo.ZoneInfo) else None
     bare = value.replace(tzinfo=None) if kept is not None else value
-    return _tagged(type(value).__name__, text=bare.isoformat(), zone=kept,
-                   fold=getattr(value, "fold", 0))  # fmt: skip
+    fold = getattr(value, "fold", 0)
+    return _tagged(type(value).__name__, text=bare.isoformat(), zone=kept, fold=fold)
 
 
 def _name(cls: type) -> str:
@@ -232,16 +241,16 @@ ENCODERS: list[tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = [
                                               parts=[v.days, v.seconds, v.microseconds])),
     (datetime.timezone, lambda v, p: _tagged("timezone", offset=encode(v.utcoffset(None), p))),
     ((datetime.date, datetime.time), _time),
-    (tuple(TEXTS), lambda v, p: _tagged(type(v).__name__, text=str(v))),
-    (str, lambda v, p: str(v)),  # subclasses, as their base
+    (tuple(STRING_TYPES), lambda v, p: _tagged(type(v).__name__, text=str(v))),
+    (str, lambda v, p: str(v)),  # subclasses are stored as their base class
     (int, lambda v, p: int(v)),
     (float, lambda v, p: float(v)),
     (object, _dataclass),
 ]  # fmt: skip
-"""The first whose class fits is used."""
+"""Encoders by class. The first that matches is used."""
 
 
-# From plain forms to values
+# Decoders
 
 
 def _to_array(plain: dict[str, Any]) -> Any:
@@ -258,7 +267,7 @@ def _to_path(plain: dict[str, Any]) -> Any:
 
 
 def _to_time(cls: type, plain: dict[str, Any]) -> Any:
-    made = TIMES[cls](plain["text"])
+    made = TIME_TYPES[cls](plain["text"])
     zone = decode(plain["zone"])
     if zone is not None:
         made = made.replace(tzinfo=zone)
@@ -291,7 +300,7 @@ def _to_text_type(make: Callable[[str], Any]) -> Callable[[dict[str, Any]], Any]
 
 
 def _find(name: str, base: type) -> Any:
-    """Return a class whose module is imported already; None otherwise."""
+    """Return a class if its module is already imported, or None."""
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):
@@ -321,5 +330,5 @@ DECODERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "datetime": lambda p: _to_time(datetime.datetime, p),
     "date": lambda p: _to_time(datetime.date, p),
     "time": lambda p: _to_time(datetime.time, p),
-    **{cls.__name__: _to_text_type(make) for cls, make in TEXTS.items()},
+    **{cls.__name__: _to_text_type(make) for cls, make in STRING_TYPES.items()},
 }  # fmt: skip

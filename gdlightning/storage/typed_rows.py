@@ -1,4 +1,4 @@
-"""Values read from JSON, checked against declared types."""
+"""Validate values read from JSON against declared types."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ import types
 import typing
 from typing import Any, Literal, Union
 
-WHOLE = 2**63
-"""Bound of an ``int``: what a 64-bit number holds."""
-WORDS: dict[Any, str] = {float: "a number", int: "a whole number", str: "a text",
-                         bool: "true or false", type(None): "null", dict: "a mapping",
-                         list: "a list"}  # fmt: skip
+INT_LIMIT = 2**63
+"""Upper bound of an ``int``, so that it fits in 64 bits."""
+TYPE_NAMES: dict[Any, str] = {
+    float: "a number",
+    int: "an integer",
+    str: "a string",
+    bool: "true or false",
+    type(None): "null",
+    dict: "a mapping",
+    list: "a list",
+}
 
 
 def mismatch(value: Any, kind: Any, name: str = "it") -> str:
-    """Return what is wrong with a value; empty if it is of a type.
+    """Check whether a value has a type.
 
     Args:
-        value: as ``json.loads`` returns it.
-        kind: ``Any``, a plain type, ``Literal``, a union, ``list[T]``, ``dict[str, T]``, or a
-            ``TypedDict``, which may have further keys. An ``int`` is a ``float`` too, a ``bool`` is
-            neither.
-        name: of the value, for the message.
+        value: A value that ``json.loads`` returned.
+        kind: ``Any``, a plain type, ``Literal``, a union, ``list[T]``, ``dict[str, T]`` or a
+            ``TypedDict``; a value of a ``TypedDict`` may have other keys. An ``int`` is accepted as
+            a ``float``; a ``bool`` is accepted as neither.
+        name: The name of the value in the message.
+
+    Returns:
+        A message that describes the mismatch, or an empty string.
     """
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -33,10 +42,10 @@ def mismatch(value: Any, kind: Any, name: str = "it") -> str:
         found = [mismatch(value, part, name) for part in args]
         return "" if "" in found else found[0]
     if origin is Literal:
-        return "" if value in args else f"{name} is none of {', '.join(map(str, args))}"
+        return "" if value in args else f"{name} is not one of {', '.join(map(str, args))}"
     base = origin or kind
     if not _is(value, base):
-        return f"{name} is not {WORDS[base]}"
+        return f"{name} is not {TYPE_NAMES[base]}"
     if origin is list:
         inside = ((f"{name}[{k}]", item, args[0]) for k, item in enumerate(value))
     elif origin is dict:
@@ -62,7 +71,7 @@ def _is(value: Any, kind: type) -> bool:
     if kind is float and type(value) is int:
         return _finite(value)
     if kind is int:
-        return type(value) is int and -WHOLE <= value < WHOLE
+        return type(value) is int and -INT_LIMIT <= value < INT_LIMIT
     return type(value) is kind
 
 

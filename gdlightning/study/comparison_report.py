@@ -298,3 +298,21 @@ def _drawings(
     if found.profiles:
         drawn["profiles"] = partial(figures.draw_profiles, found, colour)
     return drawn
+
+
+def in_columns(found: ComparisonResult) -> str:
+    """Return the rankings as text for a terminal."""
+    lines: list[str] = []
+    for ranking in found.rankings:
+        header, rows = table(ranking)
+        if len(found.rankings) > 1:
+            lines += [f"{ranking.workload}:"]
+        widths = [max(len(r[k]) for r in (header, *rows)) for k in range(len(header))]
+        for row in (header, *rows):
+            cells = zip(row, widths, strict=True)
+            lines.append("  ".join(c.ljust(w) for c, w in cells).rstrip())
+        lines += ["", *ranking.words]
+        lines += [f"{r.label}: {note}." for r in ranking.rows for note in r.notes] + [""]
+    for label, score in sorted(found.scores.items(), key=lambda kv: -kv[1]):
+        lines.append(f"{label}: area under its performance profile {score:.2f}")
+    return "\n".join(lines)

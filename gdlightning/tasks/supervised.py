@@ -15,6 +15,8 @@ from gdlightning.errors import UserError
 from gdlightning.tasks.metrics import AUROC, R2, full
 from gdlightning.tasks.task import Task
 
+__all__ = ["Classification", "Regression"]
+
 
 class Supervised(Task):
     """Base class of tasks whose batches are ``(inputs, targets)``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from gdlightning import internals
+from gdlightning.storage.checkpoint_file import KEY, read
 from gdlightning.tasks.buffered_metrics import Gathered
 
+LOAD_OPTIONS = ("map_location", "hparams_file", "strict", "weights_only")
+"""Arguments of ``LightningModule.load_from_checkpoint`` that are not arguments of the module."""
 NESTED: Any = (Tensor, Mapping, tuple, list)
 """Types that may hold examples. Building this union on each call would cost more than the call."""
 
@@ -109,6 +113,35 @@ class Task(L.LightningModule):
             self._stage_metrics[name] = made
             if name == "train_":
                 self.gathered = Gathered(made)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return a task with the weights of a checkpoint of ``gdl fit``.
+
+        The net and its sizes are rebuilt from what the checkpoint stores.
+
+        >>> gdl.Task.load_from_checkpoint("version_0/checkpoints/last.ckpt")  # doctest: +SKIP
+
+        Args:
+            checkpoint_path: the checkpoint file.
+            *args: further arguments of Lightning's method, such as ``map_location``.
+            **kwargs: the same by name, and arguments of the task that replace stored ones.
+
+        Raises:
+            UserError: if the checkpoint is damaged, or its net is a Python object.
+        """
+        from gdlightning.tasks import rebuild
+
+        content = read(Path(checkpoint_path))
+        if KEY not in content:  # of Lightning's own Trainer, with save_hyperparameters()
+            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        stored = rebuild.task_class(content)
+        wanted = stored if issubclass(stored, cls) else cls
+        lightning = {k: v for k, v in kwargs.items() if k in LOAD_OPTIONS}
+        own = {k: v for k, v in kwargs.items() if k not in LOAD_OPTIONS}
+        options = rebuild.task_arguments(wanted, content, own)
+        load = super(Task, wanted).load_from_checkpoint  # type: ignore[misc]
+        return load(checkpoint_path, *args, **lightning, **options)
 
     # Called by Lightning
 

@@ -139,9 +139,9 @@ def ours(w: Workload, clock: Clock, *flags: str) -> nn.Module:
             ]
         )
         training = assemble(config)
-        trainers.check(training)
         with open_run(config, True) as run:
-            trainer = trainers.build(training, run, Stops())
+            trainer = trainers.build(training, Stops())
+            trainers.attach_run(trainer, training, run.folder)
             _watch_from_start(trainer, clock)
             trainer.fit(training.module, datamodule=training.data)
     module: Any = training.module

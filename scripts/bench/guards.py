@@ -97,7 +97,8 @@ def step_time(steps: int, *flags: str) -> tuple[float, int]:
         )
         training, clock = assemble(config), Clock()
         with open_run(config, True) as run:
-            trainer = trainers.build(training, run, Stops())
+            trainer = trainers.build(training, Stops())
+            trainers.attach_run(trainer, training, run.folder)
             callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
             callbacks.append(clock)
             trainer.fit(training.module, datamodule=training.data)

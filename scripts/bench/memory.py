@@ -128,7 +128,8 @@ def by_gdl(*flags: str) -> int:
         )
         training = assemble(config)
         with open_run(config, True) as run:
-            trainer = trainers.build(training, run, Stops())
+            trainer = trainers.build(training, Stops())
+            trainers.attach_run(trainer, training, run.folder)
             trainer.callbacks.insert(0, Start())  # type: ignore[attr-defined]
             trainer.fit(training.module, datamodule=training.data)
     return peaks[0].stop()

@@ -12,7 +12,6 @@ in a thousand is a spike.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import random
 import resource
@@ -23,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from gdlightning.callbacks.monitor import Monitor
-from gdlightning.diagnostics.diagnose import FINDINGS, diagnose
+from gdlightning.diagnostics.diagnose import CHECKS, diagnose
 from gdlightning.diagnostics.run_record import RunRecord
-from gdlightning.discovery import modules
 from gdlightning.storage.journal import JOURNAL
 
 LAYERS = [f"net.layers.{k}.weight" for k in range(4)]
@@ -96,9 +94,9 @@ def measure(steps: int, every: int | None, worst: int = 3) -> str:
     judged = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
     costs: dict[str, float] = {}
-    for name in modules(FINDINGS):
+    for name in CHECKS.names():
         began = time.process_time()
-        list(importlib.import_module(f"{FINDINGS}.{name}").find(record))
+        list(CHECKS.find(name)(record))
         costs[name] = time.process_time() - began
     slowest = sorted(costs, key=lambda name: -costs[name])[:worst]
     told = ", ".join(f"{name} {costs[name]:.2f}" for name in slowest)

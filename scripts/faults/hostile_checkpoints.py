@@ -43,7 +43,7 @@ def checkpoint(scene: Scene) -> Attempt:
     else:
         what = chance.choice(list(CONTENTS))
         content = torch.load(scene.run("tabular"), weights_only=True)
-        from gdlightning.storage.checkpoint import write
+        from gdlightning.storage.checkpoint_file import write
 
         made = CONTENTS[what](content, scene)
         write(content if made is None else made, path)  # with a correct digest

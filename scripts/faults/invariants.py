@@ -107,7 +107,7 @@ def take(runs: Path) -> Snapshot:
 
 def _step(path: Path, digest: str) -> int:
     from gdlightning.errors import UserError
-    from gdlightning.storage.checkpoint import read
+    from gdlightning.storage.checkpoint_file import read
 
     if digest not in _steps:
         try:

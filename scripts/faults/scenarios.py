@@ -267,7 +267,8 @@ def harm(kind: str, folder: Path | None, where: Path, chance: random.Random) -> 
     elif which == "config":
         DAMAGES[what](folder / "config.yaml", chance)
     elif kind == "rename folder":
-        folder.rename(folder.with_name("version_7"))
+        if not folder.with_name("version_7").exists():
+            folder.rename(folder.with_name("version_7"))
     elif kind == "move folder":
         (where / "runs/moved").mkdir(exist_ok=True)
         folder.rename(where / "runs/moved/version_0")
@@ -291,7 +292,7 @@ def _flip(path: Path, chance: random.Random) -> None:
 
 
 def _newer(path: Path, chance: random.Random) -> None:
-    from gdlightning.storage.checkpoint import KEY, write
+    from gdlightning.storage.checkpoint_file import KEY, write
 
     try:
         content = torch.load(path, weights_only=True)

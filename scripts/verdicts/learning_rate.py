@@ -30,10 +30,10 @@ from gdlightning.diagnostics.lr_classifier import (
     FILE,
     NAMES,
     PARTS,
-    Signs,
-    possible,
-    signs,
-    told,
+    Features,
+    choose_class,
+    features_of,
+    restrict,
 )
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.storage.atomic_write import write_json
@@ -53,10 +53,10 @@ class Labelled:
     side: int
     out: int
 
-    def signs(self, share: float) -> Signs:
+    def signs(self, share: float) -> Features:
         """Return the features after a fraction of the run."""
         until = None if share == 1 else int(share * TASKS[self.case.task][0])
-        found = signs(RunRecord.of(self.lines, until))
+        found = features_of(RunRecord.of(self.lines, until))
         if found is None:
             raise ValueError(f"{self.case} measured nothing.")
         return found
@@ -110,9 +110,9 @@ def model() -> Any:
 def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
     """Return the prediction for each run by a model fitted without its task."""
     measured = [r.signs(share) for r in runs]
-    x = np.array([s.features() for s in measured])
+    x = np.array([s.vector() for s in measured])
     y = np.array([r.side for r in runs])
-    whole = np.array([r.signs(1.0).features() for r in runs])
+    whole = np.array([r.signs(1.0).vector() for r in runs])
     task = np.array([r.case.task for r in runs])
     found = np.zeros(len(runs), dtype=int)
     for name in set(task):
@@ -122,7 +122,7 @@ def held_out(runs: Sequence[Labelled], share: float) -> np.ndarray[Any, Any]:
         chances = model().fit(seen, sides).predict_proba(x[own])
         places = np.flatnonzero(own)
         for k, row in zip(places, chances, strict=True):
-            found[k] = CLASSES.index(told(possible(measured[k], row.tolist()))) - 1
+            found[k] = CLASSES.index(choose_class(restrict(measured[k], row.tolist()))) - 1
     return found
 
 
@@ -143,7 +143,7 @@ def figures(runs: Sequence[Labelled], said: np.ndarray[Any, Any]) -> dict[str, f
 
 def folklore(runs: Sequence[Labelled]) -> np.ndarray[Any, Any]:
     """The rule that a step should be a thousandth of the weights, within a factor of ten."""
-    ratio = [r.signs(1.0).features()[NAMES.index("update_ratio")] for r in runs]
+    ratio = [r.signs(1.0).vector()[NAMES.index("update_ratio")] for r in runs]
     return np.array([-1 if v < -4 else 1 if v > -2 else 0 for v in ratio])
 
 
@@ -170,7 +170,7 @@ def main() -> None:
             + " |"
         )
     if given.write:
-        x = np.array([r.signs(share).features() for share in SHARES for r in runs])
+        x = np.array([r.signs(share).vector() for share in SHARES for r in runs])
         y = np.array([r.side for _ in SHARES for r in runs])
         fitted = model().fit(x, y)
         scaler, regression = fitted[0], fitted[1]

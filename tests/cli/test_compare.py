@@ -101,9 +101,9 @@ def test_hparams_are_in_tensorboard(whole: Path) -> None:
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        ('"../x": {lr: [0.1, 1.0]}', "is no label"),
-        ('"a\\0": {lr: [0.1, 1.0]}', "is no label"),
-        ("sgd: [1]", "write options with their ranges"),
+        ('"../x": {lr: [0.1, 1.0]}', "is not a valid label"),
+        ('"a\\0": {lr: [0.1, 1.0]}', "is not a valid label"),
+        ("sgd: [1]", "must be a mapping of options to ranges"),
         ("sgd: {optimizer: 5}", "optimizer"),
         ("sgd: {optimizer: {momentum: 1}}", "name"),
     ],

@@ -245,7 +245,7 @@ def test_weights_that_are_not_finite(fit: Run, gdl: Run) -> None:
     content = torch.load(path, weights_only=True)
     for value in content["state_dict"].values():
         value.mul_(torch.nan)
-    from gdlightning.storage.checkpoint import write
+    from gdlightning.storage.checkpoint_file import write
 
     write(content, Path("broken.ckpt"))
     result = gdl("curvature", "broken.ckpt", "--png", "a.png", "--output", "a.json")

@@ -135,7 +135,7 @@ def test_tables_with_several_series_in_any_order(suffix: str, tmp_path: Path) ->
     ("frame", "options", "told"),
     [
         ({"y": [1.0, None, 3.0] * 20}, {}, "no finite value at step 2"),
-        ({"y": [1.0, 0.0, 3.0] * 20}, {"log": True}, "0 or less"),
+        ({"y": [1.0, 0.0, 3.0] * 20}, {"log": True}, "non-positive values"),
         ({"y": ["a"] * 60}, {}, "is not numeric"),
         ({"y": [1.0] * 9}, {"horizon": 4}, "The longest series has 9 steps"),
         ({"y": [1.0] * 60}, {"time": "t"}, "has no column t"),

@@ -84,11 +84,11 @@ def test_sixteen_bit_images_keep_their_shades(tmp_path: Path) -> None:
 def test_an_unreadable_image_is_named(
     memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pixels, "MEMORY", memory)  # kept, or decoded each time
+    monkeypatch.setattr(pixels, "MAX_CACHE_BYTES", memory)  # kept, or decoded each time
     root = folder(tmp_path / "f")
     ImageFolder(str(root)).setup()
     (root / "light" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"light.broken\.png can't be read"):
+    with pytest.raises(UserError, match=r"light.broken\.png cannot be read"):
         ImageFolder(str(root)).setup()
 
 
@@ -96,7 +96,7 @@ def test_a_cut_off_image_is_named(tmp_path: Path) -> None:
     root = folder(tmp_path / "f", size=(60, 60))
     whole = (root / "dark" / "3.png").read_bytes()
     (root / "dark" / "3.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"dark.3\.png can't be read"):
+    with pytest.raises(UserError, match=r"dark.3\.png cannot be read"):
         ImageFolder(str(root)).setup()
 
 
@@ -106,7 +106,7 @@ def test_large_sets_are_decoded_as_they_are_taken(
     root = folder(tmp_path / "f")
     kept, decoded = ImageFolder(str(root)), ImageFolder(str(root))
     kept.setup()
-    monkeypatch.setattr(pixels, "MEMORY", 0)
+    monkeypatch.setattr(pixels, "MAX_CACHE_BYTES", 0)
     decoded.setup()
     assert all(map(torch.equal, everything(kept), everything(decoded)))
 
@@ -126,7 +126,7 @@ def test_new_images_are_scaled_like_those_of_training(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file or folder"):
         fresh.read(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no images"):
+    with pytest.raises(UserError, match="contains no images"):
         fresh.read(tmp_path / "empty")
 
 
@@ -138,7 +138,7 @@ def test_folders_that_cant_be_used(tmp_path: Path) -> None:
         ImageFolder(str(root / "dark")).setup()
     for file in (root / "light").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="has one class, dark"):
+    with pytest.raises(UserError, match="has only one class, dark"):
         ImageFolder(str(root)).setup()
     with pytest.raises(UserError, match=r"data\.size is 0"):
         ImageFolder(str(root), size=0)
@@ -178,7 +178,7 @@ def test_hub_images(mode: str, names: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [({"part": "extr"}, "Did you mean extra"), ({"image": "images"}, "Did you mean image"),
-     ({"label": "kind"}, "has no column kind"), ({"image": "label"}, "has no images")],
+     ({"label": "kind"}, "has no column kind"), ({"image": "label"}, "contains no images")],
 )  # fmt: skip
 def test_hub_data_sets_that_cant_be_used(
     options: dict[str, str], told: str, tmp_path: Path
@@ -189,5 +189,5 @@ def test_hub_data_sets_that_cant_be_used(
 
 
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="can't be loaded"):
+    with pytest.raises(UserError, match="cannot be loaded"):
         HubImages(str(tmp_path)).setup()

@@ -65,7 +65,7 @@ def test_splits_are_cut_in_the_order_of_the_text(tmp_path: Path) -> None:
 def test_a_corpus_larger_than_a_chunk(
     level: Any, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "CHUNK", 7)
+    monkeypatch.setattr(tokens, "CHUNK_SIZE", 7)
     text = "Grüße, 世界!\r\nZeile zwei\n" * 20
     for k in range(count):
         (tmp_path / f"{k}.txt").write_text(text, encoding="utf-8", newline="")
@@ -107,7 +107,7 @@ def test_files_by_folder_and_pattern(tmp_path: Path) -> None:
     names = [p.name for p in find_files(str(tmp_path / "**" / "*.*"), "data.path")]
     assert sorted(names) == ["a.md", "b.txt", "c.rst", "d.py"]
     assert find_files(str(tmp_path / "deep" / "d.py"), "x") == [tmp_path / "deep" / "d.py"]
-    with pytest.raises(UserError, match="no text file, no folder"):
+    with pytest.raises(UserError, match="is not a file, a folder"):
         find_files(str(tmp_path / "e*"), "data.path")
 
 

@@ -148,7 +148,7 @@ def test_folders(tmp_path: Path) -> None:
     rows = data.read(tmp_path / "mail" / "spam")
     assert len(rows) == 10
     assert all("spam" in label for label in rows.labels)  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match=r"holds no \.txt files"):
+    with pytest.raises(UserError, match=r"contains no \.txt files"):
         data.read(tmp_path / "mail" / "empty")
     with pytest.raises(UserError, match="no file or folder"):
         data.read(tmp_path / "nowhere")

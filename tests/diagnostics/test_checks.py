@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def test_examples_that_spoil_each_of_their_batches_are_named(every: int, bad: bo
     found = {v.name: v for v in diagnose(RunRecord.of(rows))}
     assert ("bad-examples" in found) == bad
     if bad:
-        assert found["bad-examples"].title.endswith("again and again: 7.")
+        assert found["bad-examples"].title.endswith("repeatedly: 7.")
         assert found["bad-examples"].severity == "fault"
         assert found["loss-spikes"].because == "bad-examples"
 
@@ -223,6 +224,21 @@ def test_whatever_was_measured_gives_verdicts_as_text(
     for verdict in found:
         assert " ".join(verdict.title.split()) in text
         assert verdict.title in as_markdown(found)
+
+
+@pytest.mark.parametrize("write", [as_text, as_markdown])
+def test_advice_is_printed_before_evidence(write: Callable[[list[Verdict]], str]) -> None:
+    verdict = Verdict("clip-never", "note", "Title.", ("Evidence.",), ("Set --clip none.",))
+    parts = ["Title.", "Set --clip none.", "Evidence."]
+    text = write([verdict])
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
+
+
+def test_advice_on_the_learning_rate_names_the_flag_and_the_confidence() -> None:
+    rows = lines([2.0] * 300, gain=-0.5, promised=-1.0, lr=3.0)
+    (found,) = [v for v in diagnose(RunRecord.of(rows)) if v.name == "lr-too-large"]
+    assert found.advice[0] == "Set --optimizer.lr 1."
+    assert re.fullmatch(r"Confidence \d+% \(calibrated on other tasks\)\.", found.evidence[-1])
 
 
 @given(st.floats(25.0, 1e6), st.floats(0.9, 1.0))

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from instruments import lines
 
 from gdlightning.diagnostics.checks import divergence, plateau
-from gdlightning.diagnostics.checks.batch_size import LEAST, noise_scale
+from gdlightning.diagnostics.checks.batch_size import MIN_PAIRS, noise_scale
 from gdlightning.diagnostics.diagnose import diagnose
-from gdlightning.diagnostics.lr_classifier import PARTS, signs
+from gdlightning.diagnostics.lr_classifier import PARTS, features_of
 from gdlightning.diagnostics.run_record import RunRecord
-from gdlightning.diagnostics.step_columns import ROUNDING
+from gdlightning.diagnostics.step_columns import MIN_RELATIVE_CHANGE
 
 Rows = list[dict[str, Any]]
 
@@ -39,7 +39,7 @@ def smooth(losses: list[float], begin: float, end: float) -> float:
 
 def gain(row: dict[str, Any]) -> float | None:
     loss = math.nan if row["loss"] is None else row["loss"]
-    hidden = not abs(row["promised"]) > ROUNDING * abs(loss)
+    hidden = not abs(row["promised"]) > MIN_RELATIVE_CHANGE * abs(loss)
     return None if hidden else row["gain"]
 
 
@@ -80,7 +80,7 @@ def plain_noise_scale(rows: Rows) -> float | None:
     steps = steps[int(0.5 * len(steps)) :]
     pairs = [alike[r["step"]] for r in steps]
     cosines = [a / math.sqrt(b * c) for a, b, c in pairs if a is not None and b > 0 and c > 0]
-    if len(cosines) < LEAST or mean(cosines) < 2 * stdev(cosines) / math.sqrt(len(cosines)):
+    if len(cosines) < MIN_PAIRS or mean(cosines) < 2 * stdev(cosines) / math.sqrt(len(cosines)):
         return None
     cosine = min(max(mean(cosines), 1e-6), 0.999)
     return float(mean(r["examples"] for r in steps) * (1 - cosine) / cosine)
@@ -125,7 +125,7 @@ def test_every_sign_is_the_plain_one_to_the_last_bit(
         for row in rows if "promised" in row and chance.random() < 0.9
     ]  # fmt: skip
     record = RunRecord.of(rows)
-    found, wanted = signs(record), plain_signs(rows)
+    found, wanted = features_of(record), plain_signs(rows)
     assert found is not None
     assert {k: repr(getattr(found, k)) for k in wanted} == {k: repr(v) for k, v in wanted.items()}
     assert noise_scale(record) == plain_noise_scale(rows)

@@ -106,7 +106,7 @@ def test_damage_is_told_and_the_rest_is_diagnosed(gdl: Run, tmp_path: Path) -> N
     done = gdl("diagnose", str(tmp_path))
     assert done.code == 0
     assert len(done.err.splitlines()) == 1
-    assert f"3 damaged parts: {JOURNAL}, line {len(ROWS) + 1} (no row of a step)" in done.err
+    assert f"3 damaged parts: {JOURNAL}, line {len(ROWS) + 1} (not a row of a step)" in done.err
     assert "must be real number, not str" in done.err
     assert "curvature.json (it.top is not a list)" in done.err
     (tmp_path / JOURNAL).write_bytes(BAD["no step"] + b"\n")

@@ -9,7 +9,7 @@ import torch
 
 from gdlightning.errors import UserError
 from gdlightning.landscape.path import Stop, principal, project, stops
-from gdlightning.storage.checkpoint import write
+from gdlightning.storage.checkpoint_file import write
 
 
 def path(count: int = 12) -> list[Stop]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from pathlib import Path
 
+import lightning.pytorch as L
 import pytest
 import torch
 from helpers import Run
@@ -16,6 +19,29 @@ def test_lightnings_by_name_with_options(fit: Run) -> None:
         "[{name: early-stopping, monitor: val_loss, patience: 1, min_delta: 10.0}]")  # fmt: skip
     last = torch.load("runs/tabular/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 26  # two epochs of 13 steps
+
+
+def test_a_callback_is_created_once_per_run(fit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("counted.py").write_text(
+        "import lightning.pytorch as L\n"
+        "created = []\n"
+        "class Counted(L.Callback):\n"
+        "    def __init__(self):\n"
+        "        created.append(self)\n"
+    )
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    trainers: list[L.Trainer] = []
+    init = L.Trainer.__init__
+
+    @functools.wraps(init)
+    def count(self: L.Trainer, *args: object, **kwargs: object) -> None:
+        trainers.append(self)
+        init(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(L.Trainer, "__init__", count)
+    fit("tabular", "--trainer.max_epochs", "1", "--callbacks", "[counted.Counted]")
+    assert len(importlib.import_module("counted").created) == 1
+    assert len(trainers) == 1
 
 
 def test_ones_own_by_class_path(fit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +83,7 @@ def test_averaging_twice_is_refused(gdl: Run) -> None:
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer",
                  "schedule-free-adamw", "--callbacks", "[ema-weight-averaging]")  # fmt: skip
     assert result.code == 2
-    assert "averages its weights itself" in result.err
+    assert "already averages its weights" in result.err
 
 
 def test_a_monitor_of_a_rate_that_is_not_there_is_refused(gdl: Run) -> None:

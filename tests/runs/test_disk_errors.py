@@ -105,5 +105,5 @@ def test_a_disk_that_is_full_at_once_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     result = gdl(*FIT)
     assert result.code == 74
-    assert "config.yaml can't be written: No space left on device." in result.err
+    assert "config.yaml cannot be written: No space left on device." in result.err
     assert not Path("runs").exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import CONFIGS, QUIET, Run, contents, metrics
 
-from gdlightning.storage.checkpoint import KEY, read, write
+from gdlightning.storage.checkpoint_file import KEY, read, write
 
 AUTO = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "3",
         "--checkpoint.every_n_steps", "5", "--resume", "auto")  # fmt: skip
@@ -103,7 +103,7 @@ def test_an_older_checkpoint_is_not_taken_where_the_newest_may_be_good(
         assert reason in result.err
         assert f"--resume {older}" in result.err
     assert contents(unfinished_run) == before
-    result = gdl("test", str(unfinished_run))
+    result = gdl("test", str(unfinished_run), "--checkpoint", "last")
     assert (result.code, f"name it: {older}" in result.err) == (code, True)
     if spoil is later_format:
         result = gdl("fit", "--resume", str(older))

@@ -196,7 +196,7 @@ def test_a_second_signal_stops_at_once(name: str, code: int, tmp_path: Path) -> 
     while process.stdout.readline() != "a step\n":
         assert process.poll() is None
     process.send_signal(getattr(signal, name))
-    while "once more to stop at once" not in process.stderr.readline():
+    while "send it again to stop at once" not in process.stderr.readline():
         pass
     if name == "SIGTERM":
         process.send_signal(signal.SIGTERM)  # as launchers do; it counts as the first one

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gdlightning.errors import StorageError
-from gdlightning.storage.atomic_write import remove_leftovers, whole, write_json
+from gdlightning.storage.atomic_write import open_atomic, remove_leftovers, write_json
 
 
 def test_what_interrupts_leaves_the_former_file(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_what_interrupts_leaves_the_former_file(tmp_path: Path) -> None:
     write_json(path, {"a": 1})
 
     def interrupted() -> None:
-        with whole(path, "w") as stream:
+        with open_atomic(path, "w") as stream:
             stream.write("half")
             raise KeyboardInterrupt
 

@@ -10,7 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from gdlightning.storage.journal import JOURNAL
-from gdlightning.storage.logs import METRICS, BoardLogger, KeptCSVLogger, flush, log_ends, trim
+from gdlightning.storage.logs import (
+    METRICS,
+    ResumableCSVLogger,
+    ThrottledTensorBoardLogger,
+    flush,
+    log_ends,
+    trim,
+)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -18,8 +25,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def logged(tmp_path: Path, steps: range, key: str = "loss") -> KeptCSVLogger:
-    logger = KeptCSVLogger(tmp_path, name="run", version=0)
+def logged(tmp_path: Path, steps: range, key: str = "loss") -> ResumableCSVLogger:
+    logger = ResumableCSVLogger(tmp_path, name="run", version=0)
     for step in steps:
         logger.log_metrics({key: step / 10}, step=step)
     logger.flush()
@@ -57,7 +64,7 @@ def test_a_row_of_a_later_step_that_was_logged_before_the_save_stays(tmp_path: P
 def test_a_resumed_logger_counts_the_rows_before_it(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "version_0"
     logged(tmp_path, range(4))
-    again = KeptCSVLogger(tmp_path, name="run", version=0)
+    again = ResumableCSVLogger(tmp_path, name="run", version=0)
     again.log_metrics({"loss": 0.4}, step=4)
     trim(folder, {METRICS: 2})
     again.reopen()
@@ -67,7 +74,7 @@ def test_a_resumed_logger_counts_the_rows_before_it(tmp_path: Path) -> None:
 
 
 def test_events_after_the_end_go_and_a_half_record_too(tmp_path: Path) -> None:
-    logger = BoardLogger(tmp_path, name="run", version=0)
+    logger = ThrottledTensorBoardLogger(tmp_path, name="run", version=0)
     for step in range(10):
         if step == 6:
             flush([logger])
@@ -138,7 +145,7 @@ def test_a_table_that_is_not_text_stops_no_run(content: bytes, tmp_path: Path) -
     folder = tmp_path / "run" / "version_0"
     folder.mkdir(parents=True)
     (folder / METRICS).write_bytes(content)
-    logger = KeptCSVLogger(tmp_path, name="run", version=0)
+    logger = ResumableCSVLogger(tmp_path, name="run", version=0)
     assert logger.rows == 0  # opens it
     trim(folder, {METRICS: 2})
     logger.reopen()

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gdlightning.storage.plain_values import TYPE, NotPlain, decode, encode
+from gdlightning.storage.plain_values import TYPE, UnsupportedValueError, decode, encode
 
 
 class Colour(enum.Enum):
@@ -135,7 +135,7 @@ def test_any_nesting_comes_back(value: Any) -> None:
     ],
 )
 def test_what_cannot_be_stored_is_named(value: Any, words: str) -> None:
-    with pytest.raises(NotPlain) as error:
+    with pytest.raises(UnsupportedValueError) as error:
         encode({"act": [0, value]}, ("hyper_parameters",))
     assert str(error.value).startswith("hyper_parameters['act'][1]")
     assert words in str(error.value)
@@ -144,7 +144,7 @@ def test_what_cannot_be_stored_is_named(value: Any, words: str) -> None:
 def test_a_value_that_holds_itself_is_not_stored() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(NotPlain):
+    with pytest.raises(UnsupportedValueError):
         encode(loop)
 
 

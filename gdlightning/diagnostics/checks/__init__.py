@@ -1,1 +1,1 @@
-"""What can be found, one kind a file: ``find(record)`` gives verdicts."""
+"""The checks of a run, one per module: ``find(record)`` yields verdicts."""

@@ -1,4 +1,4 @@
-"""Faults of the data that no optimizer mends."""
+"""Detect faults of the data, which no optimizer can fix."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from typing import Any
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
-SHARED, REPEATED = 0.02, 0.05
-"""Shares of examples, from which they are told."""
-LEARNT, CHANCE = 0.5, 1.5
-"""Share of the base rate's loss, below which the training split is learnt; and how far below it, in
-1/√examples, a validation loss may come by chance."""
-STALE = ("plateau", "lr-too-small", "lr-too-large", "overfitting", "nothing-carries-over", "saddle")
+MAX_SHARED, MAX_REPEATED = 0.02, 0.05
+"""Fractions of shared and repeated examples above which they are reported."""
+LEARNED = 0.5
+"""Fraction of the constant prediction's loss below which the training split is learned."""
+CHANCE = 1.5
+"""Decrease of the validation loss that may occur by chance, in units of 1/√examples."""
+CONSTANT_SYMPTOMS = (
+    "plateau",
+    "lr-too-small",
+    "lr-too-large",
+    "overfitting",
+    "nothing-carries-over",
+    "saddle",
+    "dead-units",
+    "vanishing-gradients",
+)
 
 
 def find(record: RunRecord) -> Iterator[Verdict]:
-    """Constant inputs, repeated rows, leaks between splits, targets that inputs don't tell."""
+    """Report constant inputs, repeated rows, leaks and targets unrelated to the inputs."""
     data = record.start.get("data", {})
     yield from _constant(data)
     yield from _shared(data)
@@ -34,37 +44,38 @@ def _constant(data: dict[str, Any]) -> Iterator[Verdict]:
     yield Verdict(
         name="constant-input",
         severity="fault" if whole else "note",
-        title="All inputs are the same." if whole
-        else f"{count} of {features} inputs have one value only.",
-        evidence=("Looked at in the training split, before training.",),
-        advice=("mend the reading of the data",) if whole else ("leave those columns out",),
-        symptoms=(*STALE, "dead-units", "vanishing-gradients") if whole else (),
-    )  # fmt: skip
+        title="All inputs are constant."
+        if whole
+        else f"{count} of {features} input features are constant.",
+        evidence=("Measured on the training split before the first step.",),
+        advice=("Fix the code that loads the data.",) if whole else ("Remove these columns.",),
+        symptoms=CONSTANT_SYMPTOMS if whole else (),
+    )
 
 
 def _shared(data: dict[str, Any]) -> Iterator[Verdict]:
-    leaks = {k: v for k, v in data.get("shared", {}).items() if v > SHARED}
+    leaks = {k: v for k, v in data.get("shared", {}).items() if v > MAX_SHARED}
     if not leaks or data.get("constant", 0) == data.get("features", -1):
         return
-    told = ", ".join(f"{v:.0%} of the {k} split" for k, v in leaks.items())
+    shares = ", ".join(f"{v:.0%} of the {k} split" for k, v in leaks.items())
     yield Verdict(
         name="leak-between-splits",
         severity="fault",
-        title=f"Inputs of the training split are in others too: {told}.",
-        evidence=("Compared byte by byte, after preprocessing.",),
-        advice=("remove repeated rows before splitting, or split by group",),
+        title=f"Inputs of the training split also occur in other splits: {shares}.",
+        evidence=("Inputs were compared byte by byte after preprocessing.",),
+        advice=("Remove repeated rows before splitting the data, or split by group.",),
     )
 
 
 def _repeated(data: dict[str, Any]) -> Iterator[Verdict]:
     share = data.get("repeated", 0.0)
-    if share > REPEATED and data.get("constant", 0) != data.get("features", -1):
+    if share > MAX_REPEATED and data.get("constant", 0) != data.get("features", -1):
         yield Verdict(
             name="repeated-rows",
             severity="warning",
-            title=f"{share:.0%} of the training examples repeat others, target included.",
-            evidence=("Compared byte by byte, after preprocessing.",),
-            advice=("remove them, unless their weight is meant",),
+            title=f"{share:.0%} of the training examples are duplicates, including the target.",
+            evidence=("Examples were compared byte by byte after preprocessing.",),
+            advice=("Remove the duplicates, unless they are meant to have more weight.",),
         )
 
 
@@ -73,20 +84,20 @@ def _unrelated(record: RunRecord, data: dict[str, Any]) -> Iterator[Verdict]:
     values = [m["val_loss"] for m in record.validations.values() if "val_loss" in m]
     best, last = min(values, default=math.nan), record.smooth(0.8, 1.0)
     size = data.get("examples", {}).get("val", 0)
-    if not base or size < 1 or not last < LEARNT * base:
+    if not base or size < 1 or not last < LEARNED * base:
         return
     if not best > base * (1 - CHANCE / math.sqrt(size)) or not values[-1] > base:
         return
     yield Verdict(
         name="nothing-carries-over",
         severity="fault",
-        title="What is learnt of the training split says nothing about the validation split: "
-        "targets may be shuffled, or rows of inputs and targets apart.",
+        title="The model memorizes the training split without generalizing: the targets may be "
+        "shuffled or misaligned with the inputs.",
         evidence=(
-            f"The validation loss was {best:.4g} at best; a constant guess gives {base:.4g}.",
-            f"The training loss went down to {last:.4g}.",
+            f"The best validation loss is {best:.4g}; a constant prediction has {base:.4g}.",
+            f"The training loss decreased to {last:.4g}.",
         ),
-        advice=("look at a few examples beside their targets",),
+        advice=("Check for a few examples that inputs and targets match.",),
         symptoms=("overfitting",),
         picture="loss",
     )

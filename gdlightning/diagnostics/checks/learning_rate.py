@@ -1,39 +1,46 @@
-"""The learning rate: too small, too large, or nothing against it."""
+"""Judge the learning rate: too small, too large, or fine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from gdlightning.diagnostics.checks.plateau import was_left
-from gdlightning.diagnostics.lr_classifier import CLASSES, Signs, judged, signs, told
+from gdlightning.diagnostics.lr_classifier import (
+    CLASSES,
+    Features,
+    choose_class,
+    class_probabilities,
+    features_of,
+)
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Severity, Verdict
 
-LEAST, MEASURED = 50, 5
-"""Steps, and measured ones, before anything is said."""
-SURE = 0.9
-"""Probability from which a note becomes a warning."""
+MIN_STEPS, MIN_MEASURED_STEPS = 50, 5
+"""Steps, and measured steps, needed for a verdict."""
+WARNING_PROBABILITY = 0.9
+"""Probability above which a note becomes a warning."""
 
 
 def find(record: RunRecord) -> Iterator[Verdict]:
-    """The verdict on the learning rate, once there is enough to judge by."""
-    found = signs(record)
+    """Report whether the learning rate is too small, too large or fine."""
+    features = features_of(record)
     broken = record.diverged is not None
-    enough = len(record.losses) >= LEAST and len(record.steps) >= MEASURED
-    if found is None or not (enough or broken):
+    enough = len(record.losses) >= MIN_STEPS and len(record.steps) >= MIN_MEASURED_STEPS
+    if features is None or not (enough or broken):
         return
-    chances = judged(found)
-    side = told(chances)
+    chances = class_probabilities(features)
+    side = choose_class(chances)
+    evidence = (*_evidence(features), _confidence(chances[side]))
     if side == CLASSES[1]:
         yield Verdict(
             name="lr-fine",
             severity="fine",
-            title="Nothing speaks against the learning rate.",
-            evidence=(*_evidence(found), _sure(chances[side])),
+            title="The learning rate looks fine.",
+            evidence=evidence,
             picture="gain",
         )
         return
-    severity: Severity = "warning" if chances[side] > SURE else "note"
+    severity: Severity = "warning" if chances[side] > WARNING_PROBABILITY else "note"
     rate = max((v for v in record.steps.lr.tolist() if v == v), default=None)
     small = side == CLASSES[0]
     yield Verdict(
@@ -41,42 +48,58 @@ def find(record: RunRecord) -> Iterator[Verdict]:
         severity=severity,
         title=f"The learning rate is too {'small' if small else 'large'}"
         + (" for this many steps." if small else "."),
-        evidence=(*_evidence(found), _sure(chances[side])),
-        advice=(_advice(rate, found, small), "gdl lr-find tests a range of them on this config",
-                "gdl recommend --measure tries some with short trainings"),
-        symptoms=_slowed(record) if small else ("plateau", "diverged", "loss-spikes", "dead-units",
-                                                "warmup-missing", "warmup-too-short"),
+        evidence=evidence,
+        advice=(
+            _advice(rate, features, small),
+            "Run gdl lr-find to test a range of learning rates on this config.",
+            "Run gdl recommend --measure to compare learning rates in short runs.",
+        ),
+        symptoms=_symptoms(record, small),
         picture="gain",
-    )  # fmt: skip
+    )
 
 
-def _slowed(record: RunRecord) -> tuple[str, ...]:
-    """A plateau is made by a small rate, unless that rate left it: then it took the steps."""
+def _symptoms(record: RunRecord, small: bool) -> tuple[str, ...]:
+    if not small:
+        return (
+            "plateau",
+            "diverged",
+            "loss-spikes",
+            "dead-units",
+            "warmup-missing",
+            "warmup-too-short",
+        )
+    # A plateau that the run left at the same learning rate is not caused by that learning rate.
     return () if was_left(record) else ("plateau",)
 
 
-def _evidence(found: Signs) -> list[str]:
-    said = [f"Gain ratio {found.gain:.2f}: steps lower their own batch's loss by "
-            f"{max(found.gain, 0):.0%} of what the gradient promises."]  # fmt: skip
-    if found.overshoots > 0.05:
-        said.append(f"{found.overshoots:.0%} of the measured steps raised it.")
-    said.append(
-        f"The loss fell by {found.progress:.0%} of its first value"
-        + (f", {found.still_falling:.0%} of that in the last half." if 0 < found.still_falling < 1
-           else ".")
-    )  # fmt: skip
-    if found.peak > 1.5 and not found.diverged:
-        said.append(f"It stood at {found.peak:.2g} times its first value on the way.")
-    said.append(f"Steps over weights: {found.update_ratio:.1g} (for information only).")
-    return said
+def _evidence(features: Features) -> list[str]:
+    evidence = [
+        f"The median gain ratio is {features.gain:.2f}: a step reduces the loss of its batch by "
+        f"{max(features.gain, 0):.0%} of the decrease predicted by the gradient."
+    ]
+    if features.overshoots > 0.05:
+        evidence.append(
+            f"{features.overshoots:.0%} of the measured steps increased the loss of their batch."
+        )
+    late = features.still_falling
+    half = f", {late:.0%} of it in the second half" if 0 < late < 1 else ""
+    evidence.append(f"The loss decreased by {features.progress:.0%} of its initial value{half}.")
+    if features.peak > 1.5 and not features.diverged:
+        evidence.append(f"It peaked at {features.peak:.2g} times its initial value.")
+    evidence.append(
+        f"The median step-to-weight ratio is {features.update_ratio:.1g} (for information only)."
+    )
+    return evidence
 
 
-def _sure(chance: float) -> str:
-    return f"Sure to {chance:.0%}, by runs of other tasks."
+def _confidence(probability: float) -> str:
+    return f"Confidence {probability:.0%} (calibrated on other tasks)."
 
 
-def _advice(rate: float | None, found: Signs, small: bool) -> str:
-    factor = 10 if (found.gain > 0.995 if small else found.diverged) else 3
+def _advice(rate: float | None, features: Features, small: bool) -> str:
+    factor = 10 if (features.gain > 0.995 if small else features.diverged) else 3
     if rate is None:
-        return f"a learning rate {factor} times as {'large' if small else 'small'}"
-    return f"--optimizer.lr {rate * factor if small else rate / factor:.2g}"
+        change = f"Multiply it by {factor}" if small else f"Divide it by {factor}"
+        return f"{change} (optimizer.lr)."
+    return f"Set --optimizer.lr {rate * factor if small else rate / factor:.2g}."

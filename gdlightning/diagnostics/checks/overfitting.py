@@ -1,4 +1,4 @@
-"""A validation loss that rises while the training loss falls."""
+"""Detect a validation loss that increases while the training loss decreases."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from collections.abc import Iterator
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
-RISE, MUCH = 0.1, 0.3
-"""Share of the lowest validation loss, by which the last ones stand above it: to be told, and to be
-warned of."""
+NOTE_INCREASE, WARNING_INCREASE = 0.1, 0.3
+"""Relative increases over the lowest validation loss that give a note or a warning."""
 
 
 def find(record: RunRecord) -> Iterator[Verdict]:
-    """Whether training went on past its best point."""
+    """Report overfitting since the step with the lowest validation loss."""
     values = [(k, m["val_loss"]) for k, m in record.validations.items() if "val_loss" in m]
     values = [(k, v) for k, v in values if math.isfinite(v)]
     if len(values) < 4:
         return
     step, best = min(values, key=lambda kv: kv[1])
     tail = [v for _, v in values[-max(2, len(values) // 5) :]]
-    late = min(tail)  # all of the last ones stand above
+    late = min(tail)  # all of the last losses are at least this high
     share = step / max(1, values[-1][0])
     before = record.losses[max(0, step - 20) : step + 1]
     then = sum(before) / len(before) if before else math.nan
     now = record.smooth(0.9, 1.0)
-    if not (late > best + RISE * abs(best) and share < 0.8 and now < then):
+    if not (late > best + NOTE_INCREASE * abs(best) and share < 0.8 and now < then):
         return
     yield Verdict(
         name="overfitting",
-        severity="warning" if late > best + MUCH * abs(best) else "note",
-        title=f"It overfits since step {step:,}: the validation loss rose by "
-        f"{(late - best) / abs(best) if best else math.inf:.0%} while the training loss fell.",
+        severity="warning" if late > best + WARNING_INCREASE * abs(best) else "note",
+        title=f"The model overfits since step {step:,}: the validation loss increased by "
+        f"{(late - best) / abs(best) if best else math.inf:.0%} while the training loss decreased.",
         evidence=(
-            f"Validation loss {best:.4g} at step {step:,}, {values[-1][1]:.4g} at the end.",
-            f"Training loss {then:.4g} then, {now:.4g} at the end.",
+            f"Validation loss: {best:.4g} at step {step:,}, {values[-1][1]:.4g} at the end.",
+            f"Training loss: {then:.4g} at step {step:,}, {now:.4g} at the end.",
         ),
         advice=(
-            "--checkpoint.monitor val_loss keeps the best weights",
-            "callbacks: [{name: early-stopping, monitor: val_loss}]",
-            "more data or augmentation, --optimizer.weight_decay, dropout, a smaller net",
+            "Set --checkpoint.monitor val_loss to keep the best weights.",
+            "Stop early: add callbacks: [{name: early-stopping, monitor: val_loss}].",
+            "Use more data, augmentation, dropout or a smaller net, or increase "
+            "--optimizer.weight_decay.",
         ),
         first=step,
         picture="loss",

@@ -1,4 +1,4 @@
-"""Steps at the beginning that were too large for an untrained net."""
+"""Detect initial steps that are too large without warmup."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from collections.abc import Iterator
 from gdlightning.diagnostics.run_record import RunRecord
 from gdlightning.diagnostics.verdict import Verdict
 
-EARLY, SHORT = 0.1, 0.02
-"""Share of the training that is its beginning, and that a warm-up should have."""
-FAR, CALM = -0.5, 0.1
-"""Gain ratio of a step that is far too large; share of later steps that may overshoot."""
+EARLY_SHARE, MIN_WARMUP = 0.1, 0.02
+"""Fractions of the run that count as its beginning and that a warmup should last."""
+OVERSHOOT_GAIN, MAX_LATE_OVERSHOOTS = -0.5, 0.1
+"""Gain ratio of a step that is far too large; fraction of later steps that may overshoot."""
 
 
 def find(record: RunRecord) -> Iterator[Verdict]:
-    """Whether training stumbled at the start alone, without a warm-up."""
+    """Report steps that overshoot at the beginning only, with no or a short warmup."""
     count = record.planned
     warmup = record.start.get("warmup")
-    if warmup is None or warmup > SHORT * count or len(record.losses) < max(50, EARLY * count * 3):
+    if warmup is None or warmup > MIN_WARMUP * count:
         return
-    end = max(10, int(EARLY * count))
+    if len(record.losses) < max(50, EARLY_SHARE * count * 3):
+        return
+    end = max(10, int(EARLY_SHARE * count))
     early = [v for v in record.losses[:end] if math.isfinite(v)]
-    over = [(k, g) for k, g in record.gains if k < end and g < FAR]
+    over = [(k, g) for k, g in record.gains if k < end and g < OVERSHOOT_GAIN]
     later = [g for k, g in record.gains if k >= end]
-    calm = len(later) >= 5 and sum(g < 0 for g in later) <= CALM * len(later)
+    calm = len(later) >= 5 and sum(g < 0 for g in later) <= MAX_LATE_OVERSHOOTS * len(later)
     risen = max(early, default=0.0) / record.first_loss if record.first_loss > 0 else 0.0
     healthy = record.smooth(0.8, 1.0) < 0.9 * record.first_loss
     if not (calm and healthy and over and risen > 1):
@@ -32,14 +34,14 @@ def find(record: RunRecord) -> Iterator[Verdict]:
     yield Verdict(
         name="warmup-missing" if not warmup else "warmup-too-short",
         severity="note",
-        title="The first steps were too large: "
-        + ("there is no warm-up." if not warmup else f"the warm-up of {warmup} steps is short."),
+        title="The first steps are too large: "
+        + ("there is no warmup." if not warmup else f"the warmup of {warmup} steps is too short."),
         evidence=(
-            f"The loss rose to {risen:.2g} times its first value within {end:,} steps; "
-            f"the step at {over[0][0]:,} overshot (gain {over[0][1]:.2g}).",
-            "Later steps at this learning rate did not.",
+            f"The loss increased to {risen:.2g} times its initial value within {end:,} steps; "
+            f"step {over[0][0]:,} overshot (gain ratio {over[0][1]:.2g}).",
+            "Later steps at this learning rate did not overshoot.",
         ),
-        advice=("--schedule.warmup 5%",),
+        advice=("Set --schedule.warmup 5%.",),
         symptoms=("loss-spikes",),
         picture="gain",
     )

@@ -1,4 +1,4 @@
-"""Weight decay on biases and on the scales of norms."""
+"""Detect weight decay on biases and normalization scales."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gdlightning.diagnostics.verdict import Verdict
 
 
 def find(record: RunRecord) -> Iterator[Verdict]:
-    """Whether vectors decay."""
+    """Report vectors that weight decay applies to."""
     names = record.start.get("decayed", ())
     if not names:
         return
     yield Verdict(
         name="decay-on-vectors",
         severity="note",
-        title=f"Weight decay pulls {len(names)} biases or scales of norms to 0.",
-        evidence=(", ".join(names[:4]) + (", …" if len(names) > 4 else ""),),
-        advice=("groups.decay: [matrix, output], which is the default",),
+        title=f"Weight decay applies to {len(names)} biases or normalization scales.",
+        evidence=(f"Affected: {', '.join(names[:4])}{', …' if len(names) > 4 else ''}.",),
+        advice=("Set groups.decay: [matrix, output], the default.",),
     )

@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole, with a digest that is checked when they are read."""
+"""Checkpoint files, written atomically with a digest that is verified on reading."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from typing import IO, Any, cast
 import torch
 
 from gdlightning.errors import StorageError, UserError
-from gdlightning.storage.atomic_write import whole
+from gdlightning.storage.atomic_write import open_atomic
 from gdlightning.storage.plain_values import decode
 
 KEY = "gdlightning"
-"""Where our own record stands in a checkpoint."""
+"""Key of gdlightning's metadata in a checkpoint."""
 
 FORMAT = 1
-"""Of our record; it changes when an older gdlightning can't read it."""
+"""Version of the checkpoint format. It changes when older versions cannot read it."""
 
 LAST = "last.ckpt"
 """Name of the newest checkpoint of a run."""
 
-MARK = b"sha256:"
-COMMENT = len(MARK) + 64
-CHUNK = 1 << 20
+DIGEST_PREFIX = b"sha256:"
+COMMENT_BYTES = len(DIGEST_PREFIX) + 64
+CHUNK_BYTES = 1 << 20
 
 
-class Hashing(io.BufferedIOBase):
-    """Passes bytes on to a stream and keeps their digest."""
+class HashingWriter(io.BufferedIOBase):
+    """Writable stream that computes the digest of the bytes it forwards."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.last = stream, b""
@@ -41,7 +41,7 @@ class Hashing(io.BufferedIOBase):
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write; the last two bytes are held back, for the length of the comment."""
+        """Forward the data, except for the last two bytes: the length of the zip comment."""
         held = self.last + bytes(data)
         self.last = held[-2:]
         try:
@@ -53,28 +53,33 @@ class Hashing(io.BufferedIOBase):
         return len(data)
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
 
 def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lambda: None) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint atomically.
 
-    The file is torch's own zip archive, readable by ``torch.load`` anywhere. The digest of all its
-    bytes is the archive's comment: torch does not check the sums inside. The file is read back
-    before it takes its place.
+    The file is a zip archive of ``torch.save`` that ``torch.load`` can read. The zip comment holds
+    the digest of all its bytes, because torch does not verify the checksums in the archive. The
+    file is read back before it replaces the previous one.
+
+    Args:
+        content: The checkpoint: nested containers of tensors and plain values.
+        path: The checkpoint file.
+        before: Called after the file is verified and before it replaces the previous one.
 
     Raises:
-        StorageError: it can't be written; a former file of that name is as it was.
-        UserError: it could not be read again, since it holds more than tensors and plain values.
+        StorageError: If the file cannot be written. A previous file is unchanged.
+        UserError: If the file cannot be read back because it contains other values.
     """
 
     def ready(temporary: Path) -> None:
         _read_back(temporary, path)
         before()
 
-    with whole(path, before=ready) as stream:
-        hashing = Hashing(stream)
+    with open_atomic(path, before=ready) as stream:
+        hashing = HashingWriter(stream)
         try:
             torch.save(content, cast(IO[bytes], hashing))
         except Exception:
@@ -82,35 +87,36 @@ def write(content: dict[str, Any], path: Path, before: Callable[[], None] = lamb
                 raise hashing.error from None
             raise
         hashing.digest.update(hashing.last)
-        stream.write(struct.pack("<H", COMMENT) + MARK + hashing.digest.hexdigest().encode())
+        comment = DIGEST_PREFIX + hashing.digest.hexdigest().encode()
+        stream.write(struct.pack("<H", COMMENT_BYTES) + comment)
 
 
 def _read_back(temporary: Path, path: Path) -> None:
-    """Load a file that was just written, its tensors by memory map.
+    """Load a file that was just written, with memory-mapped tensors.
 
     Raises:
-        UserError: It cannot be loaded.
+        UserError: If it cannot be loaded.
     """
     try:
         torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         lines = [line for line in str(error).splitlines() if "Unsupported" in line] or [str(error)]
         raise UserError(
-            f"The checkpoint {path} is not written: it could not be read again.\n{lines[0].strip()}"
+            f"The checkpoint {path} was not written: it cannot be read back.\n{lines[0].strip()}"
         ) from error
 
 
 class DamagedCheckpointError(UserError):
-    """The file is not a usable checkpoint and never will be: an older one can take its place."""
+    """The file is not a valid checkpoint. An older checkpoint can be used instead."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values are loaded, no code is run.
+    """Read a checkpoint. Only tensors and plain values are loaded; no code is executed.
 
     Raises:
-        DamagedCheckpointError: the file is damaged, or holds more than weights and plain values.
-        StorageError: the file system does not deliver the file.
-        UserError: the file has another format, or there is not enough memory to read it.
+        DamagedCheckpointError: If the file is damaged or contains other values.
+        StorageError: If the file system cannot read the file.
+        UserError: If the format is not supported or there is not enough memory.
     """
     digested = False
     try:
@@ -131,8 +137,8 @@ def read(path: Path) -> dict[str, Any]:
     own = found.get(KEY)
     if isinstance(own, dict) and own.get("format", FORMAT) != FORMAT:
         raise UserError(
-            f"The checkpoint {path} has format {own['format']}; this gdlightning reads {FORMAT}.\n"
-            "Use the gdlightning that wrote it, or a newer one."
+            f"The checkpoint {path} has format {own['format']}; this version of gdlightning reads "
+            f"format {FORMAT}.\nUse the version that wrote the checkpoint, or a newer one."
         )
     try:
         plain: dict[str, Any] = decode(found)
@@ -142,10 +148,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
-    """Tell a damaged file from one that is good as far as anyone can tell.
+    """Return the error for a file that cannot be read.
 
-    A digest that matches proves that the file is as it was written; what prevents reading it then,
-    such as a lack of memory, may pass.
+    If the digest matches, the file is as it was written. The cause is then temporary, such as a
+    lack of memory, and the file is not reported as damaged.
     """
     first = (str(error).strip() or type(error).__name__).split("\n")[0]
     if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: offsets in the file
@@ -154,35 +160,38 @@ def _unreadable(path: Path, error: Exception, digested: bool) -> UserError:
         return UserError(f"There is not enough memory to read the checkpoint {path}.")
     if first.startswith("PytorchStreamReader failed") and not digested:
         return DamagedCheckpointError(
-            f"The checkpoint {path} is damaged: it is not a whole archive of torch's."
+            f"The checkpoint {path} is damaged: it is not a complete torch archive."
         )
     message = f"The checkpoint {path} cannot be read: "
-    if first.startswith("Weights only load failed"):  # the rest of the message is about torch alone
+    if first.startswith("Weights only load failed"):  # the rest of the message is about torch.load
         return DamagedCheckpointError(
-            f"{message}it is not a checkpoint, or holds more than weights and plain values."
+            f"{message}it is not a checkpoint, or contains unsupported types."
         )
     return (UserError if digested else DamagedCheckpointError)(message + first)
 
 
 def verify(path: Path) -> bool:
-    """Return whether the file carries a digest; one that does not match is an error.
+    """Verify the digest of a file.
+
+    Returns:
+        True if the file has a digest and it matches, False if the file has no digest.
 
     Raises:
-        DamagedCheckpointError: the digest does not match.
+        DamagedCheckpointError: If the digest does not match.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        stream.seek(max(0, size - COMMENT))
+        stream.seek(max(0, size - COMMENT_BYTES))
         comment = stream.read()
-        if size <= COMMENT + 2 or not comment.startswith(MARK):
+        if size <= COMMENT_BYTES + 2 or not comment.startswith(DIGEST_PREFIX):
             return False
         stream.seek(0)
-        digest, left = hashlib.sha256(), size - COMMENT - 2
-        while left and (chunk := stream.read(min(CHUNK, left))):
+        digest, left = hashlib.sha256(), size - COMMENT_BYTES - 2
+        while left and (chunk := stream.read(min(CHUNK_BYTES, left))):
             digest.update(chunk)
             left -= len(chunk)
-        digest.update(b"\0\0")  # the archive had no comment when its digest was taken
-    if digest.hexdigest().encode() != comment[len(MARK) :]:
+        digest.update(b"\0\0")  # the archive had no comment when its digest was computed
+    if digest.hexdigest().encode() != comment[len(DIGEST_PREFIX) :]:
         raise DamagedCheckpointError(
             f"The checkpoint {path} is damaged: its digest does not match."
         )
@@ -190,10 +199,12 @@ def verify(path: Path) -> bool:
 
 
 def candidates(folder: Path) -> list[Path]:
-    """List a run's checkpoints, newest first: last, the former ones, then any other by its age.
+    """List the checkpoints of a run, newest first.
+
+    ``last.ckpt`` comes first, then the previous ones, then all others by modification time.
 
     Raises:
-        StorageError: the folder is there but cannot be listed.
+        StorageError: If the folder exists but cannot be listed.
     """
     try:
         names = {name for name in os.listdir(folder) if name.endswith(".ckpt")}

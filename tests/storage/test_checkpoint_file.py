@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdlightning.errors import StorageError, UserError
-from gdlightning.storage.checkpoint import (
+from gdlightning.storage.checkpoint_file import (
     KEY,
     DamagedCheckpointError,
     candidates,
@@ -22,7 +22,7 @@ from gdlightning.storage.checkpoint import (
     verify,
     write,
 )
-from gdlightning.storage.checkpoint_io import WholeCheckpoints
+from gdlightning.storage.checkpoint_plugin import AtomicCheckpointIO
 
 CONTENT: dict[str, Any] = {
     "state_dict": {"w": torch.arange(300.0)}, KEY: {"config": {"lr": 1e-3}, "seed": (1, 2)},
@@ -139,7 +139,7 @@ def test_a_damaged_file_is_told_from_one_that_cannot_be_read(
 
 
 def test_the_last_ones_are_kept_in_order(tmp_path: Path) -> None:
-    files = WholeCheckpoints()
+    files = AtomicCheckpointIO()
     for step in range(5):
         files.save_checkpoint({"state_dict": {"step": torch.tensor(step)}}, tmp_path / "last.ckpt",
                               {"keep": 3})  # fmt: skip
@@ -150,7 +150,7 @@ def test_the_last_ones_are_kept_in_order(tmp_path: Path) -> None:
 
 
 def test_a_replaced_file_goes_once_the_new_one_is_there(tmp_path: Path) -> None:
-    files = WholeCheckpoints()
+    files = AtomicCheckpointIO()
     files.save_checkpoint({"state_dict": {}}, tmp_path / "best-1.ckpt")
     files.save_checkpoint(
         {"state_dict": {}}, tmp_path / "best-2.ckpt", {"replaces": str(tmp_path / "best-1.ckpt")}
@@ -167,7 +167,7 @@ def test_a_failed_write_leaves_the_former_file(tmp_path: Path) -> None:
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, former[1]))  # as a quota would
     try:
-        with pytest.raises(StorageError, match=r"last\.ckpt can't be written: File too large"):
+        with pytest.raises(StorageError, match=r"last\.ckpt cannot be written: File too large"):
             write(CONTENT, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gdlightning.errors import UserError
-from gdlightning.storage.checkpoint import read, write
-from gdlightning.storage.checkpoint_io import PlainCheckpoints, plain_content
+from gdlightning.storage.checkpoint_file import read, write
+from gdlightning.storage.checkpoint_plugin import PlainCheckpointIO, plain_content
 
 STATE = {"state_dict": {"w": torch.ones(1)}}
 
@@ -34,12 +34,12 @@ def test_hyper_parameters_and_callbacks_are_left_out_by_name() -> None:
 def test_what_a_resume_needs_is_refused_before_training(key: str) -> None:
     content: dict[str, Any] = STATE | {key: {"deep": [print]}}
     with pytest.raises(UserError) as error:
-        PlainCheckpoints().check(content)
+        PlainCheckpointIO().check(content)
     assert f"{key}['deep'][0] is the function print" in str(error.value)
 
 
 def test_a_note_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
-    writer = PlainCheckpoints()
+    writer = PlainCheckpointIO()
     for _ in range(2):
         writer.check(STATE | {"hyper_parameters": {"act": torch.nn.ReLU}})
     assert capsys.readouterr().err.count("Note: hyper_parameters['act']") == 1
@@ -51,7 +51,7 @@ def test_values_come_back_from_a_file_and_others_never_reach_it(tmp_path: Path) 
     write(plain, path)
     assert read(path)["mine"] == {"at": Path("a"), "seen": {1, 2}}
     before = path.read_bytes()
-    with pytest.raises(UserError, match="could not be read again"):
+    with pytest.raises(UserError, match="cannot be read back"):
         write(STATE | {"mine": torch.nn.ReLU}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
