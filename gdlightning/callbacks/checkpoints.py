@@ -249,7 +249,7 @@ class Checkpoints(Checkpoint):
         if not fitting(trainer):
             return
         self._before_validation = None
-        name = self._monitored(trainer)
+        name = self.monitored(trainer)
         found = trainer.callback_metrics[name] if name else None
         if found is None or not torch.isfinite(torch.as_tensor(found)):
             return
@@ -263,7 +263,7 @@ class Checkpoints(Checkpoint):
             elif internals.accumulates(trainer):
                 self._save_best(trainer)  # the weights change before the next call of _between
 
-    def _monitored(self, trainer: L.Trainer) -> str:
+    def monitored(self, trainer: L.Trainer) -> str:
         """Return the logged metric that decides which checkpoint is best, or an empty string."""
         logged = trainer.callback_metrics
         if self.monitor in logged:

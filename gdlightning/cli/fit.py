@@ -36,6 +36,11 @@ def main(argv: list[str]) -> int:
             from gdlightning.runs.check_resume import check_resume
 
             return check_resume(config, config.values["check_resume"])
+        if config.values["dry_run"]:
+            from gdlightning.runs.dry_run import dry_run
+
+            dry_run(config)
+            return 0
         fit(config)
     except UserError as error:
         raise located(error, config.given) from error

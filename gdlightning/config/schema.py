@@ -51,6 +51,10 @@ class General:
         resume: auto resumes the newest unfinished run of this config, or starts a new one; a run
             folder resumes that run from its newest checkpoint, a checkpoint file from that one.
         resume_changed: resume the run that ``resume`` names although its options differ.
+        resume_schedule: how the schedule continues if ``resume`` names a run and max_epochs or
+            max_steps is higher than before. stretch (the default of unfinished runs) computes it
+            for the new length; restart (the default of finished runs) begins it again for the
+            additional steps; constant keeps it and its last learning rate.
         overwrite: replace the newest version of this name instead of adding one; the former run is
             kept as version_N.replaced until the new one ends and has saved a checkpoint.
         profile: full shows and logs everything; fast disables loggers, progress bar, guard and
@@ -63,6 +67,10 @@ class General:
         check_resume: check that this run resumes exactly: train for this number of optimizer steps,
             save, resume in a new process, and compare all bits with an uninterrupted run. Nothing
             else is trained.
+        dry_run: check everything up to the first step, print the plan, and write nothing.
+        quiet: print only errors and the run folder.
+        patience: stop early after this number of validations without improvement of
+            checkpoint.monitor.
         stop_after: stop and save after this number of optimizer steps in this process; a resumed
             run takes as many again.
         callbacks: additional callbacks of Lightning, of gdlightning, or your own, each a name or
@@ -79,12 +87,16 @@ class General:
     threads: int | None = None
     resume: str | None = None
     resume_changed: bool = False
+    resume_schedule: Literal["stretch", "restart", "constant"] | None = None
     overwrite: bool = False
     profile: Literal["full", "fast"] = "full"
     compile: bool = False
     recompute: list[str] = field(default_factory=list)
     max_time: str | None = None
     check_resume: int | None = None
+    dry_run: bool = False
+    quiet: bool = False
+    patience: int | None = None
     stop_after: int | None = None
     callbacks: list[str | dict[str, Any]] = field(default_factory=list)
 

@@ -61,9 +61,16 @@ def check_general(values: Mapping[str, Any]) -> None:
     threads = values["threads"]
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise UserError(f"threads must be from 1 to {MAX_THREADS}", key="threads", value=threads)
-    steps = values["stop_after"]
-    if steps is not None and steps < 1:
-        raise UserError("stop_after must be at least 1", key="stop_after", value=steps)
+    for key in ("stop_after", "patience"):
+        if values[key] is not None and values[key] < 1:
+            raise UserError(f"{key} must be at least 1", key=key, value=values[key])
+    if values["resume_schedule"] is not None and values["resume"] in (None, "auto"):
+        raise UserError(
+            "resume_schedule applies to a run that is resumed and trained longer",
+            key="resume_schedule",
+            value=values["resume_schedule"],
+            hint="Name the run and its new length: --resume RUN --trainer.max_epochs 40.",
+        )
     root = values["run_root"]
     if not root.strip() or "\0" in root:
         raise UserError("run_root must be a folder, such as runs", key="run_root", value=root)

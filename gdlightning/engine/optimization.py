@@ -27,6 +27,7 @@ from gdlightning.engine.capability_checks import (
 from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
+from gdlightning.engine.half_precision import check_half
 from gdlightning.engine.module_hooks import own_hooks
 from gdlightning.engine.step_counts import StepCounts, trainer_steps
 from gdlightning.engine.step_errors import name_failures
@@ -148,6 +149,8 @@ class Optimization:
                 steps in the backward pass and the Trainer needs all gradients after it.
         """
         self._take_over_clipping(trainer)
+        if trainer.precision == "16-true":
+            check_half(self.choice)
         if self.check_capabilities:
             check_supported(self.choice, required_by_trainer(trainer))
         if self.choice.in_backward:
@@ -359,6 +362,27 @@ def detach(module: L.LightningModule) -> None:
 
 class PlateauMetrics(L.Callback):
     """Passes the metrics of each validation to a schedule that reacts to plateaus."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check that there will be validations.
+
+        Raises:
+            UserError: if there will be none, so that the learning rate would never change.
+        """
+        every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
+        late = every is not None and epochs is not None and 0 <= epochs < every
+        if trainer.enable_validation and not late:
+            return
+        why = (
+            f"check_val_every_n_epoch is {every} and max_epochs is {epochs}"
+            if late
+            else "it has no validation data or no validation_step, or limit_val_batches is 0"
+        )
+        raise UserError(
+            f"The schedule reduce_on_plateau observes validations, but this run has none: {why}.\n"
+            "Add validation data, or choose another schedule, such as cosine.",
+            key="schedule.name",
+        )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Pass the metrics on, except those of the sanity check."""

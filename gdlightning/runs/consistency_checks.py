@@ -41,6 +41,7 @@ def check(
             f"trainer.accumulate_grad_batches must be at least 1 (got {accumulate}).",
             key="trainer.accumulate_grad_batches",
         )
+    _check_validation(config, module, data, schedule)
     if isinstance(data, DataModule):
         _check_parts(config, data)
         counts = planned_steps(config.values["trainer"], data)
@@ -48,6 +49,37 @@ def check(
             schedule.warmup_steps(counts.total, counts.per_epoch)
         if isinstance(module, Task) and type(module).__module__.startswith("gdlightning."):
             _check_monitors(config, module, data)
+
+
+def _check_validation(
+    config: Config,
+    module: L.LightningModule,
+    data: L.LightningDataModule | None,
+    schedule: Schedule,
+) -> None:
+    """Check that a run with early stopping is validated.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if config.values["patience"] is None:
+        return
+    limit = config.values["trainer"].get("limit_val_batches")
+    if limit == 0 or not _validates(module, data):
+        why = "trainer.limit_val_batches is 0" if limit == 0 else "there is no validation data"
+        raise UserError(
+            f"patience stops a run by its validations, but {why}.\n"
+            "Add validation data (data.val_fraction), or remove patience.",
+            key="patience",
+        )
+
+
+def _validates(module: L.LightningModule, data: L.LightningDataModule | None) -> bool:
+    if isinstance(data, DataModule):
+        return bool(len(data.rows.get("val", ())))
+    owners = [(module, L.LightningModule)] + ([(data, L.LightningDataModule)] if data else [])
+    loader = any(type(o).val_dataloader is not base.val_dataloader for o, base in owners)
+    return loader and type(module).validation_step is not L.LightningModule.validation_step
 
 
 def _check_parts(config: Config, data: DataModule) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import sys
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gdlightning.config.schema import Config
-from gdlightning.errors import StorageError
+from gdlightning.errors import StorageError, UserError
 from gdlightning.runs.quiet import quiet
 from gdlightning.runs.run_folder import remove_run, settle
 from gdlightning.signals import Phase, Stopped, stop_signals
@@ -35,7 +38,7 @@ class StoppedRun(SystemExit):
 
 
 def fit(config: Config) -> tuple[Path, Training]:
-    """Train and test.
+    """Train and test. With ``quiet``, only errors and the run folder are printed.
 
     Returns:
         The run folder, and the objects of the run.
@@ -44,15 +47,34 @@ def fit(config: Config) -> tuple[Path, Training]:
         UserError: if the config or the data is wrong, or the run cannot be resumed.
         StoppedRun: if training was stopped and saved.
     """
-    from gdlightning.callbacks.stop_conditions import Stops, seconds_of
-    from gdlightning.runs import trainer as trainers
-    from gdlightning.runs.build_run import assemble
-    from gdlightning.runs.disk_errors import disk_errors
-    from gdlightning.runs.resume import open_run
-    from gdlightning.runs.train import train
+    if config.values["dry_run"]:
+        raise UserError("dry_run is only supported by the command gdl fit.", key="dry_run")
+    if not config.values["quiet"]:
+        return _fit(config, sys.stdout)
+    out = sys.stdout
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        folder, training = _fit(config, out)
+    from gdlightning.runs.trainer import first_rank
 
-    quiet()
-    limit = seconds_of(config.values["max_time"])
+    if first_rank():
+        print(f"Run folder:  {folder}")
+    return folder, training
+
+
+def assemble_with_notes(config: Config) -> Training:
+    """Build what a run trains, and print notes about it.
+
+    Raises:
+        UserError: if data, model or optimizer cannot be used as configured.
+    """
+    from gdlightning.runs.build_run import assemble
+
     training = assemble(config)
     for entry in training.optimization.choice.entries:
         _print_notes(entry)
@@ -60,6 +82,20 @@ def fit(config: Config) -> tuple[Path, Training]:
         print(f"Note: {note}", file=sys.stderr)
     if config.note:
         print(f"Note: {config.note}", file=sys.stderr)
+    return training
+
+
+def _fit(config: Config, out: TextIO) -> tuple[Path, Training]:
+    """Train and test; where it was stopped is printed to ``out``."""
+    from gdlightning.callbacks.stop_conditions import Stops, seconds_of
+    from gdlightning.runs import trainer as trainers
+    from gdlightning.runs.disk_errors import disk_errors
+    from gdlightning.runs.resume import open_run
+    from gdlightning.runs.train import train
+
+    quiet()
+    limit = seconds_of(config.values["max_time"])
+    training = assemble_with_notes(config)
     stops = Stops(limit, config.values["stop_after"])
     trainer = trainers.build(training, stops)
     stop_signals.enter(Phase.DEFERRED)  # until the cleanup knows of the new folder
@@ -72,7 +108,7 @@ def fit(config: Config) -> tuple[Path, Training]:
                 training = train(training, trainer, run, stops)
         except Stopped as stop:
             discard()
-            _say_stopped(stop, run.folder, config)
+            _say_stopped(stop, run.folder, config, out)
             raise StoppedRun(stop, run.folder) from None
         except StorageError:
             discard()
@@ -91,23 +127,26 @@ def _discard(run: Run, stops: Stops) -> None:
             settle(run.folder, run.replaced)
 
 
-def _say_stopped(stop: Stopped, folder: Path, config: Config) -> None:
+def _say_stopped(stop: Stopped, folder: Path, config: Config, out: TextIO) -> None:
     from gdlightning.runs.trainer import first_rank
 
     if not first_rank():
         return
     if not folder.is_dir():
-        print(f"Stopped by {stop.reason} before the first step; nothing was written.")
+        print(f"Stopped by {stop.reason} before the first step; nothing was written.", file=out)
         return
     saved = "saved" if list(folder.glob("checkpoints/*.ckpt")) else "nothing saved"
-    print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}")
+    print(f"\nStopped by {stop.reason}, {saved}. Run folder:  {folder}", file=out)
     if stop.__cause__ is not None:
         first = str(stop.__cause__).strip().split("\n")[0]
-        print(f"Steps since the last checkpoint must be repeated: {first}")
+        print(f"Steps since the last checkpoint must be repeated: {first}", file=out)
     if config.objects:
-        print(f"Resume it:   gdl.fit(..., resume={str(folder)!r}) with the same Python objects")
+        print(
+            f"Resume it:   gdl.fit(..., resume={str(folder)!r}) with the same Python objects",
+            file=out,
+        )
     else:
-        print(f"Resume it:   gdl fit --resume {folder}")
+        print(f"Resume it:   gdl fit --resume {folder}", file=out)
 
 
 def _notes(training: Training) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -36,12 +37,17 @@ from gdlightning.runs.run_lock import held
 from gdlightning.storage.checkpoint_file import LAST
 
 HARMLESS = (
-    "resume", "resume_changed", "overwrite", "recompute", "name", "run_root", "loggers",
+    "resume", "resume_changed", "resume_schedule", "overwrite", "recompute", "name", "run_root",
+    "loggers", "dry_run", "quiet",
     "max_time", "check_resume", "stop_after", "watch.", "monitor.", "checkpoint.",
     "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
     "trainer.profiler",
 )  # fmt: skip
 """Options that may differ: they change what is shown or kept, not what is learnt."""
+
+
+LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
+"""Options that a run may be resumed with if they are higher than before."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Run:
         folder: of the run.
         checkpoint: to resume from; None for a run that starts at step 0.
         resumed: whether the folder was there before.
+        longer: how the schedule continues in a run that is longer than before (stretch, restart or
+            constant); empty if its length is the same.
         named: whether the user named that checkpoint, so that it may not be the newest.
         made: the folders that this process made for it, its own first.
         replaced: where the run is that it replaces, if any.
@@ -60,6 +68,7 @@ class Run:
     folder: Path
     checkpoint: Path | None = None
     resumed: bool = False
+    longer: str = ""
     named: bool = False
     made: tuple[Path, ...] = ()
     replaced: Path | None = None
@@ -77,23 +86,49 @@ def open_run(config: Config, first_rank: bool) -> Iterator[Run]:
     """
     wanted, overwrite = config.values["resume"], config.values["overwrite"]
     config.values["overwrite"] = False  # or the config that a run keeps would replace it later
+    schedule, config.values["resume_schedule"] = config.values["resume_schedule"], None
     with ExitStack() as stack:
         if wanted in (None, "auto"):
             yield _next_run(config, overwrite, first_rank, stack)
         else:
-            yield _named_run(config, Path(wanted), first_rank, stack)
+            yield _named_run(config, Path(wanted), schedule, first_rank, stack)
 
 
-def _named_run(config: Config, where: Path, first_rank: bool, stack: ExitStack) -> Run:
+def planned_run(config: Config) -> Run:
+    """Return the run that ``open_run`` would open now, and change nothing.
+
+    Raises:
+        UserError: as ``open_run``, except that the folder is not locked.
+    """
+    wanted = config.values["resume"]
+    if wanted not in (None, "auto"):
+        where = Path(wanted)
+        folder = named_run(where)
+        longer = _compare(config, folder, config.values["resume_schedule"])
+        checkpoint = where if where.is_file() else None
+        return Run(folder, checkpoint, resumed=True, longer=longer)
+    parent = Path(config.values["run_root"]) / config.values["name"]
+    taken = versions(parent)
+    unfinished = _unfinished(config, taken) if wanted == "auto" else None
+    if unfinished is not None:
+        return Run(unfinished, resumed=True)
+    if config.values["overwrite"] and taken:
+        return Run(taken[0])
+    return Run(parent / f"version_{number(taken[0]) + 1 if taken else 0}")
+
+
+def _named_run(
+    config: Config, where: Path, schedule: str | None, first_rank: bool, stack: ExitStack
+) -> Run:
     """Open the run at a path: of its folder, or of the checkpoint to resume from."""
     folder = named_run(where)
     if first_rank:
         _hold(folder, "resume", "Wait for it to end, or stop it first.", stack)
-    _compare(config, folder)
+    longer = _compare(config, folder, schedule)
     if first_rank and not (folder / FINISHED).exists():
         stack.callback(settle_finished, folder)
     if not where.is_file():
-        return Run(folder, newest_whole(folder / "checkpoints"), resumed=True)
+        return Run(folder, newest_whole(folder / "checkpoints"), resumed=True, longer=longer)
     content = read_checkpoint(where)
     record_of(content, where)
     check_resumable(content, where)
@@ -104,7 +139,7 @@ def _named_run(config: Config, where: Path, first_rank: bool, stack: ExitStack) 
             f"{last} is newer than {where.name}: its later steps are left out, and it "
             f"{'becomes previous-1.ckpt' if kept else 'is replaced'} before the first step."
         )
-    return Run(folder, where, resumed=True, named=True)
+    return Run(folder, where, resumed=True, longer=longer, named=True)
 
 
 def _next_run(config: Config, overwrite: bool, first_rank: bool, stack: ExitStack) -> Run:
@@ -178,13 +213,18 @@ def _unfinished(config: Config, taken: Sequence[Path]) -> Path | None:
     return None
 
 
-def _compare(config: Config, folder: Path) -> None:
-    """Tell of changed options; refuse those that make the result something else.
+def _compare(config: Config, folder: Path, schedule: str | None) -> str:
+    """Report changed options, and check that they do not make the result something else.
+
+    Returns:
+        How the schedule continues if the run is longer than before, else an empty string.
 
     Raises:
-        UserError: some differ and ``resume_changed`` is not set.
+        UserError: some differ and ``resume_changed`` is not set, or there is nothing to train.
     """
-    changed = differences(config, folder)
+    longer = _longer(config, folder)
+    finished = (folder / FINISHED).exists()
+    changed = [c for c in differences(config, folder) if not longer or c.split()[0] not in LENGTHS]
     shown = "; ".join(changed[:4]) + ("; …" if len(changed) > 4 else "")
     if changed and not config.values["resume_changed"]:
         raise UserError(
@@ -192,14 +232,34 @@ def _compare(config: Config, folder: Path) -> None:
             "The result would be neither run's. Write --resume_changed true to go on all the same.",
             key="resume",
         )
+    if schedule is not None and not longer and not changed:
+        raise UserError(
+            f"resume_schedule {schedule} has no effect: the run is not longer than before.\n"
+            "Set a higher trainer.max_epochs or trainer.max_steps, or remove it.",
+            key="resume_schedule",
+        )
     if changed:
         print(f"Resuming {folder} with changed options: {shown}", file=sys.stderr)
-    if (folder / FINISHED).exists() and not changed:
+    if finished and not changed and not longer:
         raise UserError(
-            f"resume: {folder} is finished.\nTo train on, raise trainer.max_epochs or max_steps "
-            "and add --resume_changed true; or start from its weights with --init_from.",
+            f"resume: {folder} is finished.\nTo train longer, set a higher length: "
+            f"--resume {folder} --trainer.max_epochs N (or max_steps). To start a new run from its "
+            "weights, use --init_from.",
             key="resume",
         )
+    return (schedule or ("restart" if finished else "stretch")) if longer else ""
+
+
+def _longer(config: Config, folder: Path) -> bool:
+    """Return whether a limit of the length is higher than the run's, and none is lower."""
+    before = read_yaml(str(folder / CONFIG)).get("trainer", {})
+    names = [key.partition(".")[2] for key in LENGTHS]
+    pairs = [(_limit(before.get(n)), _limit(config.values["trainer"].get(n))) for n in names]
+    return any(b > a for a, b in pairs) and all(b >= a for a, b in pairs)
+
+
+def _limit(given: Any) -> float:
+    return math.inf if given in (None, -1) else float(given)
 
 
 def differences(config: Config, folder: Path) -> list[str]:

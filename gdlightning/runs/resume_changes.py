@@ -102,6 +102,67 @@ def changed_options(record: Mapping[str, Any], training: Training) -> Callable[[
     return apply
 
 
+def longer_schedule(
+    how: str, content: Mapping[str, Any], training: Training
+) -> Callable[[L.Trainer], None]:
+    """Return a function that lets the schedule of a longer run continue, and reports how.
+
+    Args:
+        how: ``stretch``, ``restart`` or ``constant``.
+        content: The checkpoint.
+        training: What is to be trained.
+
+    Raises:
+        UserError: The learning rate would stay 0.
+    """
+    schedule, step = training.optimization.schedule, content["global_step"]
+    states = [s for s in content.get("lr_schedulers", ()) if "begin" in s]
+    end = states[0]["end"] or states[0]["total"] if states else step
+    begin, now = (states[0]["begin"], states[0]["last_epoch"]) if states else (0, step)
+    decays = bool(states) and not schedule.endless
+    if how == "constant" and decays and schedule.factor(end - begin - 1, end - begin) == 0:
+        raise UserError(
+            f"resume_schedule constant: the schedule {schedule.name} ends at learning rate 0 (step "
+            f"{end:,}), so that the additional steps would train nothing.\n"
+            "Write stretch or restart.",
+            key="resume_schedule",
+        )
+
+    def apply(trainer: L.Trainer) -> None:
+        schedulers = [c.scheduler for c in trainer.lr_scheduler_configs]
+        rates = []
+        for scheduler in (s for s in schedulers if isinstance(s, Scheduler)):
+            rates.append(scheduler.optimizer.param_groups[0]["lr"])
+            if how == "restart":
+                scheduler.restart(now)
+            elif how == "constant":
+                scheduler.hold(end)
+            else:
+                scheduler.stretch()
+            rates.append(scheduler.optimizer.param_groups[0]["lr"])
+        if trainer.is_global_zero:
+            total = trainer.estimated_stepping_batches
+            print(f"Training until step {total:,}. {_said(how, rates, end, decays)}")
+
+    def _said(how: str, rates: list[float], end: int, decays: bool) -> str:
+        if not rates:
+            return "Schedulers of the module continue from their saved state."
+        if not decays:
+            return f"The schedule {schedule.name} does not depend on the length."
+        if how == "constant":
+            return (
+                f"The schedule {schedule.name} is kept; after step {end:,} its last learning "
+                "rate is used."
+            )
+        verb = {"restart": "restarts here", "stretch": "is stretched to the new length"}[how]
+        return (
+            f"The schedule {schedule.name} {verb}: the learning rate changes from "
+            f"{rates[0]:.3g} to {rates[1]:.3g}."
+        )
+
+    return apply
+
+
 def _set(optimizer: Optimizer, changes: Changes) -> None:
     for group, change in zip(optimizer.param_groups, changes, strict=False):
         group.update(change)

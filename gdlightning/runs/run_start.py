@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class RunStart:
     goes_back: Path | None
     keep: int
     log_ends: dict[str, int]
-    changes: Callable[[L.Trainer], None] = lambda trainer: None
+    changes: Sequence[Callable[[L.Trainer], None]] = ()
     began: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -53,8 +53,9 @@ class RunStart:
         """Prepare the folder; later calls do nothing."""
         if self.began:
             return
+        for change in self.changes:
+            change(trainer)
         self.began = True
-        self.changes(trainer)
         if not trainer.is_global_zero:
             return
         folder = self.run.folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gdlightning.callbacks.checkpoints import EXACT, Checkpoints
+from gdlightning.callbacks.patience import Patience
 from gdlightning.callbacks.stop_conditions import Stops
 from gdlightning.callbacks.verdicts import Verdicts
 from gdlightning.config.trainer_errors import trainer_error
@@ -24,7 +26,7 @@ from gdlightning.runs.diagnose_run import nothing_found
 from gdlightning.runs.find_checkpoint import newest_whole, read_checkpoint, record_of
 from gdlightning.runs.predict_run import predict_hint
 from gdlightning.runs.resume import Run, check_data
-from gdlightning.runs.resume_changes import changed_options, check_parts
+from gdlightning.runs.resume_changes import changed_options, check_parts, longer_schedule
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
 from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
@@ -107,9 +109,7 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Tra
         trainers.log_final(trainer, training, metrics)
         with stops.finishing():
             write_json(run.folder / FINISHED, metrics)
-        _report(
-            run.folder, trainer.global_step, metrics, as_text(verdicts) or nothing, training, best
-        )
+        _report(run.folder, trainer, metrics, as_text(verdicts) or nothing, training, best)
     return training
 
 
@@ -124,13 +124,16 @@ def _prepare(training: Training, trainer: L.Trainer, run: Run) -> tuple[RunStart
         UserError: if data, model or optimizer are not those of the checkpoint.
     """
     checkpoint = run.checkpoint
-    config, logged, changes, step = to_yaml(training.config.values), {}, None, 0
+    config, logged, step = to_yaml(training.config.values), {}, 0
+    changes: list[Callable[[L.Trainer], None]] = []
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
         record = record_of(content, checkpoint)
         check_data(record, trainers.record(training, trainer), run.folder)
         check_parts(record, content, training)
-        changes = changed_options(record, training)
+        changes = [changed_options(record, training)]
+        if run.longer:
+            changes.append(longer_schedule(run.longer, content, training))
         step, logged = content["global_step"], content.get(EXACT, {}).get("logged", {})
     if trainers.first_rank() and run.resumed:
         print(f"Resuming {run.folder} from step {step:,}.")
@@ -143,8 +146,9 @@ def _prepare(training: Training, trainer: L.Trainer, run: Run) -> tuple[RunStart
         checkpoint if run.named else None,
         training.config.values["checkpoint"]["keep"],
         _log_ends(checkpoint),
+        changes,
     )
-    return (replace(start, changes=changes) if changes else start), logged
+    return start, logged
 
 
 def _log_ends(checkpoint: Path | None) -> dict[str, int]:
@@ -189,7 +193,7 @@ def _verdicts(trainer: L.Trainer) -> tuple[list[Verdict], str]:
 
 def _report(
     folder: Path,
-    steps: int,
+    trainer: L.Trainer,
     metrics: dict[str, float],
     findings: str,
     training: Training,
@@ -197,7 +201,10 @@ def _report(
 ) -> None:
     shown = {k: v for k, v in metrics.items() if k.startswith("test_")} or metrics
     width = max((len(k) for k in shown), default=0)
-    print(f"\nTrained for {steps:,} optimizer steps.")
+    print(f"\nTrained for {trainer.global_step:,} optimizer steps.")
+    callback = trainer.early_stopping_callback
+    if isinstance(callback, Patience) and (text := callback.summary()):
+        print(text)
     for name, value in shown.items():
         print(f"  {name.ljust(width)}  {value:.4g}")
     if best is not None:

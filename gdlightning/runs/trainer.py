@@ -17,8 +17,10 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from gdlightning import internals
 from gdlightning.callbacks.checkpoints import Checkpoints, Restore
 from gdlightning.callbacks.monitor import Monitor
+from gdlightning.callbacks.patience import Patience
 from gdlightning.callbacks.progress import Progress
 from gdlightning.callbacks.run_metadata import RunMetadata
+from gdlightning.callbacks.start_line import StartLine
 from gdlightning.callbacks.step_logger import Watch
 from gdlightning.callbacks.stop_conditions import Stops, StopsUnsaved
 from gdlightning.callbacks.verdicts import Verdicts
@@ -80,15 +82,18 @@ def build(training: Training, stops: Stops) -> L.Trainer:
         from gdlightning.callbacks.sharpness import Sharpness
 
         callbacks.append(Sharpness(monitor))
+    callbacks.append(StartLine(str(config.values["model"]["name"])))
     metadata = RunMetadata()
     callbacks += [stops, metadata]
     if config.values["compile"]:
         from gdlightning.callbacks.compiled import Compiled
 
         callbacks.append(Compiled())
-    if options.get("enable_progress_bar") is not False:
+    if options.get("enable_progress_bar") is not False and not config.values["quiet"]:
         callbacks.append(Progress())
     callbacks += extra
+    if config.values["patience"] is not None:
+        callbacks.append(Patience(checkpoints, config.values["patience"]))
     if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
         callbacks = [Restore(checkpoints), *callbacks, checkpoints]
     else:

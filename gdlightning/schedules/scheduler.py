@@ -22,6 +22,10 @@ class Scheduler(LambdaLR):
         total: optimizer steps of the whole run.
         steps_per_epoch: optimizer steps per epoch; None if unknown.
 
+    Attributes:
+        begin: step at which the schedule begins; not 0 after a restart.
+        end: step at which the schedule ends and its last multiplier is kept; None for ``total``.
+
     Raises:
         UserError: if the warm-up is not shorter than the run, or is given in epochs of unknown
             length.
@@ -33,12 +37,38 @@ class Scheduler(LambdaLR):
         schedule.warmup_steps(total, steps_per_epoch)  # raises if it is too long
         self.schedule = schedule
         self.scale = 1.0
+        self.total = total
+        self.begin = 0
+        self.end: int | None = None
         self._constant = schedule.name == "constant" and not schedule.warmup
 
         def factor(step: int) -> float:
-            return self.scale * schedule.factor(step, total, steps_per_epoch)
+            steps = (total if self.end is None else self.end) - self.begin
+            return self.scale * schedule.factor(step - self.begin, steps, steps_per_epoch)
 
+        self._fresh = dict(vars(schedule.decay)) if schedule.needs_metric else {}
         super().__init__(optimizer, factor)
+
+    def stretch(self) -> None:
+        """Let the schedule end with the run, from the current step on."""
+        self.end = None
+        self.refresh()
+
+    def restart(self, begin: int) -> None:
+        """Let the schedule begin again at step ``begin`` and end with the run.
+
+        Raises:
+            UserError: if the warm-up is not shorter than the rest of the run.
+        """
+        self.begin, self.end = begin, None
+        if self.schedule.needs_metric:
+            vars(self.schedule.decay).update(self._fresh)
+        self.refresh()
+
+    def hold(self, end: int) -> None:
+        """Let the schedule end at step ``end`` and keep its last multiplier."""
+        self.end = end
+        self.refresh()
 
     def rescale(self, scale: float) -> None:
         """Multiply the learning rates of the current and all later steps by ``scale``."""
@@ -82,7 +112,9 @@ class Scheduler(LambdaLR):
     def state_dict(self) -> dict[str, Any]:
         """Return the position and the state of the decay as plain numbers."""
         state = {
-            k: v for k, v in super().state_dict().items() if k not in ("schedule", "_constant")
+            k: v
+            for k, v in super().state_dict().items()
+            if k not in ("schedule", "_constant", "_fresh")
         }
         if self.schedule.needs_metric:
             state["memory"] = dict(vars(self.schedule.decay))
@@ -92,4 +124,5 @@ class Scheduler(LambdaLR):
         """Restore the position and the state of the decay."""
         state = dict(state_dict)
         vars(self.schedule.decay).update(state.pop("memory", {}))
+        state.pop("total", None)  # this run may be longer
         super().load_state_dict(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,74 @@ def test_a_resume_that_crashes_before_its_first_step_changes_nothing(
     assert files() == before
     fit(gdl, "--resume", "auto", "--stop_after", "1", code=75)
     assert not Path("runs/tabular/version_1").exists()
+
+
+COSINE = ("--schedule", "cosine", "--schedule.warmup", "0", "--optimizer.lr", "1.0")
+
+
+def cosine(step: int, total: int) -> float:
+    return 0.5 * (1 + math.cos(math.pi * step / (total - 1)))
+
+
+def rate_after(gdl: Run, *flags: str) -> tuple[float, str]:
+    """Resume for one step; the learning rate of the next step, and what was printed."""
+    said = fit(gdl, *COSINE, "--resume", str(RUN), *flags, "--stop_after", "1", code=75)
+    content = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
+    return content["optimizer_states"][0]["param_groups"][0]["lr"], said
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected", "words"),
+    [
+        ((), cosine(6, 40), "stretched to the new length"),
+        (("--resume_schedule", "restart"), cosine(1, 35), "restarts here"),
+    ],
+)
+def test_a_longer_run_needs_no_flag_and_its_schedule_is_chosen(
+    gdl: Run, flags: tuple[str, ...], expected: float, words: str
+) -> None:
+    stopped(gdl, *COSINE, "--trainer.max_steps", "10")
+    longer = ("--trainer.max_steps", "40")
+    rate, said = rate_after(gdl, *longer, *flags)
+    assert rate == pytest.approx(expected)
+    assert "Training until step 40." in said
+    assert words in said
+    config = (RUN / "config.yaml").read_text()
+    assert "max_steps: 40" in config
+    assert "resume_schedule: null" in config
+    rate, said = rate_after(gdl, *longer)
+    assert rate == pytest.approx(cosine(2, 35) if flags else cosine(7, 40))
+    assert "schedule" not in said
+
+
+def test_a_constant_tail_keeps_the_last_rate_of_the_schedule(gdl: Run) -> None:
+    linear = ("--schedule", "linear", "--schedule.final", "0.1", "--schedule.warmup", "0")
+    fit(gdl, *linear, "--optimizer.lr", "1.0", "--trainer.max_steps", "6")
+    said = fit(gdl, "--resume", str(RUN), *linear, "--optimizer.lr", "1.0", "--trainer.max_steps",
+               "9", "--resume_schedule", "constant")  # fmt: skip
+    assert "after step 6 its last learning rate is used" in said
+    content = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
+    assert content["global_step"] == 9
+    assert content["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.1)
+
+
+def test_a_finished_run_is_trained_longer_and_its_schedule_restarts(gdl: Run) -> None:
+    fit(gdl, *COSINE, "--trainer.max_steps", "6")
+    refused = ("--resume", str(RUN), *COSINE, "--trainer.max_steps")
+    assert "would train nothing" in fit(
+        gdl, *refused, "12", "--resume_schedule", "constant", code=2
+    )
+    said = fit(gdl, *refused, "6", "--resume_schedule", "restart", code=2)
+    assert "has no effect" in said
+    assert "--trainer.max_epochs N" in fit(gdl, *refused, "6", code=2)
+    rate, said = rate_after(gdl, "--trainer.max_steps", "12")
+    assert rate == pytest.approx(cosine(1, 6))
+    assert "changes from 0 to 1" in said
+    assert not (RUN / "metrics.json").exists()
+
+
+def test_a_shorter_run_and_a_lone_schedule_option_are_refused(gdl: Run) -> None:
+    stopped(gdl, "--trainer.max_steps", "10")
+    said = fit(gdl, "--resume", str(RUN), "--trainer.max_steps", "8", code=2)
+    assert "trainer.max_steps (10 → 8)" in said
+    assert "Name the run" in fit(gdl, "--resume_schedule", "restart", code=2)
