@@ -59,15 +59,24 @@ def test_a_missing_package_names_the_extra() -> None:
     [
         ("There is no run.", {}, "There is no run."),
         ("lr must be positive", {"value": -1}, "lr must be positive (got -1)."),
-        ("lr must be positive", {"value": 0, "file": "c.yaml"},
-         "lr must be positive (got 0, in c.yaml)."),
-        ("lr must be a number", {"value": "fast", "file": COMMAND_LINE, "hint": "Set --lr 1."},
-         "lr must be a number (got fast, on the command line).\nSet --lr 1."),
-        ("There is no x. Did you mean y?\nAll: y, z.", {"file": "c.yaml"},
-         "There is no x. Did you mean y? (in c.yaml)\nAll: y, z."),
+        (
+            "lr must be positive",
+            {"value": 0, "file": "c.yaml"},
+            "lr must be positive (got 0, in c.yaml).",
+        ),
+        (
+            "lr must be a number",
+            {"value": "fast", "file": COMMAND_LINE, "hint": "Set --lr 1."},
+            "lr must be a number (got fast, on the command line).\nSet --lr 1.",
+        ),
+        (
+            "There is no x. Did you mean y?\nAll: y, z.",
+            {"file": "c.yaml"},
+            "There is no x. Did you mean y? (in c.yaml)\nAll: y, z.",
+        ),
         ("path must be a folder", {"value": ""}, "path must be a folder (got '')."),
     ],
-)  # fmt: skip
+)
 def test_text_from_message_value_file_and_hint(
     message: str, fields: dict[str, Any], text: str
 ) -> None:

@@ -14,9 +14,15 @@ from helpers import CONFIGS, QUIET, Run, metrics
 from gdlightning import internals
 
 TABULAR = (
-    "fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET,
-    "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "5",
-)  # fmt: skip
+    "fit",
+    "--config",
+    str(CONFIGS / "tabular.yaml"),
+    *QUIET,
+    "--trainer.max_epochs",
+    "3",
+    "--checkpoint.every_n_steps",
+    "5",
+)
 
 
 @pytest.fixture

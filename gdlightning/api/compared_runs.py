@@ -97,10 +97,17 @@ def compare(
     plan = StudyPlan(trials=trials, seeds=seeds)
     options = argparse.Namespace(
         optimizers=",".join([optimizers] if isinstance(optimizers, str) else optimizers),
-        budget=budget, steps=steps, metric=metric, target=goal, tune=None, space=None, workers=1,
-        storage=None, follow=False,
+        budget=budget,
+        steps=steps,
+        metric=metric,
+        target=goal,
+        tune=None,
+        space=None,
+        workers=1,
+        storage=None,
+        follow=False,
         output=None if output is None else str(output),
-    )  # fmt: skip
+    )
     facts = [to_yaml(checked.values)]
     found, folder = run_comparison(options, [checked], facts, plan, "gdl.compare(...)")
     return ComparedOptimizers(found, folder)

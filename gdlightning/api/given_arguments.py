@@ -136,9 +136,14 @@ class Arguments:
             tree["model.name"] = task
             objects["model.net"], tree["model.net.name"] = model, object_name(model)
         elif isinstance(model, str):
-            tree |= {"model.name": model} if task is None else {
-                "model.name": task, "model.net.name": model,
-            }  # fmt: skip
+            tree |= (
+                {"model.name": model}
+                if task is None
+                else {
+                    "model.name": task,
+                    "model.net.name": model,
+                }
+            )
         elif model is not None:
             raise UserError(
                 f"model is of type {type(model).__name__}.\nPass the name of a task, a "

@@ -44,8 +44,11 @@ class FoundLearningRate:
         return "\n".join([head, *(f"Less sure: {n}" for n in self.notes), in_text(self._found)])
 
     def _repr_html_(self) -> str:
-        rows = {"suggested": self.lr, "lowest worth trying": self.low,
-                "highest worth trying": self.high}  # fmt: skip
+        rows = {
+            "suggested": self.lr,
+            "lowest worth trying": self.low,
+            "highest worth trying": self.high,
+        }
         return metrics_table(self.option, rows) + "".join(f"<p>{note}</p>" for note in self.notes)
 
 

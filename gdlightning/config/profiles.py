@@ -8,9 +8,13 @@ from typing import Any
 from gdlightning.config.settings import put
 
 FAST: dict[str, Any] = {
-    "loggers": [], "trainer.enable_progress_bar": False, "guard.policy": "off",
-    "monitor.every": 0, "watch.graph": False, "watch.samples": False,
-}  # fmt: skip
+    "loggers": [],
+    "trainer.enable_progress_bar": False,
+    "guard.policy": "off",
+    "monitor.every": 0,
+    "watch.graph": False,
+    "watch.samples": False,
+}
 """Options that ``profile: fast`` sets unless the user did. It also disables training metrics."""
 
 

@@ -10,9 +10,22 @@ from typing import Any
 from gdlightning.errors import UserError
 
 COUNTS = {
-    "width", "depth", "heads", "kernel", "patch", "ngrams", "ngram_buckets", "blocks", "hidden",
-    "numeric", "channels", "outputs", "features", "vocab_size", "cardinalities",
-}  # fmt: skip
+    "width",
+    "depth",
+    "heads",
+    "kernel",
+    "patch",
+    "ngrams",
+    "ngram_buckets",
+    "blocks",
+    "hidden",
+    "numeric",
+    "channels",
+    "outputs",
+    "features",
+    "vocab_size",
+    "cardinalities",
+}
 """Options of nets that are counts."""
 
 MAX_COUNT = 10**7

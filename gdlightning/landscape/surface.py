@@ -219,7 +219,7 @@ class _Kept(TypedDict):
 
 
 def _former(file: Path, digest: str, splits: list[str], count: int) -> dict[str, list[float]]:
-    """What a former call has measured; empty lists if there is nothing, or of other inputs."""
+    """Return what a former call measured; empty lists if nothing, or for other inputs."""
     fresh: dict[str, list[float]] = {split: [] for split in splits}
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))

@@ -146,7 +146,7 @@ def check_resumable(content: dict[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content; only tensors and plain values are read, no code is run.
+    """Return a checkpoint's content: tensors and plain values only, so no code is run.
 
     Raises:
         UserError: it is damaged, or holds more than weights and plain values.

@@ -21,7 +21,7 @@ from gdlightning.storage.typed_rows import mismatch
 
 
 def restore(where: str) -> tuple[L.LightningModule, Any]:
-    """The module with its weights, in evaluation mode, and the data module with its preprocessing.
+    """Return the module with its weights in evaluation mode, and the fitted data module.
 
     Raises:
         UserError: there is no checkpoint, it is damaged, or was not written by ``gdl fit``.

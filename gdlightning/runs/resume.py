@@ -37,12 +37,27 @@ from gdlightning.runs.run_lock import held
 from gdlightning.storage.checkpoint_file import LAST
 
 HARMLESS = (
-    "resume", "resume_changed", "resume_schedule", "overwrite", "recompute", "name", "run_root",
-    "loggers", "dry_run", "quiet",
-    "max_time", "check_resume", "stop_after", "watch.", "monitor.", "checkpoint.",
-    "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trainer.enable_model_summary",
+    "resume",
+    "resume_changed",
+    "resume_schedule",
+    "overwrite",
+    "recompute",
+    "name",
+    "run_root",
+    "loggers",
+    "dry_run",
+    "quiet",
+    "max_time",
+    "check_resume",
+    "stop_after",
+    "watch.",
+    "monitor.",
+    "checkpoint.",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trainer.enable_model_summary",
     "trainer.profiler",
-)  # fmt: skip
+)
 """Options that may differ: they change what is shown or kept, not what is learnt."""
 
 
@@ -150,8 +165,13 @@ def _next_run(config: Config, overwrite: bool, first_rank: bool, stack: ExitStac
         folder = _unfinished(config, taken) if config.values["resume"] == "auto" else None
         own = stack.enter_context(ExitStack())
         if folder is not None and first_rank:
-            _hold(folder, "resume", "Wait for it to end, choose another --name, or leave --resume "
-                  "out to start a new version.", own)  # fmt: skip
+            _hold(
+                folder,
+                "resume",
+                "Wait for it to end, choose another --name, or leave --resume "
+                "out to start a new version.",
+                own,
+            )
         if folder is not None and not (folder / FINISHED).exists():
             if first_rank:
                 own.callback(settle_finished, folder)

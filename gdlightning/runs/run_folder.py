@@ -177,8 +177,9 @@ def settle(folder: Path, aside: Path) -> None:
     if not folder.exists():
         aside.rename(folder)
     elif not ((folder / FINISHED).exists() or any(folder.glob("checkpoints/*.ckpt"))):
-        print(f"{folder} saved nothing; the run that it replaces is kept in {aside}.",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"{folder} saved nothing; the run that it replaces is kept in {aside}.", file=sys.stderr
+        )
     else:
         _remove(aside)
 
@@ -202,7 +203,7 @@ def _remove(folder: Path) -> None:
 
 
 def to_yaml(values: dict[str, Any]) -> str:
-    """A config as YAML that reads back to the same values."""
+    """Return a config as YAML that reads back to the same values."""
     return yaml.safe_dump(plain(values), sort_keys=False, allow_unicode=True)
 
 

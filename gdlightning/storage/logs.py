@@ -168,8 +168,10 @@ def _trim_table(table: Path, rows: int) -> None:
         )
         return
     if missing := rows - len(kept):
-        print(f"Note: {table} lacks the last {missing} of {rows} rows up to the checkpoint.",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"Note: {table} lacks the last {missing} of {rows} rows up to the checkpoint.",
+            file=sys.stderr,
+        )
     _write_rows(table, names, kept)
 
 

@@ -12,10 +12,27 @@ from torch import Tensor, nn
 
 from gdlightning.errors import UserError
 
-OUTPUTS = ("num_classes", "n_classes", "num_outputs", "n_outputs", "out_features", "output_dim",
-           "output_size", "out_dim", "num_labels")  # fmt: skip
-INPUTS = ("in_features", "input_dim", "input_size", "in_dim", "n_features", "num_features",
-          "n_inputs", "num_inputs")  # fmt: skip
+OUTPUTS = (
+    "num_classes",
+    "n_classes",
+    "num_outputs",
+    "n_outputs",
+    "out_features",
+    "output_dim",
+    "output_size",
+    "out_dim",
+    "num_labels",
+)
+INPUTS = (
+    "in_features",
+    "input_dim",
+    "input_size",
+    "in_dim",
+    "n_features",
+    "num_features",
+    "n_inputs",
+    "num_inputs",
+)
 CHANNELS = ("in_channels", "in_chans", "input_channels", "num_channels")
 LINKED = {*OUTPUTS, *INPUTS, *CHANNELS}
 """Names of sizes in the constructors of third-party nets."""

@@ -20,8 +20,12 @@ import gdlightning
 from gdlightning.tasks.tabular import TabularClassification
 
 QUICK: dict[str, Any] = {
-    "progress": False, "accelerator": "cpu", "max_epochs": 2, "loggers": [], "watch__graph": False,
-}  # fmt: skip
+    "progress": False,
+    "accelerator": "cpu",
+    "max_epochs": 2,
+    "loggers": [],
+    "watch__graph": False,
+}
 CONFIG = str(CONFIGS / "tabular.yaml")
 
 
@@ -45,15 +49,24 @@ def net(outputs: int = 3) -> nn.Module:
 
 
 def test_a_config_gives_the_run_of_the_command_line(gdl: Run) -> None:
-    flags = ("--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
-             "--trainer.max_epochs", "2", "--optimizer.lr", "1e-2")  # fmt: skip
+    flags = (
+        "--trainer.enable_progress_bar",
+        "false",
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.max_epochs",
+        "2",
+        "--optimizer.lr",
+        "1e-2",
+    )
     assert gdl("fit", "--config", CONFIG, *flags).code == 0
     run = gdlightning.fit(CONFIG, lr=1e-2, progress=False, accelerator="cpu", max_epochs=2)
     assert run.folder == Path("runs/tabular/version_1")
     assert run.metrics == metrics("tabular")
     assert {k: v for k, v in run.metrics.items() if k.startswith("test_")} == run.test()
-    same = gdlightning.fit({"optimizer": {"lr": 1e-2}} | yaml_of(CONFIG), optimizer__lr=1e-2,
-                           name="again", **QUICK)  # fmt: skip
+    same = gdlightning.fit(
+        {"optimizer": {"lr": 1e-2}} | yaml_of(CONFIG), optimizer__lr=1e-2, name="again", **QUICK
+    )
     assert same.metrics == run.metrics
 
 
@@ -107,9 +120,13 @@ def test_any_loss(loss: Any) -> None:
     x = torch.linspace(-1, 1, 64)[:, None]
     y = 3 * x + 1
     run = gdlightning.fit(
-        model=nn.Linear(1, 1), loss=loss, data=(x, y), lr=0.3, batch_size=8,
+        model=nn.Linear(1, 1),
+        loss=loss,
+        data=(x, y),
+        lr=0.3,
+        batch_size=8,
         **{**QUICK, "max_epochs": 12},
-    )  # fmt: skip
+    )
     assert run.metrics["val_loss"] < 0.02
     weights = run.module.net
     assert isinstance(weights, nn.Linear)

@@ -60,8 +60,15 @@ def test_a_stopped_run_resumes_exactly(
     Path("stopping.py").write_text(STOP)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     callbacks = f"[stopping.Stop, {AVERAGES[name][1:]}"
-    command = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT,
-               "--callbacks", callbacks)  # fmt: skip
+    command = (
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        *SHORT,
+        "--callbacks",
+        callbacks,
+    )
     assert gdl(*command, "--name", "whole").code == 0
     Path("stop").touch()
     assert gdl(*command, "--name", "parts").code not in (0, 1, 2)
@@ -97,8 +104,16 @@ def test_swa_is_the_mean_of_the_last_epochs(fit: Run) -> None:
     flags = ("--schedule", "constant", "--trainer.limit_val_batches", "0")
     for epochs in (3, 4):
         fit("tabular", *flags, "--trainer.max_epochs", str(epochs), "--name", f"epochs{epochs}")
-    fit("tabular", *flags, "--trainer.max_epochs", "4", "--name", "mean",
-        "--callbacks", AVERAGES["swa"])  # fmt: skip
+    fit(
+        "tabular",
+        *flags,
+        "--trainer.max_epochs",
+        "4",
+        "--name",
+        "mean",
+        "--callbacks",
+        AVERAGES["swa"],
+    )
     third, fourth = (saved(f"epochs{n}")["state_dict"] for n in (3, 4))
     for key, value in saved("mean")["state_dict"].items():
         assert torch.allclose(value, (third[key] + fourth[key]) / 2, atol=1e-7), key
@@ -113,8 +128,14 @@ def test_swa_is_the_mean_of_the_last_epochs(fit: Run) -> None:
     ],
 )
 def test_invalid_options_are_an_error(options: str, words: str, gdl: Run) -> None:
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET,
-                 "--callbacks", f"[{{name: stochastic-weight-averaging, {options}}}]")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--callbacks",
+        f"[{{name: stochastic-weight-averaging, {options}}}]",
+    )
     assert result.code == 2
     assert words in result.err
     assert not Path("runs").exists()

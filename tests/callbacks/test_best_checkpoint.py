@@ -38,8 +38,18 @@ class Logs(L.LightningModule):
         self.log(self.metric, torch.tensor([3.0, 1.0, 2.0][self.current_epoch]))
 
 
-FIT = ("fit", *QUIET, "--model", f"{__name__}.Logs", "--data", f"{__name__}.Points",
-       "--trainer.max_epochs", "3", "--trainer.num_sanity_val_steps", "0")  # fmt: skip
+FIT = (
+    "fit",
+    *QUIET,
+    "--model",
+    f"{__name__}.Logs",
+    "--data",
+    f"{__name__}.Points",
+    "--trainer.max_epochs",
+    "3",
+    "--trainer.num_sanity_val_steps",
+    "0",
+)
 
 
 @pytest.mark.parametrize("name", ["val/loss", "valid_loss", "validation_loss", "Loss/val"])

@@ -37,9 +37,20 @@ def averaged(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     Path("averaged.py").write_text(AVERAGED)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.delitem(sys.modules, "averaged", raising=False)
-    return ("fit", "--model", "averaged.Line", "--data", "averaged.Points", *QUIET,
-            "--trainer.max_epochs", "2", "--trainer.log_every_n_steps", "1",
-            "--resume", "auto")  # fmt: skip
+    return (
+        "fit",
+        "--model",
+        "averaged.Line",
+        "--data",
+        "averaged.Points",
+        *QUIET,
+        "--trainer.max_epochs",
+        "2",
+        "--trainer.log_every_n_steps",
+        "1",
+        "--resume",
+        "auto",
+    )
 
 
 def epoch_means(name: str) -> list[float]:

@@ -46,10 +46,16 @@ def fit(monitor: Monitor | None, steps: int = 30, **options: Any) -> Plain:
     x = torch.randn(96, 4, dtype=torch.float64)
     data = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=8)
     trainer = L.Trainer(
-        max_steps=steps, max_epochs=-1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
-        callbacks=[monitor] if monitor else [], **options,
-    )  # fmt: skip
+        max_steps=steps,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        callbacks=[monitor] if monitor else [],
+        **options,
+    )
     trainer.fit(module, data)
     return module
 
@@ -104,9 +110,15 @@ def test_a_spike_is_recorded_with_its_examples(tmp_path: Path) -> None:
     monitor = Monitor()
     monitor.folder = tmp_path
     trainer = L.Trainer(
-        max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu", callbacks=[monitor], gradient_clip_val=1.0,
-    )  # fmt: skip
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        callbacks=[monitor],
+        gradient_clip_val=1.0,
+    )
     trainer.fit(Plain(0.01), loader)
     spikes = [s for r in rows(tmp_path / JOURNAL) for s in r.get("spikes", ())]
     reported = {e for s in spikes for e in s["examples"]}
@@ -133,10 +145,15 @@ def test_a_requested_stop_does_not_wait_for_verdicts(
     module = Plain(lr=1e3)
     x = torch.randn(96, 4)
     trainer = L.Trainer(
-        max_steps=120, max_epochs=-1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+        max_steps=120,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
         callbacks=[monitor, Verdicts(monitor)],
-    )  # fmt: skip
+    )
     trainer.fit(module, DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=8))
     assert ("The run diverged" in capsys.readouterr().err) == (not asked)
 
@@ -178,8 +195,16 @@ def test_values_between_two_measurements_are_kept_by_a_stop(
 ) -> None:
     Path("spiking_task.py").write_text(SPIKE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    command = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs",
-               "4", "--model", "spiking_task.Spiking")  # fmt: skip
+    command = (
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--trainer.max_epochs",
+        "4",
+        "--model",
+        "spiking_task.Spiking",
+    )
     assert gdl(*command, "--name", "whole").code == 0
     Path("stop").touch()
     assert gdl(*command, "--name", "parts").code not in (0, 1, 2)

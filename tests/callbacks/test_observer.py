@@ -63,8 +63,18 @@ class Net(L.LightningModule):
         return loss
 
 
-FIT = ("fit", *QUIET, "--model", f"{__name__}.Net", "--data", f"{__name__}.Odd",
-       "--trainer.max_epochs", "2", "--monitor.every", "1")  # fmt: skip
+FIT = (
+    "fit",
+    *QUIET,
+    "--model",
+    f"{__name__}.Net",
+    "--data",
+    f"{__name__}.Odd",
+    "--trainer.max_epochs",
+    "2",
+    "--monitor.every",
+    "1",
+)
 
 
 @pytest.mark.parametrize("kind", BATCHES)

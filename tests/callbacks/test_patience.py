@@ -43,8 +43,20 @@ class Model(L.LightningModule):
 def model(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     Path("logged.py").write_text(LOGGED)
     monkeypatch.syspath_prepend(Path.cwd())
-    return ("fit", "--model", "logged.Model", *QUIET, "--monitor.every", "0", "--name", "tabular",
-            "--trainer.num_sanity_val_steps", "0", "--trainer.max_epochs", "10")  # fmt: skip
+    return (
+        "fit",
+        "--model",
+        "logged.Model",
+        *QUIET,
+        "--monitor.every",
+        "0",
+        "--name",
+        "tabular",
+        "--trainer.num_sanity_val_steps",
+        "0",
+        "--trainer.max_epochs",
+        "10",
+    )
 
 
 def test_a_run_stops_and_reports_its_best_epoch(gdl: Run, model: tuple[str, ...]) -> None:
@@ -84,8 +96,16 @@ def test_what_cannot_stop_a_run_is_an_error(
 
 
 def test_data_without_a_validation_part_is_an_error(gdl: Run) -> None:
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--patience", "2",
-                 "--data.val_fraction", "0")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--patience",
+        "2",
+        "--data.val_fraction",
+        "0",
+    )
     assert result.code == 2
     assert "there is no validation data" in result.err
     assert not Path("runs").exists()

@@ -8,8 +8,17 @@ from helpers import CONFIGS, Run
 
 
 def test_a_file_gets_a_line_now_and_then(gdl: Run) -> None:
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), "--trainer.accelerator", "cpu",
-                 "--monitor.every", "0", "--trainer.max_steps", "20")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        "--trainer.accelerator",
+        "cpu",
+        "--monitor.every",
+        "0",
+        "--trainer.max_steps",
+        "20",
+    )
     assert result.code == 0, result.err
     assert "\r" not in result.err
     lines = [line for line in result.err.splitlines() if line.startswith("step ")]

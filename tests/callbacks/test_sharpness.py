@@ -45,9 +45,16 @@ def fit(every: int, dropout: float = 0.0, batch_size: int = 40, **options: Any) 
     monitor = Monitor(curvature=every)
     callbacks = [monitor, Sharpness(monitor)] if every else []
     L.Trainer(
-        max_steps=30, max_epochs=-1, logger=False, enable_checkpointing=False, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, callbacks=list(callbacks), **options,
-    ).fit(module, data)  # fmt: skip
+        max_steps=30,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **options,
+    ).fit(module, data)
     return module, monitor.record, x
 
 
@@ -70,11 +77,32 @@ def test_training_is_the_same_with_and_without() -> None:
 
 
 def test_a_flag_enables_it_and_its_values_are_reported(gdl: Run) -> None:
-    run = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--data.batch_size", "full",
-              "--model.net.dropout", "0", "--model.net.hidden", "[32]", "--model.net.activation",
-              "tanh", "--optimizer", "gd", "--optimizer.lr", "0.6", "--schedule", "constant",
-              "--clip", "none", "--trainer.max_epochs", "120", "--monitor.curvature",
-              "10")  # fmt: skip
+    run = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--data.batch_size",
+        "full",
+        "--model.net.dropout",
+        "0",
+        "--model.net.hidden",
+        "[32]",
+        "--model.net.activation",
+        "tanh",
+        "--optimizer",
+        "gd",
+        "--optimizer.lr",
+        "0.6",
+        "--schedule",
+        "constant",
+        "--clip",
+        "none",
+        "--trainer.max_epochs",
+        "120",
+        "--monitor.curvature",
+        "10",
+    )
     assert run.code == 0, run.err
     folder = next(Path("runs").glob("*/version_0"))
     record = RunRecord.read(folder)
@@ -89,10 +117,14 @@ def test_the_edge_of_stability_verdict_uses_the_measurements() -> None:
     def record(product: float) -> RunRecord:
         found = RunRecord(losses=[1.0] * 90, start={"steps": 90, "layers": []})
         found.sharpness = {
-            s: {"largest": 1.0, "smallest": 0.0, "times_lr": product if s > 20 else 0.1,
-                "limit": 2.0}
+            s: {
+                "largest": 1.0,
+                "smallest": 0.0,
+                "times_lr": product if s > 20 else 0.1,
+                "limit": 2.0,
+            }
             for s in range(0, 90, 5)
-        }  # fmt: skip
+        }
         return found
 
     (verdict,) = curvature.find(record(1.9))

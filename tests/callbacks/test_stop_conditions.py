@@ -128,8 +128,15 @@ def test_stop_after_must_be_at_least_1(gdl: Run) -> None:
 
 def test_a_limit_cuts_the_sanity_check_short(gdl: Run) -> None:
     Seen.batches = 0
-    flags = (*SHORT, "--callbacks", f"{__name__}.Seen", "--trainer.num_sanity_val_steps", "-1",
-             "--data.batch_size", "1")  # fmt: skip
+    flags = (
+        *SHORT,
+        "--callbacks",
+        f"{__name__}.Seen",
+        "--trainer.num_sanity_val_steps",
+        "-1",
+        "--data.batch_size",
+        "1",
+    )
     assert gdl("fit", *flags, "--max_time", "0.0001s").code == 75
     assert Seen.batches == 0
     assert saved_step("tabular") == 0
@@ -165,20 +172,36 @@ TWO_RANKS = (*SHORT, "--trainer.devices", "2", "--trainer.strategy", "ddp")
 
 @pytest.mark.parametrize(
     ("flags", "name", "to_all"),
-    [(WITH_WORKERS, "SIGTERM", True), (WITH_WORKERS, "SIGUSR1", True),
-     (TWO_RANKS, "SIGTERM", False)],
+    [
+        (WITH_WORKERS, "SIGTERM", True),
+        (WITH_WORKERS, "SIGUSR1", True),
+        (TWO_RANKS, "SIGTERM", False),
+    ],
     ids=["SIGTERM to workers too", "SIGUSR1 to workers too", "SIGTERM to one of two ranks"],
-)  # fmt: skip
+)
 def test_all_processes_of_a_run_end_and_the_first_has_the_code(
     flags: tuple[str, ...], name: str, to_all: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "points.py").write_text(WORKERS)
-    command = [sys.executable, "-m", "gdlightning", "fit", *flags,
-               "--trainer.max_epochs", "100000", "--checkpoint.every_n_steps", "5"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "gdlightning",
+        "fit",
+        *flags,
+        "--trainer.max_epochs",
+        "100000",
+        "--checkpoint.every_n_steps",
+        "5",
+    ]
     process = subprocess.Popen(
-        command, cwd=tmp_path, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        command,
+        cwd=tmp_path,
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     last = tmp_path / "runs/tabular/version_0/checkpoints/last.ckpt"
     while not last.exists():
         assert process.poll() is None

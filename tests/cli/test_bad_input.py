@@ -19,8 +19,10 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
     "data": (["--data", "sklearn-tabluar"], ["sklearn-tabular"]),
     "general key": (["--sed", "1"], ["sed", "seed"]),
     "trainer key": (["--trainer.max_epoch", "1"], ["max_epochs"]),
-    "option of another optimizer": (["--optimizer", "sgd", "--optimizer.betas", "0.9,0.99"],
-                                    ["sgd", "betas"]),
+    "option of another optimizer": (
+        ["--optimizer", "sgd", "--optimizer.betas", "0.9,0.99"],
+        ["sgd", "betas"],
+    ),
     "wrong type": (["--optimizer.lr", "fast"], ["optimizer.lr", "fast", "number"]),
     "negative lr": (["--optimizer.lr", "-1"], ["optimizer.lr", "-1"]),
     "nan lr": (["--optimizer.lr", "nan"], ["optimizer.lr", "nan"]),
@@ -42,22 +44,46 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
     "clip is a file": (["--clip", "../../x"], ["clip", "../../x"]),
     "optimizer is a file": (["--optimizer", "../../x"], ["optimizer", "../../x"]),
     "empty path": (["--data", "image-folder", "--data.path="], ["data.path"]),
-    "deep convolution": (["--model", "sequence-classification", "--model.net",
-                          "temporal-convolution", "--model.net.depth", "297", "--data",
-                          "sklearn-sequences", "--data.dataset", "digits"], ["depth", "297", "30"]),
-    "what it can't": (["--optimizer", "lbfgs", "--groups.layer_decay", "0.5"],
-                      ["lbfgs", "layer_decay"]),
+    "deep convolution": (
+        [
+            "--model",
+            "sequence-classification",
+            "--model.net",
+            "temporal-convolution",
+            "--model.net.depth",
+            "297",
+            "--data",
+            "sklearn-sequences",
+            "--data.dataset",
+            "digits",
+        ],
+        ["depth", "297", "30"],
+    ),
+    "what it can't": (
+        ["--optimizer", "lbfgs", "--groups.layer_decay", "0.5"],
+        ["lbfgs", "layer_decay"],
+    ),
     "refused optimizer": (["--optimizer", "lomo"], ["lomo"]),
     "no flag": (["adamw"], ["adamw"]),
-    "accumulates twice": (["--data.batch_size", "64", "--data.micro_batch_size", "8",
-                           "--trainer.accumulate_grad_batches", "2"],
-                          ["accumulate_grad_batches", "micro_batch_size"]),
+    "accumulates twice": (
+        [
+            "--data.batch_size",
+            "64",
+            "--data.micro_batch_size",
+            "8",
+            "--trainer.accumulate_grad_batches",
+            "2",
+        ],
+        ["accumulate_grad_batches", "micro_batch_size"],
+    ),
     "devices": (["--trainer.devices", "-7"], ["trainer"]),
     "precision": (["--trainer.precision", "12"], ["trainer.precision", "12"]),
-    "too few betas": (["--optimizer", "ademamix", "--optimizer.betas", "0.9,0.95"],
-                      ["optimizer.betas", "must be 3 numbers"]),
+    "too few betas": (
+        ["--optimizer", "ademamix", "--optimizer.betas", "0.9,0.95"],
+        ["optimizer.betas", "must be 3 numbers"],
+    ),
     "regression on classes": (["--model", "tabular-regression"], ["regression"]),
-}  # fmt: skip
+}
 
 # A table and flags → what the message must name.
 ROWS = [f"{k},{k * k % 7},{'ab'[k % 2]}" for k in range(20)]
@@ -66,19 +92,30 @@ TABLES: dict[str, tuple[str, list[str], list[str]]] = {
     "one class": ("x,y\n" + "\n".join(f"{k},a" for k in range(20)), [], ["same", "'a'"]),
     "no rows": ("x,y\n", [], ["no rows"]),
     "empty file": ("", [], ["t.csv"]),
-    "missing class": ("x,y\n" + "\n".join(f"{k},{'ab'[k % 2] if k else ''}" for k in range(20)), [],
-                      ["1 of 20"]),
-    "infinite": ("x,y\n" + "\n".join(f"{'inf' if k == 3 else k},{'ab'[k % 2]}" for k in range(20)),
-                 [], ["x", "infinite"]),
+    "missing class": (
+        "x,y\n" + "\n".join(f"{k},{'ab'[k % 2] if k else ''}" for k in range(20)),
+        [],
+        ["1 of 20"],
+    ),
+    "infinite": (
+        "x,y\n" + "\n".join(f"{'inf' if k == 3 else k},{'ab'[k % 2]}" for k in range(20)),
+        [],
+        ["x", "infinite"],
+    ),
     "only a target": ("y\n" + "\n".join("ab"[k % 2] for k in range(20)), [], ["target"]),
-    "empty column": ("x,z,y\n" + "\n".join(f"{k},,{'ab'[k % 2]}" for k in range(20)), [],
-                     ["z", "empty"]),
-    "target is text": ("x,y\n" + "\n".join(f"{k},{'ab'[k % 2]}" for k in range(20)),
-                       ["--data.problem", "regression", "--model", "tabular-regression"],
-                       ["'a'", "y"]),
+    "empty column": (
+        "x,z,y\n" + "\n".join(f"{k},,{'ab'[k % 2]}" for k in range(20)),
+        [],
+        ["z", "empty"],
+    ),
+    "target is text": (
+        "x,y\n" + "\n".join(f"{k},{'ab'[k % 2]}" for k in range(20)),
+        ["--data.problem", "regression", "--model", "tabular-regression"],
+        ["'a'", "y"],
+    ),
     "drop": ("x,z,y\n" + "\n".join(ROWS), ["--data.drop", "zz"], ["zz", "z"]),
     "few rows": ("x,y\n1,a\n2,b\n", ["--data.val_fraction", "0.6"], []),
-}  # fmt: skip
+}
 
 
 def check(result: object, named: list[str]) -> None:
@@ -102,8 +139,19 @@ def test_flags(case: str, gdl: Run) -> None:
 def test_tables(case: str, gdl: Run) -> None:
     text, flags, named = TABLES[case]
     Path("t.csv").write_text(text)
-    result = gdl("fit", "--config", TABULAR, *QUIET, "--data", "tabular", "--data.path", "t.csv",
-                 "--data.target", "y", *flags)  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        TABULAR,
+        *QUIET,
+        "--data",
+        "tabular",
+        "--data.path",
+        "t.csv",
+        "--data.target",
+        "y",
+        *flags,
+    )
     check(result, named)
 
 

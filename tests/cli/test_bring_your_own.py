@@ -72,8 +72,20 @@ def test_a_plain_network_gets_its_sizes_from_the_data(order: int, gdl: Run, modu
 def test_text_columns_become_one_hot_for_a_network_with_one_input(gdl: Run, modules: str) -> None:
     rows = [f"{k},{'Ulm' if k % 2 else 'Bonn'},{3 * k + 10 * (k % 2)}" for k in range(40)]
     Path("homes.csv").write_text("size,town,price\n" + "\n".join(rows) + "\n")
-    done = gdl("fit", "--net", f"{modules}.Plain", "--task", "regression", "--data", "tabular",
-               "--data.path", "homes.csv", "--data.target", "price", *FEW)  # fmt: skip
+    done = gdl(
+        "fit",
+        "--net",
+        f"{modules}.Plain",
+        "--task",
+        "regression",
+        "--data",
+        "tabular",
+        "--data.path",
+        "homes.csv",
+        "--data.target",
+        "price",
+        *FEW,
+    )
     assert done.code == 0, done.err
     weights = torch.load(LAST, weights_only=True)["state_dict"]
     assert weights["net.layers.0.weight"].shape == (8, 1 + 3)  # size; missing, Bonn, Ulm

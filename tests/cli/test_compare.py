@@ -18,9 +18,19 @@ from helpers import CONFIGS, Run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 SMALL = (
-    "--config", str(CONFIGS / "tabular.yaml"), "--optimizers", "adamw,sgd", "--trials", "2",
-    "--seeds", "2", "--steps", "30", "--trainer.accelerator", "cpu",
-)  # fmt: skip
+    "--config",
+    str(CONFIGS / "tabular.yaml"),
+    "--optimizers",
+    "adamw,sgd",
+    "--trials",
+    "2",
+    "--seeds",
+    "2",
+    "--steps",
+    "30",
+    "--trainer.accelerator",
+    "cpu",
+)
 
 
 def results(folder: Path) -> list[Any]:
@@ -43,9 +53,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(folder: str, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "gdlightning", "compare", *SMALL, "--output", folder, *more],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def test_killed_it_goes_on_to_the_same_result(whole: Path, gdl: Run) -> None:

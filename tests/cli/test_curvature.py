@@ -16,8 +16,16 @@ from PIL import Image
 
 from gdlightning.runs.load_run import restore
 
-SHORT = ("--trainer.max_steps", "3", "--trainer.limit_val_batches", "1",
-         "--trainer.limit_test_batches", "1", "--loggers", "csv")  # fmt: skip
+SHORT = (
+    "--trainer.max_steps",
+    "3",
+    "--trainer.limit_val_batches",
+    "1",
+    "--trainer.limit_test_batches",
+    "1",
+    "--loggers",
+    "csv",
+)
 QUICK = ("--batches", "2", "--top", "2", "--bottom", "1", "--steps", "6", "--probes", "2")
 SMALL = {
     "forecast": ("--model.net.width", "8"),
@@ -25,9 +33,19 @@ SMALL = {
     "vision_vit": ("--model.net.width", "16", "--model.net.depth", "1"),
     "sequence": ("--model.net.width", "8"),
     "text": ("--data.limit", "20"),
-    "transformer": ("--model.net.width", "16", "--model.net.depth", "1", "--data.val_fraction",
-                    "0.005", "--data.test_fraction", "0.005", "--data.context", "32"),
-}  # fmt: skip
+    "transformer": (
+        "--model.net.width",
+        "16",
+        "--model.net.depth",
+        "1",
+        "--data.val_fraction",
+        "0.005",
+        "--data.test_fraction",
+        "0.005",
+        "--data.context",
+        "32",
+    ),
+}
 
 
 def measured(gdl: Run, *arguments: str) -> dict[str, Any]:
@@ -38,8 +56,20 @@ def measured(gdl: Run, *arguments: str) -> dict[str, Any]:
 
 
 def test_full_batch_gradient_descent_beside_a_dense_hessian(fit: Run, gdl: Run) -> None:
-    fit("tabular", *SHORT, "--optimizer", "gd", "--optimizer.lr", "0.5", "--data.batch_size",
-        "full", "--model.net.hidden", "[4]", "--schedule", "linear")  # fmt: skip
+    fit(
+        "tabular",
+        *SHORT,
+        "--optimizer",
+        "gd",
+        "--optimizer.lr",
+        "0.5",
+        "--data.batch_size",
+        "full",
+        "--model.net.hidden",
+        "[4]",
+        "--schedule",
+        "linear",
+    )
     record = measured(
         gdl, "runs/tabular", "--precision", "64", "--steps", "140", "--output", "all.json"
     )
@@ -83,8 +113,18 @@ def test_full_batch_gradient_descent_beside_a_dense_hessian(fit: Run, gdl: Run) 
 
 
 def test_adamw_counts_in_units_of_what_it_divides_by(fit: Run, gdl: Run) -> None:
-    fit("tabular", *SHORT, "--model.net.hidden", "[3]", "--schedule", "constant",
-        "--groups.layer_decay", "0.5", "--data.batch_size", "full")  # fmt: skip
+    fit(
+        "tabular",
+        *SHORT,
+        "--model.net.hidden",
+        "[3]",
+        "--schedule",
+        "constant",
+        "--groups.layer_decay",
+        "0.5",
+        "--data.batch_size",
+        "full",
+    )
     record = measured(gdl, "runs/tabular", "--precision", "64", "--steps", "100")
     stands = record["stability"]
     assert stands["limit"] == pytest.approx(38)
@@ -167,8 +207,10 @@ def test_modules_from_elsewhere(gdl: Run) -> None:
     Path("elsewhere_curved.py").write_text(FOREIGN)
     flags = (*QUIET, "--trainer.max_steps", "2", "--optimizer", "sgd", "--loggers", "csv")
     for name, more in {
-        "Table": (), "Data": ("--data", "elsewhere_curved.Data"), "Needy": (),
-    }.items():  # fmt: skip
+        "Table": (),
+        "Data": ("--data", "elsewhere_curved.Data"),
+        "Needy": (),
+    }.items():
         module = "Needy" if name == "Needy" else "Table"
         trained = gdl("fit", "--model", f"elsewhere_curved.{module}", "--name", name, *flags, *more)
         assert trained.code == 0, trained.err
@@ -190,10 +232,14 @@ def test_text_picture_and_the_same_figures_again(fit: Run, gdl: Run) -> None:
     result = gdl("curvature", "runs/tabular", *QUICK, "--png", "spectrum.png")
     assert result.code == 0, result.err
     for words in (
-        "64 of 399 training examples in 2 batches", "largest eigenvalues", "trace", "± ",
-        "sgd is stable up to 1.357 = 2(1+β)/(1+2β)", "does not predict test accuracy",
+        "64 of 399 training examples in 2 batches",
+        "largest eigenvalues",
+        "trace",
+        "± ",
+        "sgd is stable up to 1.357 = 2(1+β)/(1+2β)",
+        "does not predict test accuracy",
         "Wrote spectrum.png",
-    ):  # fmt: skip
+    ):
         assert words in result.out
     with Image.open("spectrum.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > 20

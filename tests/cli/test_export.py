@@ -13,18 +13,38 @@ from torch import Tensor
 
 from gdlightning.runs.load_run import restore
 
-SHORT = ("--trainer.max_steps", "2", "--trainer.limit_val_batches", "1",
-         "--trainer.limit_test_batches", "1", "--loggers", "csv")  # fmt: skip
+SHORT = (
+    "--trainer.max_steps",
+    "2",
+    "--trainer.limit_val_batches",
+    "1",
+    "--trainer.limit_test_batches",
+    "1",
+    "--loggers",
+    "csv",
+)
 SMALL = {
-    "tabular": (), "tabular_regression": (), "forecast": ("--model.net.width", "8"),
+    "tabular": (),
+    "tabular_regression": (),
+    "forecast": ("--model.net.width", "8"),
     "vision": ("--model.net.width", "4"),
     "vision_vit": ("--model.net.width", "16", "--model.net.depth", "1"),
     "text": ("--data.limit", "20"),
-    "transformer": ("--model.net.width", "16", "--model.net.depth", "1", "--model.net.ngrams", "2",
-                    "--data.val_fraction", "0.005", "--data.test_fraction", "0.005"),
+    "transformer": (
+        "--model.net.width",
+        "16",
+        "--model.net.depth",
+        "1",
+        "--model.net.ngrams",
+        "2",
+        "--data.val_fraction",
+        "0.005",
+        "--data.test_fraction",
+        "0.005",
+    ),
     "convolution": ("--model.net", "temporal-convolution", "--model.net.width", "8"),
     "encoder": ("--model.net", "transformer-encoder", "--model.net.width", "8"),
-}  # fmt: skip
+}
 
 
 def train(name: str, fit: Run) -> str:
@@ -91,8 +111,19 @@ def test_weights_load_anywhere_and_training_starts_from_them(fit: Run, gdl: Run)
         metadata = json.loads(file.metadata()["gdlightning"])
     assert metadata["config"]["model"]["name"] == "language-modelling"
     assert metadata["sizes"]["vocab_size"] == 256
-    again = fit("transformer", *SHORT, *SMALL["transformer"], "--name", "again", "--init_from",
-                "w.safetensors", "--optimizer.lr", "0", "--trainer.max_steps", "1")  # fmt: skip
+    again = fit(
+        "transformer",
+        *SHORT,
+        *SMALL["transformer"],
+        "--name",
+        "again",
+        "--init_from",
+        "w.safetensors",
+        "--optimizer.lr",
+        "0",
+        "--trainer.max_steps",
+        "1",
+    )
     assert "Starting from w.safetensors" in again.out
     tuned, _ = restore("runs/again")
     for key, value in tuned.state_dict().items():
@@ -112,8 +143,16 @@ def test_weights_of_schedule_free_runs_are_those_of_evaluation(fit: Run, gdl: Ru
 def test_the_data_need_not_be_there(fit: Run, gdl: Run) -> None:
     rows = [f"{k},{'red' if k % 3 else 'blue'},{k / 7}" for k in range(40)]
     Path("t.csv").write_text("size,colour,price\n" + "\n".join(rows) + "\n")
-    fit("tabular_regression", *SHORT, "--data", "tabular", "--data.path", "t.csv",
-        "--data.target", "price")  # fmt: skip
+    fit(
+        "tabular_regression",
+        *SHORT,
+        "--data",
+        "tabular",
+        "--data.path",
+        "t.csv",
+        "--data.target",
+        "price",
+    )
     Path("t.csv").unlink()
     shutil.copy("runs/tabular_regression/version_0/checkpoints/last.ckpt", "alone.ckpt")
     shutil.rmtree("runs")
@@ -143,8 +182,16 @@ class Line(L.LightningModule):
 
 def test_modules_from_elsewhere(fit: Run, gdl: Run) -> None:
     Path("elsewhere_export.py").write_text(FOREIGN)
-    flags = ("--model", "elsewhere_export.Line", "--trainer.max_steps", "1",
-             "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu")  # fmt: skip
+    flags = (
+        "--model",
+        "elsewhere_export.Line",
+        "--trainer.max_steps",
+        "1",
+        "--trainer.enable_progress_bar",
+        "false",
+        "--trainer.accelerator",
+        "cpu",
+    )
     assert gdl("fit", *flags, "--name", "known").code == 0
     made = gdl("export", "runs/known", "--output", "net.pt2")
     assert made.code == 0, made.err
@@ -180,9 +227,10 @@ def test_a_missing_package_is_named(fit: Run, gdl: Run, monkeypatch: pytest.Monk
     find = importlib.util.find_spec
     for package, name in {"safetensors": "w.safetensors", "onnxscript": "net.onnx"}.items():
         monkeypatch.setattr(
-            importlib.util, "find_spec",
+            importlib.util,
+            "find_spec",
             lambda n, *rest, gone=package: None if n == gone else find(n, *rest),
-        )  # fmt: skip
+        )
         refused = gdl("export", "runs/tabular", "--output", name)
         assert refused.code == 2
         assert "gdlightning[export]" in refused.err

@@ -85,8 +85,16 @@ def test_tensorboard_has_all_that_is_promised(fit: Run) -> None:
         histograms |= set(tags["histograms"])
         tensors |= set(tags["tensors"])
         graph = graph or bool(tags["graph"])
-    assert {"train_loss", "val_loss", "val_accuracy", "test_accuracy", "grad_norm", "update_ratio",
-            "examples_per_second", "effective_batch_size"} <= scalars  # fmt: skip
+    assert {
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "test_accuracy",
+        "grad_norm",
+        "update_ratio",
+        "examples_per_second",
+        "effective_batch_size",
+    } <= scalars
     assert any(tag.startswith("lr/") for tag in scalars)
     assert "predictions" in images
     assert any(tag.startswith("weights/") for tag in histograms)
@@ -98,8 +106,16 @@ def test_fine_tuning_starts_from_weights_and_freezes(fit: Run) -> None:
     import torch
 
     fit("tabular", *SHORT, "--name", "first")
-    result = fit("tabular", *SHORT, "--name", "tuned", "--init_from", "runs/first/version_0",
-                 "--groups.freeze", "net.layers.*")  # fmt: skip
+    result = fit(
+        "tabular",
+        *SHORT,
+        "--name",
+        "tuned",
+        "--init_from",
+        "runs/first/version_0",
+        "--groups.freeze",
+        "net.layers.*",
+    )
     assert "Starting from" in result.out
     before, after = (
         torch.load(f"runs/{n}/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
@@ -137,9 +153,22 @@ class Points(L.LightningDataModule):
     monkeypatch.syspath_prepend(str(Path.cwd()))
     for optimizer in ("adamw", "muon", "sam"):
         result = gdl(
-            "fit", "--model", "elsewhere.Line", "--data", "elsewhere.Points",
-            "--model.width", "8", "--optimizer", optimizer, "--optimizer.lr", "0.05",
-            "--trainer.max_epochs", "20", "--name", optimizer, *QUIET,
-        )  # fmt: skip
+            "fit",
+            "--model",
+            "elsewhere.Line",
+            "--data",
+            "elsewhere.Points",
+            "--model.width",
+            "8",
+            "--optimizer",
+            optimizer,
+            "--optimizer.lr",
+            "0.05",
+            "--trainer.max_epochs",
+            "20",
+            "--name",
+            optimizer,
+            *QUIET,
+        )
         assert result.code == 0, result.err
         assert metrics(optimizer)["train_loss"] < 0.1

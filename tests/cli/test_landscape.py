@@ -42,9 +42,13 @@ def test_a_run_is_seen_from_all_sides(fit: Run, gdl: Run) -> None:
     assert found["centre"] == {"train": mean(RUN, "train"), "val": mean(RUN, "val")}
     files = [Path(f) for f in found["files"]]
     assert {f.name for f in files} == {
-        "random.json", "random.html", "random-contour.png", "random-contour.svg",
-        "random-surface.png", "random-surface.svg",
-    }  # fmt: skip
+        "random.json",
+        "random.html",
+        "random-contour.png",
+        "random-contour.svg",
+        "random-surface.png",
+        "random-surface.svg",
+    }
     assert all(f.parent == Path(RUN, "landscape") and f.stat().st_size > 2000 for f in files)
 
     kept = json.loads(files[0].read_text())
@@ -57,23 +61,47 @@ def test_a_run_is_seen_from_all_sides(fit: Run, gdl: Run) -> None:
     marks = json.loads(Path(path["files"][0]).read_text())["marks"]
     assert [m["step"] for m in marks][:2] == [4, 8]
     assert marks[-1]["point"] == pytest.approx([0.0], abs=1e-9)
-    middle = gdl("landscape", f"{RUN}/checkpoints/previous-5.ckpt", *SMALL, "--directions", "path",
-                 "--split", "train", "--dims", "1", "--output", "middle").json()  # fmt: skip
+    middle = gdl(
+        "landscape",
+        f"{RUN}/checkpoints/previous-5.ckpt",
+        *SMALL,
+        "--directions",
+        "path",
+        "--split",
+        "train",
+        "--dims",
+        "1",
+        "--output",
+        "middle",
+    ).json()
     assert 8 < middle["step"] < marks[-1]["step"]
     assert json.loads(Path(middle["files"][0]).read_text())["marks"][-1]["step"] == middle["step"]
     assert middle["files"][0] == "middle/path-1d.json"
     assert marks[-1]["losses"]["train"] == pytest.approx(path["centre"]["train"], rel=1e-6)
 
-    curved = measured(gdl, "--directions", "eigen", "--split", "train", "--batches", "1",
-                      "--dims", "1")  # fmt: skip
+    curved = measured(
+        gdl, "--directions", "eigen", "--split", "train", "--batches", "1", "--dims", "1"
+    )
     assert "eigenvector 1 of the Hessian" in curved["axes"][0]["label"]
     assert curved["centre"]["train"] <= max(
         json.loads(Path(curved["files"][0]).read_text())["losses"]["train"]
     )
 
     first = f"{RUN}/checkpoints/previous-8.ckpt"
-    between = measured(gdl, "--directions", "between", "--to", first, "--dims", "1",
-                       "--batches", "2", "--output", "elsewhere", "--tensorboard")  # fmt: skip
+    between = measured(
+        gdl,
+        "--directions",
+        "between",
+        "--to",
+        first,
+        "--dims",
+        "1",
+        "--batches",
+        "2",
+        "--output",
+        "elsewhere",
+        "--tensorboard",
+    )
     assert between["batches"] == {"train": 2, "val": 1}
     kept = json.loads(Path("elsewhere/between-1d.json").read_text())
     assert kept["axes"][0]["values"] == [-0.5, 0.0, 0.5, 1.0, 1.5]
@@ -121,9 +149,22 @@ class Data(L.LightningDataModule):
 def test_a_module_and_data_of_someone_elses(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("surveyed.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    result = gdl("fit", "--model", "surveyed.Module", "--data", "surveyed.Data", "--name", "mine",
-                 *QUIET, "--trainer.max_epochs", "3", "--checkpoint.every_n_steps", "2",
-                 "--checkpoint.keep", "9")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--model",
+        "surveyed.Module",
+        "--data",
+        "surveyed.Data",
+        "--name",
+        "mine",
+        *QUIET,
+        "--trainer.max_epochs",
+        "3",
+        "--checkpoint.every_n_steps",
+        "2",
+        "--checkpoint.keep",
+        "9",
+    )
     assert result.code == 0, result.err
     run = "runs/mine/version_0"
     refused = gdl("landscape", run, *SMALL)

@@ -18,8 +18,9 @@ def test_every_optimizer_of_both_libraries_has_a_name(gdl: Run) -> None:
     theirs = {n for n, c in vars(torch.optim).items() if inspect.isclass(c)} - {"Optimizer"}
     assert len(theirs) >= 15
     assert theirs <= targets
-    supported = {pytorch_optimizer.load_optimizer(n) for n in
-                 pytorch_optimizer.get_supported_optimizers()}  # fmt: skip
+    supported = {
+        pytorch_optimizer.load_optimizer(n) for n in pytorch_optimizer.get_supported_optimizers()
+    }
     assert len(supported) >= 120
     assert {c.__name__ for c in supported} <= targets
 
@@ -33,8 +34,12 @@ def test_show_tells_options_with_types_and_defaults(gdl: Run) -> None:
     options = {
         o["name"]: o for o in gdl("optimizers", "show", "sgd", "--format", "json").json()["options"]
     }
-    assert options["momentum"] == {"name": "momentum", "type": "float", "default": 0.9,
-                                   "help": "momentum factor"}  # fmt: skip
+    assert options["momentum"] == {
+        "name": "momentum",
+        "type": "float",
+        "default": 0.9,
+        "help": "momentum factor",
+    }
     text = gdl("optimizers", "show", "muon").out
     for word in ("Newton", "companion", "https://", "lr"):
         assert word in text

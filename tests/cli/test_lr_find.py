@@ -86,10 +86,11 @@ def test_apply_changes_one_number_and_training_is_better_for_it(gdl: Run, config
 
 def test_another_optimizer_by_flag(gdl: Run, config: str) -> None:
     points = {
-        name: gdl("lr-find", "--config", config, *SHORT, "--format", "json", "--optimizer",
-                  name).json()["point"]
+        name: gdl(
+            "lr-find", "--config", config, *SHORT, "--format", "json", "--optimizer", name
+        ).json()["point"]
         for name in ("sgd", "lion")
-    }  # fmt: skip
+    }
     assert points["sgd"] > points["lion"]
     said = gdl("lr-find", "--config", config, *SHORT, "--optimizer", "sgd", "--apply")
     assert said.code == 2
@@ -99,10 +100,27 @@ def test_another_optimizer_by_flag(gdl: Run, config: str) -> None:
 
 @pytest.mark.parametrize("family", ["tabular_regression", "transformer"])
 def test_shipped_configs(gdl: Run, family: str) -> None:
-    small = {"transformer": ("--model.net.width", "16", "--model.net.depth", "1",
-                             "--data.context", "32", "--data.batch_size", "4")}  # fmt: skip
-    said = gdl("lr-find", "--config", str(CONFIGS / f"{family}.yaml"), *SHORT,
-               *small.get(family, ()), "--format", "json")  # fmt: skip
+    small = {
+        "transformer": (
+            "--model.net.width",
+            "16",
+            "--model.net.depth",
+            "1",
+            "--data.context",
+            "32",
+            "--data.batch_size",
+            "4",
+        )
+    }
+    said = gdl(
+        "lr-find",
+        "--config",
+        str(CONFIGS / f"{family}.yaml"),
+        *SHORT,
+        *small.get(family, ()),
+        "--format",
+        "json",
+    )
     assert said.code == 0, said.err
     assert 1e-4 < said.json()["point"] < 1
 

@@ -50,8 +50,9 @@ def test_family_and_licence(gdl: Run) -> None:
     permissive = {e["name"] for e in listed(gdl, "--licence", "permissive")}
     others = [e for e in listed(gdl) if e["name"] not in permissive]
     assert others
-    assert all(not e["commercial"] or not e["licence"].startswith(("MIT", "BSD", "Apache"))
-               for e in others)  # fmt: skip
+    assert all(
+        not e["commercial"] or not e["licence"].startswith(("MIT", "BSD", "Apache")) for e in others
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,15 @@ def test_a_filter_that_is_not_known(gdl: Run, flags: tuple[str, ...], said: str)
 
 def test_one_in_full(gdl: Run) -> None:
     shown = gdl("optimizers", "show", "prodigy").out
-    for part in ("update", "paper", "licence", "bytes of state per parameter", "fused AdamW",
-                 "groups: it estimates one learning rate", "loss 2.38"):  # fmt: skip
+    for part in (
+        "update",
+        "paper",
+        "licence",
+        "bytes of state per parameter",
+        "fused AdamW",
+        "groups: it estimates one learning rate",
+        "loss 2.38",
+    ):
         assert part in shown, part
 
 
@@ -103,8 +111,16 @@ def test_the_proof_of_ones_own(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_it_cannot_do_is_refused_before_a_folder_is_made(gdl: Run) -> None:
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer", "lbfgs",
-                 "--groups.layer_decay", "0.8")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--optimizer",
+        "lbfgs",
+        "--groups.layer_decay",
+        "0.8",
+    )
     assert result.code == 2
     assert "its line search follows one direction for all weights" in result.err
     assert "Leave groups.layer_decay" in result.err

@@ -10,8 +10,20 @@ SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "bench" / "families.p
 
 
 def test_each_lowers_its_loss() -> None:
-    command = [sys.executable, str(SCRIPT), "adamw", "sam", "lbfgs", "muon", "schedule-free-adamw",
-               "prodigy", "sophia", "--families", "tabular", "transformer"]  # fmt: skip
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "adamw",
+        "sam",
+        "lbfgs",
+        "muon",
+        "schedule-free-adamw",
+        "prodigy",
+        "sophia",
+        "--families",
+        "tabular",
+        "transformer",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("→") == 14, done.stdout

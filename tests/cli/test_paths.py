@@ -19,9 +19,25 @@ def test_the_functions_are_listed(gdl: Run) -> None:
 
 
 def test_a_race_leaves_pictures_a_page_and_numbers(gdl: Run) -> None:
-    result = gdl("paths", "saddle", "--optimizers", "adam,gd,muon", "--lr", "adam=0.05", "gd=0.1",
-                 "--schedule", "cosine", "--warmup", "10%", "--steps", "120", "--output", "here",
-                 "--format", "json")  # fmt: skip
+    result = gdl(
+        "paths",
+        "saddle",
+        "--optimizers",
+        "adam,gd,muon",
+        "--lr",
+        "adam=0.05",
+        "gd=0.1",
+        "--schedule",
+        "cosine",
+        "--warmup",
+        "10%",
+        "--steps",
+        "120",
+        "--output",
+        "here",
+        "--format",
+        "json",
+    )
     assert result.code == 0, result.err
     found = result.json()
     assert {r["optimizer"]: r["lr"] for r in found["results"]} == {"adam": 0.05, "gd": 0.1}
@@ -68,8 +84,16 @@ def test_what_can_not_be_meant_is_told(flags: tuple[str, ...], told: str, gdl: R
 
 
 def test_one_without_a_learning_rate_runs_at_the_default_schedule(gdl: Run) -> None:
-    done = gdl("paths", "ill-conditioned", "--optimizers", "alig,a2grad", "--steps", "20",
-               "--format", "json")  # fmt: skip
+    done = gdl(
+        "paths",
+        "ill-conditioned",
+        "--optimizers",
+        "alig,a2grad",
+        "--steps",
+        "20",
+        "--format",
+        "json",
+    )
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert {r["optimizer"] for r in found["results"]} == {"alig", "a2grad"}
@@ -79,8 +103,17 @@ def test_one_without_a_learning_rate_runs_at_the_default_schedule(gdl: Run) -> N
 def test_a_race_is_seen_in_tensorboard(gdl: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    done = gdl("paths", "ill-conditioned", "--optimizers", "gd,adam", "--lr", "0.01", "--steps",
-               "20", "--tensorboard")  # fmt: skip
+    done = gdl(
+        "paths",
+        "ill-conditioned",
+        "--optimizers",
+        "gd,adam",
+        "--lr",
+        "0.01",
+        "--steps",
+        "20",
+        "--tensorboard",
+    )
     assert done.code == 0, done.err
     board = EventAccumulator("paths/tensorboard/gd")
     board.Reload()

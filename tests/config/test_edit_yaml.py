@@ -25,21 +25,31 @@ KEY = "optimizer.lr"
         ("optimizer: lion  # a\nseed: 1\n", "optimizer: {name: lion, lr: 0.02}  # a\nseed: 1\n"),
         ("optimizer: {name: lion}\n", "optimizer: {name: lion, lr: 0.02}\n"),
         ("optimizer: {}\n", "optimizer: {lr: 0.02}\n"),
-        ("optimizer:\n  # mine\n  name: lion\n  lr: 1.0 # big\n",
-         "optimizer:\n  # mine\n  name: lion\n  lr: 0.02 # big\n"),
-        ("optimizer:\n  name: lion # a\nseed: 1\n",
-         "optimizer:\n  name: lion # a\n  lr: 0.02\nseed: 1\n"),
-        ("optimizer:\n  name: lion # a\n  # the pair\n  betas: [0.9, 0.99]\n",
-         "optimizer:\n  name: lion # a\n  # the pair\n  lr: 0.02\n  betas: [0.9, 0.99]\n"),
+        (
+            "optimizer:\n  # mine\n  name: lion\n  lr: 1.0 # big\n",
+            "optimizer:\n  # mine\n  name: lion\n  lr: 0.02 # big\n",
+        ),
+        (
+            "optimizer:\n  name: lion # a\nseed: 1\n",
+            "optimizer:\n  name: lion # a\n  lr: 0.02\nseed: 1\n",
+        ),
+        (
+            "optimizer:\n  name: lion # a\n  # the pair\n  betas: [0.9, 0.99]\n",
+            "optimizer:\n  name: lion # a\n  # the pair\n  lr: 0.02\n  betas: [0.9, 0.99]\n",
+        ),
         ("optimizer.name: lion\noptimizer.lr: 3\n", "optimizer.name: lion\noptimizer.lr: 0.02\n"),
         ("seed: 1", "seed: 1\noptimizer: {lr: 0.02}\n"),
         ("", "optimizer: {lr: 0.02}\n"),
-        ("seed: 1\r\noptimizer:\r\n  name: lion\r\n",
-         "seed: 1\r\noptimizer:\r\n  name: lion\r\n  lr: 0.02\r\n"),
-        ("name: 'ä: \"optimizer\"' # optimizer: {lr: 1}\noptimizer: {lr: 5, name: lion}\n",
-         "name: 'ä: \"optimizer\"' # optimizer: {lr: 1}\noptimizer: {lr: 0.02, name: lion}\n"),
+        (
+            "seed: 1\r\noptimizer:\r\n  name: lion\r\n",
+            "seed: 1\r\noptimizer:\r\n  name: lion\r\n  lr: 0.02\r\n",
+        ),
+        (
+            "name: 'ä: \"optimizer\"' # optimizer: {lr: 1}\noptimizer: {lr: 5, name: lion}\n",
+            "name: 'ä: \"optimizer\"' # optimizer: {lr: 1}\noptimizer: {lr: 0.02, name: lion}\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_layouts(before: str, after: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes(before.encode())
@@ -62,8 +72,10 @@ def test_an_optimizer_within_another(tmp_path: Path) -> None:
     rewrite(str(file), "optimizer.base.lr", 0.1)
     assert file.read_text() == "optimizer:\n  name: sam\n  base: {name: sgd, lr: 0.1} # plain\n"
     assert {s.key: s.value for s in flatten(read_yaml(str(file)), "")} == {
-        "optimizer.name": "sam", "optimizer.base.name": "sgd", "optimizer.base.lr": 0.1,
-    }  # fmt: skip
+        "optimizer.name": "sam",
+        "optimizer.base.name": "sgd",
+        "optimizer.base.lr": 0.1,
+    }
 
 
 @pytest.mark.parametrize(

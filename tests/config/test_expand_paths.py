@@ -18,9 +18,14 @@ def test_home_and_variables_are_expanded(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.setenv("SCRATCH", "/scratch")
     for given, meant in {
-        "runs": "runs", "~": "/home/ada", "~/runs": "/home/ada/runs", "a~/b": "a~/b",
-        "$SCRATCH/x": "/scratch/x", "${SCRATCH}/$SCRATCH": "/scratch//scratch", "5$": "5$",
-    }.items():  # fmt: skip
+        "runs": "runs",
+        "~": "/home/ada",
+        "~/runs": "/home/ada/runs",
+        "a~/b": "a~/b",
+        "$SCRATCH/x": "/scratch/x",
+        "${SCRATCH}/$SCRATCH": "/scratch//scratch",
+        "5$": "5$",
+    }.items():
         assert expand(given, "run_root") == meant
 
 
@@ -77,9 +82,24 @@ def test_a_variable_that_is_not_set_is_named_with_its_place(
 
 @pytest.mark.parametrize(
     "name",
-    ["$UP", "${UP}", "~", "~root", "../../x", "/abs", "group/run", "", " ", ".", "..", "a\\b",
-     "a\0b", "a\nb", "x" * 300],
-)  # fmt: skip
+    [
+        "$UP",
+        "${UP}",
+        "~",
+        "~root",
+        "../../x",
+        "/abs",
+        "group/run",
+        "",
+        " ",
+        ".",
+        "..",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "x" * 300,
+    ],
+)
 def test_a_name_stays_in_the_run_root(name: str, gdl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UP", "../../up")
     Path("c.yaml").write_text(yaml.safe_dump({"name": name}))

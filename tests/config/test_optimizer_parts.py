@@ -14,12 +14,18 @@ from helpers import CONFIGS, QUIET, Run, metrics
 SHORT = ("--trainer.max_epochs", "3", "--clip", "none")
 COMPOSED: dict[str, dict[str, Any]] = {
     "companion": {"name": "soap", "lr": 3e-3, "companion": {"name": "adamw", "lr": 1e-3}},
-    "parts": {"name": "adamw", "lr": 1e-3, "parts": [
-        {"pattern": "net.head.*", "name": "lion", "lr": 3e-4, "betas": [0.9, 0.98]}]},
-    "wrappers": {"name": "sgd", "lr": 0.05,
-                 "wrappers": [{"name": "lookahead", "k": 3}, "cautious", "centralize"]},
+    "parts": {
+        "name": "adamw",
+        "lr": 1e-3,
+        "parts": [{"pattern": "net.head.*", "name": "lion", "lr": 3e-4, "betas": [0.9, 0.98]}],
+    },
+    "wrappers": {
+        "name": "sgd",
+        "lr": 0.05,
+        "wrappers": [{"name": "lookahead", "k": 3}, "cautious", "centralize"],
+    },
     "in_backward": {"name": "adamw", "lr": 1e-3, "in_backward": True},
-}  # fmt: skip
+}
 
 
 def written(optimizer: Any) -> str:
@@ -66,13 +72,17 @@ def test_the_printed_config_means_the_same(name: str, gdl: Run) -> None:
         (["--optimizer.wrappers", "lookahead,cautious"], {"wrappers": ["lookahead", "cautious"]}),
         (["--optimizer.wrappers", "lookahead"], {"wrappers": ["lookahead"]}),
         (["--optimizer.wrappers", '["lookahead"]'], {"wrappers": ["lookahead"]}),
-        (["--optimizer.wrappers", "[{name: lookahead, alpha: 8e-1}]"],
-         {"wrappers": [{"name": "lookahead", "alpha": 0.8}]}),
-        (["--optimizer.parts", "[{pattern: 'net.head.*', name: sgd, lr: 1e-2}]"],
-         {"parts": [{"pattern": "net.head.*", "name": "sgd", "lr": 0.01}]}),
+        (
+            ["--optimizer.wrappers", "[{name: lookahead, alpha: 8e-1}]"],
+            {"wrappers": [{"name": "lookahead", "alpha": 0.8}]},
+        ),
+        (
+            ["--optimizer.parts", "[{pattern: 'net.head.*', name: sgd, lr: 1e-2}]"],
+            {"parts": [{"pattern": "net.head.*", "name": "sgd", "lr": 0.01}]},
+        ),
         (["--optimizer.in_backward", "true"], {"in_backward": True}),
     ],
-)  # fmt: skip
+)
 def test_from_flags(flags: list[str], wanted: dict[str, Any], gdl: Run) -> None:
     config = str(CONFIGS / "tabular.yaml")
     printed = gdl("fit", "--config", config, *flags, "--print_config")
@@ -84,8 +94,14 @@ def test_from_flags(flags: list[str], wanted: dict[str, Any], gdl: Run) -> None:
 
 
 def test_a_companion_from_flags(gdl: Run) -> None:
-    flags = ("--optimizer", "soap", "--optimizer.companion", "lion",
-             "--optimizer.companion.lr", "1e-4")  # fmt: skip
+    flags = (
+        "--optimizer",
+        "soap",
+        "--optimizer.companion",
+        "lion",
+        "--optimizer.companion.lr",
+        "1e-4",
+    )
     result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT, *flags)
     assert result.code == 0, result.err
     rows = [line.split() for line in result.out.splitlines() if line.startswith(("soap", "lion"))]
@@ -93,43 +109,75 @@ def test_a_companion_from_flags(gdl: Run) -> None:
 
 
 BAD: dict[str, tuple[list[str], list[str]]] = {
-    "wrapper": (["--optimizer.wrappers", "lookahed"], ["optimizer.wrappers", "lookahed",
-                                                       "lookahead"]),
-    "option of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, steps: 5}]"],
-                            ["lookahead", "steps", "k, alpha"]),
-    "value of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, k: often}]"],
-                           ["optimizer.wrappers.k", "often", "an integer"]),
-    "range of a wrapper": (["--optimizer.wrappers", "[{name: lookahead, k: 0}]"],
-                           ["optimizer.wrappers", "k must be at least 1"]),
+    "wrapper": (
+        ["--optimizer.wrappers", "lookahed"],
+        ["optimizer.wrappers", "lookahed", "lookahead"],
+    ),
+    "option of a wrapper": (
+        ["--optimizer.wrappers", "[{name: lookahead, steps: 5}]"],
+        ["lookahead", "steps", "k, alpha"],
+    ),
+    "value of a wrapper": (
+        ["--optimizer.wrappers", "[{name: lookahead, k: often}]"],
+        ["optimizer.wrappers.k", "often", "an integer"],
+    ),
+    "range of a wrapper": (
+        ["--optimizer.wrappers", "[{name: lookahead, k: 0}]"],
+        ["optimizer.wrappers", "k must be at least 1"],
+    ),
     "wrappers": (["--optimizer.wrapers", "lookahead"], ["wrapers", "wrappers"]),
-    "pattern": (["--optimizer.parts", "[{pattern: 'net.haed.*', name: sgd}]"],
-                ["optimizer.parts", "net.haed.*", "net.head"]),
+    "pattern": (
+        ["--optimizer.parts", "[{pattern: 'net.haed.*', name: sgd}]"],
+        ["optimizer.parts", "net.haed.*", "net.head"],
+    ),
     "part": (["--optimizer.parts", "[{pattern: 'net.*', name: sdg}]"], ["optimizer.parts", "sgd"]),
-    "key of a part": (["--optimizer.parts", "[{patern: 'net.*', name: sgd}]"],
-                      ["patern", "pattern"]),
-    "option of a part": (["--optimizer.parts", "[{pattern: 'net.head.*', name: sgd, lrr: 1}]"],
-                         ["optimizer.parts.lrr", "lr"]),
-    "value of a part": (["--optimizer.parts", "[{pattern: 'net.head.*', name: sgd, lr: high}]"],
-                        ["optimizer.parts.lr", "high", "number"]),
+    "key of a part": (
+        ["--optimizer.parts", "[{patern: 'net.*', name: sgd}]"],
+        ["patern", "pattern"],
+    ),
+    "option of a part": (
+        ["--optimizer.parts", "[{pattern: 'net.head.*', name: sgd, lrr: 1}]"],
+        ["optimizer.parts.lrr", "lr"],
+    ),
+    "value of a part": (
+        ["--optimizer.parts", "[{pattern: 'net.head.*', name: sgd, lr: high}]"],
+        ["optimizer.parts.lr", "high", "number"],
+    ),
     "parts": (["--optimizer.parts", "lion"], ["optimizer.parts", "lion"]),
     "companion": (["--optimizer.companion", "adamv"], ["optimizer.companion", "adamv", "adam"]),
-    "option of a companion": (["--optimizer.companion", "lion", "--optimizer.companion.lrr", "1"],
-                              ["optimizer.companion.lrr", "lr"]),
+    "option of a companion": (
+        ["--optimizer.companion", "lion", "--optimizer.companion.lrr", "1"],
+        ["optimizer.companion.lrr", "lr"],
+    ),
     "in backward": (["--optimizer.in_backward", "yep"], ["optimizer.in_backward", "yep"]),
-    "clip in backward": (["--optimizer.in_backward", "true", "--clip", "norm"],
-                         ["clip", "optimizer.in_backward"]),
-    "accumulation in backward": (["--optimizer.in_backward", "true", "--clip", "none",
-                                  "--trainer.accumulate_grad_batches", "2"],
-                                 ["trainer.accumulate_grad_batches", "optimizer.in_backward"]),
-    "pieces in backward": (["--optimizer.in_backward", "true", "--clip", "none",
-                            "--data.micro_batch_size", "8"],
-                           ["data.micro_batch_size", "optimizer.in_backward"]),
-    "devices in backward": (["--optimizer.in_backward", "true", "--clip", "none",
-                             "--trainer.devices", "2"],
-                            ["trainer.devices", "optimizer.in_backward"]),
-    "sam in backward": (["--optimizer", "sam", "--optimizer.in_backward", "true", "--clip", "none"],
-                        ["optimizer.in_backward", "sam"]),
-}  # fmt: skip
+    "clip in backward": (
+        ["--optimizer.in_backward", "true", "--clip", "norm"],
+        ["clip", "optimizer.in_backward"],
+    ),
+    "accumulation in backward": (
+        [
+            "--optimizer.in_backward",
+            "true",
+            "--clip",
+            "none",
+            "--trainer.accumulate_grad_batches",
+            "2",
+        ],
+        ["trainer.accumulate_grad_batches", "optimizer.in_backward"],
+    ),
+    "pieces in backward": (
+        ["--optimizer.in_backward", "true", "--clip", "none", "--data.micro_batch_size", "8"],
+        ["data.micro_batch_size", "optimizer.in_backward"],
+    ),
+    "devices in backward": (
+        ["--optimizer.in_backward", "true", "--clip", "none", "--trainer.devices", "2"],
+        ["trainer.devices", "optimizer.in_backward"],
+    ),
+    "sam in backward": (
+        ["--optimizer", "sam", "--optimizer.in_backward", "true", "--clip", "none"],
+        ["optimizer.in_backward", "sam"],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -145,9 +193,21 @@ def test_bad_ones_are_told_before_a_folder_is_made(case: str, gdl: Run) -> None:
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 def test_embeddings_with_sparse_gradients_by_pattern(fit: Run) -> None:
-    fit("text", "--trainer.max_steps", "3", "--trainer.limit_val_batches", "1",
-        "--trainer.limit_test_batches", "1", "--clip", "none", "--optimizer", "adamw",
-        "--optimizer.parts", "[{pattern: 'net.weights.*', name: sparse-adam}]")  # fmt: skip
+    fit(
+        "text",
+        "--trainer.max_steps",
+        "3",
+        "--trainer.limit_val_batches",
+        "1",
+        "--trainer.limit_test_batches",
+        "1",
+        "--clip",
+        "none",
+        "--optimizer",
+        "adamw",
+        "--optimizer.parts",
+        "[{pattern: 'net.weights.*', name: sparse-adam}]",
+    )
     saved = torch.load(
         next(Path("runs/text/version_0/checkpoints").glob("last.ckpt")), weights_only=True
     )
@@ -164,8 +224,17 @@ def test_a_loss_that_is_not_finite_makes_no_step_in_backward(
         "        return super().loss(batch) * float('nan')\n"
     )
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT,
-                 "--model", "bad.Bad", "--optimizer.in_backward", "true")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        *SHORT,
+        "--model",
+        "bad.Bad",
+        "--optimizer.in_backward",
+        "true",
+    )
     assert result.code == 3, result.err
     assert "loss nan" in result.err
 
@@ -175,7 +244,8 @@ def test_the_update_is_measured_over_the_step_in_backward(fit: Run) -> None:
     for in_backward in ("false", "true"):
         fit("tabular", *SHORT, "--name", in_backward, "--optimizer.in_backward", in_backward)
         with Path(f"runs/{in_backward}/version_0/metrics.csv").open() as stream:
-            ratios.append([float(r["update_ratio"]) for r in csv.DictReader(stream)
-                           if r["update_ratio"]])  # fmt: skip
+            ratios.append(
+                [float(r["update_ratio"]) for r in csv.DictReader(stream) if r["update_ratio"]]
+            )
     assert len(ratios[0]) > 1
     assert ratios[0] == pytest.approx(ratios[1], rel=1e-3)

@@ -33,9 +33,22 @@ instance = object.__new__(Trap)
 part = functools.partial(touch, 1)
 text = "touch"
 """
-PATHS = ("os.system", "builtins.eval", "builtins.dict", "os.path", "subprocess.Popen",
-         "shutil.rmtree", "math.cos", "sys.argv", "trap.touch", "trap.Trap", "trap.Made",
-         "trap.instance", "trap.part", "trap.text")  # fmt: skip
+PATHS = (
+    "os.system",
+    "builtins.eval",
+    "builtins.dict",
+    "os.path",
+    "subprocess.Popen",
+    "shutil.rmtree",
+    "math.cos",
+    "sys.argv",
+    "trap.touch",
+    "trap.Trap",
+    "trap.Made",
+    "trap.instance",
+    "trap.part",
+    "trap.text",
+)
 SECTIONS = ("model", "model.net", "data", "optimizer", "optimizer.companion", "schedule", "clip")
 
 

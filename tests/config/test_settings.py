@@ -18,9 +18,11 @@ TOO_LARGE = {
     "aliases": "a: &a [" + "1, " * 99 + "1]\nb: [" + "*a, " * 50 + "*a]",
     "nested aliases": "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
     + "\n".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 10)}]" for x, y in ("ab", "bc", "cd")),
-    "merges": "a: &a {" + ", ".join(f"k{n}: 1" for n in range(100)) + "}\n"
+    "merges": "a: &a {"
+    + ", ".join(f"k{n}: 1" for n in range(100))
+    + "}\n"
     + "\n".join(f"b{n}: {{<<: *a}}" for n in range(30)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TOO_LARGE)

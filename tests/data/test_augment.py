@@ -15,20 +15,33 @@ from gdlightning.data.images import SklearnImages
 from gdlightning.errors import UserError
 
 CHANGES: list[dict[str, Any]] = [
-    {"shift": 0.2}, {"rotate": 20.0}, {"zoom": 0.3}, {"flip": True}, {"erase": 0.4},
-]  # fmt: skip
+    {"shift": 0.2},
+    {"rotate": 20.0},
+    {"zoom": 0.3},
+    {"flip": True},
+    {"erase": 0.4},
+]
 
 
 @settings(max_examples=40)
 @given(
-    count=st.integers(1, 4), channels=st.integers(1, 3), height=st.integers(1, 9),
-    width=st.integers(1, 9), double=st.booleans(), seed=st.integers(0, 9),
+    count=st.integers(1, 4),
+    channels=st.integers(1, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    double=st.booleans(),
+    seed=st.integers(0, 9),
     options=st.sampled_from([*CHANGES, {k: v for o in CHANGES for k, v in o.items()}]),
-)  # fmt: skip
+)
 def test_shape_dtype_range_and_random_state(
-    count: int, channels: int, height: int, width: int, double: bool, seed: int,
+    count: int,
+    channels: int,
+    height: int,
+    width: int,
+    double: bool,
+    seed: int,
     options: dict[str, Any],
-) -> None:  # fmt: skip
+) -> None:
     dtype = torch.float64 if double else torch.float32
     images = torch.arange(count * channels * height * width, dtype=dtype)
     images = (images * 1.7).cos().reshape(count, channels, height, width)

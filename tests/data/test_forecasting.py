@@ -46,9 +46,11 @@ def windows(data: Forecast, part: str) -> list[tuple[list[float], list[float]]]:
 
 @given(
     lengths=st.lists(st.integers(1, 60), min_size=1, max_size=3),
-    context=st.integers(2, 12), horizon=st.integers(1, 6),
-    val=st.sampled_from([0.0, 0.1, 0.3]), test=st.sampled_from([0.0, 0.1, 0.3]),
-)  # fmt: skip
+    context=st.integers(2, 12),
+    horizon=st.integers(1, 6),
+    val=st.sampled_from([0.0, 0.1, 0.3]),
+    test=st.sampled_from([0.0, 0.1, 0.3]),
+)
 def test_no_window_of_training_sees_what_is_held_out(
     lengths: list[int], context: int, horizon: int, val: float, test: float
 ) -> None:
@@ -105,10 +107,17 @@ def test_a_constant_past_has_deviation_1() -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_tables_with_several_series_in_any_order(suffix: str, tmp_path: Path) -> None:
-    frame = pd.DataFrame({
-        "id": ["a"] * 30 + ["b"] * 25, "t": [*range(30), *range(25)],
-        "y": [*range(30), *range(100, 125)],
-    }).sample(frac=1, random_state=1).astype({"y": "Int64"})  # fmt: skip
+    frame = (
+        pd.DataFrame(
+            {
+                "id": ["a"] * 30 + ["b"] * 25,
+                "t": [*range(30), *range(25)],
+                "y": [*range(30), *range(100, 125)],
+            }
+        )
+        .sample(frac=1, random_state=1)
+        .astype({"y": "Int64"})
+    )
     path = tmp_path / f"f{suffix}"
     if suffix == ".csv":
         frame.to_csv(path, index=False)

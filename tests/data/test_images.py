@@ -177,9 +177,13 @@ def test_hub_images(mode: str, names: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"part": "extr"}, "Did you mean extra"), ({"image": "images"}, "Did you mean image"),
-     ({"label": "kind"}, "has no column kind"), ({"image": "label"}, "contains no images")],
-)  # fmt: skip
+    [
+        ({"part": "extr"}, "Did you mean extra"),
+        ({"image": "images"}, "Did you mean image"),
+        ({"label": "kind"}, "has no column kind"),
+        ({"image": "label"}, "contains no images"),
+    ],
+)
 def test_hub_data_sets_that_cant_be_used(
     options: dict[str, str], told: str, tmp_path: Path
 ) -> None:

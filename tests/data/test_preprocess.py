@@ -16,11 +16,13 @@ from gdlightning.errors import UserError
 
 def frame() -> pd.DataFrame:
     """Numbers with a missing one, text with a missing one, booleans."""
-    return pd.DataFrame({
-        "size": [1.0, 2.0, None, 4.0, 8.0],
-        "town": ["Ulm", "Bonn", None, "Ulm", "Kiel"],
-        "new": [True, False, True, True, False],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "size": [1.0, 2.0, None, 4.0, 8.0],
+            "town": ["Ulm", "Bonn", None, "Ulm", "Kiel"],
+            "new": [True, False, True, True, False],
+        }
+    )
 
 
 def test_numbers_are_standardised_and_missing_ones_told() -> None:
@@ -94,8 +96,11 @@ def test_an_outlier_outside_the_training_rows_changes_nothing(tmp_path: Path) ->
     second = load(spoilt)
     assert second.fitted == first.fitted
     everything = torch.arange(20)
-    for a, b in zip(flat(first.rows["train"].take(everything)),
-                    flat(second.rows["train"].take(everything)), strict=True):  # fmt: skip
+    for a, b in zip(
+        flat(first.rows["train"].take(everything)),
+        flat(second.rows["train"].take(everything)),
+        strict=True,
+    ):
         assert torch.equal(a, b)
 
 

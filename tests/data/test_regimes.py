@@ -56,9 +56,11 @@ class Weights(L.Callback):
 
 
 def train(
-    batch_size: int | Literal["full"], micro: int | None = None, accumulate: int | None = None,
+    batch_size: int | Literal["full"],
+    micro: int | None = None,
+    accumulate: int | None = None,
     epochs: int = 1,
-) -> tuple[Line, list[Any]]:  # fmt: skip
+) -> tuple[Line, list[Any]]:
     """Plain gradient descent."""
     data = Points(
         batch_size=batch_size, micro_batch_size=micro, val_fraction=0.0, test_fraction=0.0
@@ -67,10 +69,15 @@ def train(
     model, weights = Line(), Weights()
     gdl.optimize(model, "gd", lr=LR)
     trainer = L.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=False, callbacks=[weights],
-        accumulate_grad_batches=accumulate or data.pieces, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[weights],
+        accumulate_grad_batches=accumulate or data.pieces,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(model, datamodule=data)
     return model, weights.found
 
@@ -108,12 +115,15 @@ def test_full_in_pieces_is_the_same_step(micro: int) -> None:
     np.testing.assert_allclose(found, whole, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("size", "accumulate", "windows"), [
-    (5, 2, [2, 2, 1]),  # 5 + 5, 5 + 5, 3
-    (4, 3, [3, 3]),  # 4 + 4 + 4, 4 + 4 + 3
-    (7, 4, [4]),  # 7 + 7 + 7 + 2
-    (7, 9, [4]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "accumulate", "windows"),
+    [
+        (5, 2, [2, 2, 1]),  # 5 + 5, 5 + 5, 3
+        (4, 3, [3, 3]),  # 4 + 4 + 4, 4 + 4 + 3
+        (7, 4, [4]),  # 7 + 7 + 7 + 2
+        (7, 9, [4]),
+    ],
+)
 def test_accumulated_batches_of_unequal_size(
     size: int, accumulate: int, windows: list[int]
 ) -> None:

@@ -123,8 +123,9 @@ KINDS: dict[str, Callable[[], Any]] = {
     "shuffle": lambda: loader(Noisy(), shuffle=True),
     "generator": lambda: loader(Noisy(), shuffle=True, generator=seeded()),
     "own generator": lambda: loader(Noisy(np.random.default_rng(1)), shuffle=True),
-    "weighted": lambda: loader(Noisy(), sampler=WeightedRandomSampler(
-        [1.0] * COUNT, COUNT, generator=seeded())),
+    "weighted": lambda: loader(
+        Noisy(), sampler=WeightedRandomSampler([1.0] * COUNT, COUNT, generator=seeded())
+    ),
     "counting sampler": lambda: loader(Noisy(), sampler=Counting()),
     "lazy sampler": lambda: loader(Noisy(), sampler=Lazy()),
     "stream": lambda: loader(Stream()),
@@ -136,7 +137,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "cycled": lambda: [loader(Noisy(), shuffle=True), DataLoader(Noisy(), batch_size=7)],
     "shortest": lambda: CombinedLoader([loader(Noisy(), shuffle=True), Stateful()], "min_size"),
     "own rows": lambda: BatchLoader(TensorRows(torch.arange(COUNT)), 3, shuffle=True, seed=1),
-}  # fmt: skip
+}
 
 
 class Owner:
@@ -184,8 +185,12 @@ class Training:
     def save(self) -> dict[str, Any]:
         """A checkpoint, through a file."""
         stream = io.BytesIO()
-        state = {"loader": self.loader.state(), "taken": self.taken, "random": random_state(),
-                 "done": self.fetcher.done}  # fmt: skip
+        state = {
+            "loader": self.loader.state(),
+            "taken": self.taken,
+            "random": random_state(),
+            "done": self.fetcher.done,
+        }
         torch.save(state, stream)
         stream.seek(0)
         loaded: dict[str, Any] = torch.load(stream, weights_only=True)

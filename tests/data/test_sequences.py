@@ -20,10 +20,16 @@ WHOLE = {"val_fraction": 0.0, "test_fraction": 0.0}
 def table(path: Path, big: float = 0.0, count: int = 10) -> str:
     """Series k has 2 + k % 3 steps of two channels, shuffled; one value in each is missing."""
     rows = [
-        {"id": k, "t": t, "a": big + 10 * k + t, "b": None if t == 0 else float(t * k),
-         "kind": "even" if k % 2 == 0 else "odd"}
-        for k in range(count) for t in range(2 + k % 3)
-    ]  # fmt: skip
+        {
+            "id": k,
+            "t": t,
+            "a": big + 10 * k + t,
+            "b": None if t == 0 else float(t * k),
+            "kind": "even" if k % 2 == 0 else "odd",
+        }
+        for k in range(count)
+        for t in range(2 + k % 3)
+    ]
     pd.DataFrame(rows).sample(frac=1, random_state=0).to_csv(path, index=False)
     return str(path)
 
@@ -137,8 +143,10 @@ def test_a_ts_test_file_is_the_test_split(tmp_path: Path) -> None:
     assert {k: len(v) for k, v in data.rows.items()} == {"train": 16, "val": 4, "test": 1}
     (steps, _), classes = data.rows["test"].take(torch.tensor([0]))
     assert classes.tolist() == [0]
-    expected = [(v - m) / s for v, m, s in zip((100, 200), data.fitted["mean"],
-                                               data.fitted["std"], strict=True)]  # fmt: skip
+    expected = [
+        (v - m) / s
+        for v, m, s in zip((100, 200), data.fitted["mean"], data.fitted["std"], strict=True)
+    ]
     assert steps[0, 0].tolist() == pytest.approx(expected, rel=1e-5)
 
 

@@ -51,9 +51,12 @@ def test_a_data_set_is_split_as_told() -> None:
 
 @pytest.mark.parametrize(
     ("fractions", "told"),
-    [({"val_fraction": 1.0}, "from 0 to below 1"), ({"test_fraction": -0.1}, "from 0 to below 1"),
-     ({"val_fraction": 0.6, "test_fraction": 0.4}, "nothing to train on")],
-)  # fmt: skip
+    [
+        ({"val_fraction": 1.0}, "from 0 to below 1"),
+        ({"test_fraction": -0.1}, "from 0 to below 1"),
+        ({"val_fraction": 0.6, "test_fraction": 0.4}, "nothing to train on"),
+    ],
+)
 def test_fractions_that_leave_nothing(fractions: dict[str, float], told: str) -> None:
     with pytest.raises(UserError, match=told):
         SklearnTabular(**fractions)  # type: ignore[arg-type]

@@ -27,11 +27,13 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".CSV"])
 def test_every_kind_gives_the_same_splits(suffix: str, tmp_path: Path) -> None:
-    frame = pd.DataFrame({
-        "a": [0.5 * k if k % 4 else None for k in range(40)],
-        "b": ["red" if k % 3 else "blue" for k in range(40)],
-        "y": ["yes" if k % 2 else "no" for k in range(40)],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "a": [0.5 * k if k % 4 else None for k in range(40)],
+            "b": ["red" if k % 3 else "blue" for k in range(40)],
+            "y": ["yes" if k % 2 else "no" for k in range(40)],
+        }
+    )
     found = []
     for path in (write(frame, tmp_path / "one.csv"), write(frame, tmp_path / f"two{suffix}")):
         data = Tabular(str(path), "y")
@@ -80,9 +82,12 @@ def test_what_a_target_is(
 ) -> None:
     frame = pd.DataFrame({"x": range(len(values)), "y": values})
     data = Tabular(
-        str(write(frame, tmp_path / "t.csv")), "y", problem=problem, val_fraction=0.0,
+        str(write(frame, tmp_path / "t.csv")),
+        "y",
+        problem=problem,
+        val_fraction=0.0,
         test_fraction=0.0,
-    )  # fmt: skip
+    )
     data.setup()
     assert data.fitted["classes"] == classes
     assert data.sizes()["outputs"] == (len(classes) or 1)

@@ -36,9 +36,11 @@ def dense(texts: list[str], fitted: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 @settings(max_examples=50)
 @given(
-    train=st.lists(TEXT, min_size=1, max_size=6), test=st.lists(TEXT, max_size=3),
-    ngrams=st.integers(1, 3), min_count=st.integers(1, 2),
-)  # fmt: skip
+    train=st.lists(TEXT, min_size=1, max_size=6),
+    test=st.lists(TEXT, max_size=3),
+    ngrams=st.integers(1, 3),
+    min_count=st.integers(1, 2),
+)
 def test_counted_words_are_sklearns(
     train: list[str], test: list[str], ngrams: int, min_count: int
 ) -> None:
@@ -120,8 +122,11 @@ def test_the_vocabulary_is_that_of_the_training_texts(tmp_path: Path) -> None:
     data = TextTable(mood(tmp_path / "t.csv"), "mood", val_fraction=0.25, test_fraction=0.25)
     data.setup()
     own = {w for w in data.fitted["words"] if w.startswith(("day", "night"))}
-    held = {f"{'day' if k % 2 else 'night'}{k}" for part in ("val", "test")
-            for k in data.rows[part].index.tolist()}  # type: ignore[attr-defined]  # fmt: skip
+    held = {
+        f"{'day' if k % 2 else 'night'}{k}"
+        for part in ("val", "test")
+        for k in data.rows[part].index.tolist()  # type: ignore[attr-defined]
+    }
     assert own
     assert not own & held
 

@@ -45,10 +45,13 @@ def test_a_healthy_training_has_nothing_against_it() -> None:
         ("constant-input", FALLING, {"data": {"constant": 4, "features": 4}}),
         ("leak-between-splits", FALLING, {"data": {"shared": {"val": 0.3}}}),
         ("repeated-rows", FALLING, {"data": {"repeated": 0.3}}),
-        ("warmup-missing", [2.0, 2.0, 2.6, 2.6, *FALLING],
-         {"gain": lambda step: -1.0 if step == 10 else 0.8}),
+        (
+            "warmup-missing",
+            [2.0, 2.0, 2.6, 2.6, *FALLING],
+            {"gain": lambda step: -1.0 if step == 10 else 0.8},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_signs_say_is_found(
     name: str, losses: list[float], measured: Mapping[str, Any]
 ) -> None:
@@ -146,9 +149,12 @@ def test_a_saddle_is_negative_curvature_with_a_small_gradient(
 ) -> None:
     record = RunRecord.of(lines(losses))
     record.curvature = {
-        "top": [measured(2.0)], "bottom": [measured(bottom)], "gradient_norm": gradient,
-        "loss": losses[-1], "stability": None,
-    }  # fmt: skip
+        "top": [measured(2.0)],
+        "bottom": [measured(bottom)],
+        "gradient_norm": gradient,
+        "loss": losses[-1],
+        "stability": None,
+    }
     found = {v.name: v for v in diagnose(record)}
     assert (found["saddle"].severity if "saddle" in found else "") == severity
     if severity == "warning":
@@ -162,9 +168,14 @@ def test_sharpness_is_told_by_the_stability_limit(product: float, name: str) -> 
     record = RunRecord.of(lines(FALLING))
     stands = {"at_peak": measured(product), "limit": 2.0, "formula": "2"}
     record.curvature = {
-        "top": [measured(20.0)], "bottom": [measured(-0.1)], "gradient_norm": 1.0, "loss": 0.1,
-        "stability": stands, "optimizer": "sgd", "adaptive_sharpness": measured(3.0),
-    }  # fmt: skip
+        "top": [measured(20.0)],
+        "bottom": [measured(-0.1)],
+        "gradient_norm": 1.0,
+        "loss": 0.1,
+        "stability": stands,
+        "optimizer": "sgd",
+        "adaptive_sharpness": measured(3.0),
+    }
     names = {v.name for v in diagnose(record)} & {"edge-of-stability", "flat-minimum"}
     assert names == ({name} if name else set())
 
@@ -173,11 +184,13 @@ def test_root_causes_come_first() -> None:
     def verdict(name: str, severity: Any, *symptoms: str) -> Verdict:
         return Verdict(name, severity, "", (), symptoms=symptoms)
 
-    found = in_order([
-        verdict("plateau", "warning"),
-        verdict("lr-too-small", "warning", "plateau"),
-        verdict("dead-units", "fault", "plateau", "lr-too-small"),
-    ])  # fmt: skip
+    found = in_order(
+        [
+            verdict("plateau", "warning"),
+            verdict("lr-too-small", "warning", "plateau"),
+            verdict("dead-units", "fault", "plateau", "lr-too-small"),
+        ]
+    )
     assert found[0].name == "dead-units"
     assert [v.because for v in found] == ["", "dead-units", "dead-units"]
 
@@ -207,14 +220,19 @@ number = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False, w
 
 @given(
     losses=st.lists(number, max_size=80),
-    measured=st.fixed_dictionaries({
-        "gain": number, "promised": st.floats(-1e6, 1e6), "grad_norm": number,
-        "update_ratio": number, "clipped": st.one_of(st.none(), st.floats(0, 1)),
-        "lr": st.one_of(st.none(), st.floats(0, 10)),
-        "grads": st.lists(st.floats(0, 1e30), min_size=3, max_size=3),
-        "weights": st.lists(st.floats(0, 1e30), min_size=3, max_size=3),
-    }),
-)  # fmt: skip
+    measured=st.fixed_dictionaries(
+        {
+            "gain": number,
+            "promised": st.floats(-1e6, 1e6),
+            "grad_norm": number,
+            "update_ratio": number,
+            "clipped": st.one_of(st.none(), st.floats(0, 1)),
+            "lr": st.one_of(st.none(), st.floats(0, 10)),
+            "grads": st.lists(st.floats(0, 1e30), min_size=3, max_size=3),
+            "weights": st.lists(st.floats(0, 1e30), min_size=3, max_size=3),
+        }
+    ),
+)
 def test_whatever_was_measured_gives_verdicts_as_text(
     losses: list[float | None], measured: dict[str, Any]
 ) -> None:

@@ -112,18 +112,26 @@ def test_every_sign_is_the_plain_one_to_the_last_bit(
 ) -> None:
     chance = random.Random(seed)
     rows = lines(
-        [math.nan if v is None else v for v in losses], every,
+        [math.nan if v is None else v for v in losses],
+        every,
         gain=lambda _: chance.choice([None, chance.gauss(0.5, 1)]),
         promised=lambda _: chance.choice([-1e-8, chance.gauss(0, 1)]),
         update_ratio=lambda _: chance.choice([None, chance.random()]),
         lr=lambda _: chance.choice([None, chance.random()]),
         examples=lambda _: chance.choice([32, 31]),
-    )  # fmt: skip
+    )
     rows += [
-        {"step": row["step"], "alike": [chance.choice([None, *[chance.gauss(0.8, 0.2)] * 9]),
-                                        chance.random(), chance.choice([0.0, *[1.0] * 9])]}
-        for row in rows if "promised" in row and chance.random() < 0.9
-    ]  # fmt: skip
+        {
+            "step": row["step"],
+            "alike": [
+                chance.choice([None, *[chance.gauss(0.8, 0.2)] * 9]),
+                chance.random(),
+                chance.choice([0.0, *[1.0] * 9]),
+            ],
+        }
+        for row in rows
+        if "promised" in row and chance.random() < 0.9
+    ]
     record = RunRecord.of(rows)
     found, wanted = features_of(record), plain_signs(rows)
     assert found is not None
@@ -163,8 +171,11 @@ def test_the_looks_at_losses_grow_no_faster_than_their_number(kind: str) -> None
         }[kind]
         rows = lines(losses, every=4)
         for row in rows[1:]:
-            row["spikes"] = [{"step": row["step"], "loss": v, "typical": 1.0, "examples": [1]}
-                             for v in row["losses"] if v > 40]  # fmt: skip
+            row["spikes"] = [
+                {"step": row["step"], "loss": v, "typical": 1.0, "examples": [1]}
+                for v in row["losses"]
+                if v > 40
+            ]
         record = RunRecord.of(rows)
         counting = Counting(record.losses)
         record.losses = counting

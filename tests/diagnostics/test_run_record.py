@@ -22,9 +22,12 @@ ROWS = [
     {"step": 50, "alike": [0.5, 1.0, 1.0]},
     {"step": 60, "val": {"val_loss": 0.5}},
     {"step": 70, "curvature": {"largest": 1.0, "smallest": 0.0, "times_lr": 1.9, "limit": 2.0}},
-    {"step": 80, "losses": [2.0],
-     "spikes": [{"step": 80, "loss": None, "typical": 1.0, "examples": [1, 2]}]},
-]  # fmt: skip
+    {
+        "step": 80,
+        "losses": [2.0],
+        "spikes": [{"step": 80, "loss": None, "typical": 1.0, "examples": [1, 2]}],
+    },
+]
 
 
 def journal(folder: Path, *raw: bytes) -> Path:
@@ -58,13 +61,13 @@ BAD = {
     "validation is text": b'{"step": 1, "val": {"val_loss": "low"}}',
     "spike without a loss": b'{"step": 1, "spikes": [{"step": 1, "typical": 1.0}]}',
     "spike of texts": b'{"step": 1, "spikes": [{"step": 1, "loss": 1.0, "typical": 1.0, '
-                      b'"examples": ["a"]}]}',
+    b'"examples": ["a"]}]}',
     "start is a list": b'{"step": 0, "start": [1]}',
     "layers are numbers": b'{"step": 0, "start": {"layers": [1]}}',
     "data is text": b'{"step": 0, "start": {"data": {"examples": {"train": "many"}}}}',
     "clipped is text": b'{"step": 1, "clipped": "often"}',
     "curvature is null": b'{"step": 1, "curvature": null}',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", BAD)
@@ -80,10 +83,23 @@ def test_a_damaged_row_is_left_out_whole_and_named(what: str, tmp_path: Path) ->
 
 
 def test_a_row_after_a_damaged_one_is_taken(tmp_path: Path) -> None:
-    after = [{"step": 100 + k, "loss": 1.0, "promised": -0.1, "losses": [1.0], "dead": {"new": 0.5},
-              "grads": [1.0], "weights": [2.0]} for k in range(2)]  # fmt: skip
-    raw = [b for row, bad in zip(after, BAD.values(), strict=False)
-           for b in (bad, json.dumps(row).encode())]  # fmt: skip
+    after = [
+        {
+            "step": 100 + k,
+            "loss": 1.0,
+            "promised": -0.1,
+            "losses": [1.0],
+            "dead": {"new": 0.5},
+            "grads": [1.0],
+            "weights": [2.0],
+        }
+        for k in range(2)
+    ]
+    raw = [
+        b
+        for row, bad in zip(after, BAD.values(), strict=False)
+        for b in (bad, json.dumps(row).encode())
+    ]
     read = RunRecord.read(journal(tmp_path, *BAD.values(), *raw))
     whole = RunRecord.of([*ROWS, *after])
     assert read.steps.loss.tolist() == whole.steps.loss.tolist()
@@ -125,13 +141,18 @@ def test_a_short_run_has_no_findings_yet(gdl: Run, tmp_path: Path) -> None:
 
 odd = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3),
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=3),
         st.sampled_from([0.0, 1.0, -1.0, 1e300, 5e-324, 2**63, 10**400, 32]),
     ),
-    lambda inner: st.one_of(st.lists(inner, max_size=3),
-                            st.dictionaries(st.sampled_from("abc"), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    ),
     max_leaves=4,
-)  # fmt: skip
+)
 KEYS = sorted({key for row in ROWS for key in row} - {"step"})
 
 
@@ -147,8 +168,10 @@ def test_whatever_stands_in_rows_there_are_verdicts(data: st.DataObject) -> None
     record.curvature = {
         "top": [{"value": data.draw(numbers), "bound": 0.0, "sampling": None}],
         "bottom": [{"value": data.draw(numbers), "bound": None, "sampling": None}],
-        "gradient_norm": data.draw(numbers), "loss": data.draw(numbers), "stability": None,
-    }  # fmt: skip
+        "gradient_norm": data.draw(numbers),
+        "loss": data.draw(numbers),
+        "stability": None,
+    }
     as_text(diagnose(record))
 
 
@@ -159,9 +182,18 @@ numbers = st.one_of(st.none(), st.floats(allow_nan=False))
 def test_numbers_of_any_size_give_verdicts(
     losses: list[float | None], value: float | None, other: float | None
 ) -> None:
-    rows = lines([math.nan if v is None else v for v in losses], every=5, gain=value,
-                 promised=other, grad_norm=value, lr=other, grads=[value] * 3,
-                 weights=[other] * 3, dead={"a": value}, clipped=other)  # fmt: skip
+    rows = lines(
+        [math.nan if v is None else v for v in losses],
+        every=5,
+        gain=value,
+        promised=other,
+        grad_norm=value,
+        lr=other,
+        grads=[value] * 3,
+        weights=[other] * 3,
+        dead={"a": value},
+        clipped=other,
+    )
     rows += [{"step": k, "alike": [value, other, 5e-324]} for k in range(0, 90, 5)]
     rows += [{"step": k, "val": {"val_loss": value}} for k in range(0, 90, 10)]
     as_text(diagnose(RunRecord.of(rows)))

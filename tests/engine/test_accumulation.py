@@ -64,9 +64,13 @@ def train(
     settings = {"momentum": 0.0} if optimizer == "sgd" else {"base": "sgd"}
     gdl.optimize(module, {"name": optimizer, **settings}, lr=0.05)
     trainer = L.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, **{"max_epochs": 2, **options},
-    )  # fmt: skip
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **{"max_epochs": 2, **options},
+    )
     if ours:
         EpochLoop.install(trainer)
     trainer.fit(module, loaders)
@@ -158,7 +162,12 @@ def test_complete_windows_are_not_scaled() -> None:
     exact: dict[str, Any] = {"accumulate_grad_batches": 2, "limit_train_batches": 4}
     alone = Plain()
     L.Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, **exact,
-    ).fit(alone, loader(5))  # fmt: skip
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **exact,
+    ).fit(alone, loader(5))
     assert torch.equal(train(Line(), loader(5), **exact), alone.net.weight.detach())

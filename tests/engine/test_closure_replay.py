@@ -25,8 +25,9 @@ class Net(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3),
-                                 nn.Linear(8, 1)).double()  # fmt: skip
+        self.net = nn.Sequential(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1)
+        ).double()
         self.seen = MeanMetric()
         self.steps = 0
 
@@ -45,11 +46,15 @@ def test_sam_equals_a_loop_by_hand_with_clipping_accumulation_dropout_and_batch_
     ours = Net()
     data = DataLoader(TensorDataset(X, Y), batch_size=4)
     trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accumulate_grad_batches=2,
-    )  # fmt: skip
-    options = {"name": "sam", "lr": LR, "rho": RHO,
-               "base": {"name": "gd"}}  # fmt: skip
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accumulate_grad_batches=2,
+    )
+    options = {"name": "sam", "lr": LR, "rho": RHO, "base": {"name": "gd"}}
     gdl.optimize(ours, options, clip=CLIP)
     torch.manual_seed(7)
     trainer.fit(ours, data)
@@ -138,9 +143,14 @@ def test_a_task_logs_and_counts_each_batch_once(optimizer: str) -> None:
     task, logged = Counts(), Logged()
     gdl.optimize(task, optimizer)
     trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[logged],
-    )  # fmt: skip
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[logged],
+    )
     trainer.fit(task, DataLoader(TensorDataset(X, Y), batch_size=4))
     assert logged.seen == 16
     evaluations = len(task.evaluated) // 4

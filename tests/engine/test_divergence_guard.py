@@ -48,9 +48,21 @@ def train(gdl: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delitem(sys.modules, "poison", raising=False)  # from another test
 
     def run(name: str, cls: str, *flags: str) -> Any:
-        return gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--name", name,
-                   "--model", f"poison.{cls}", "--trainer.max_epochs", "3",
-                   "--trainer.log_every_n_steps", "1", *flags)  # fmt: skip
+        return gdl(
+            "fit",
+            "--config",
+            str(CONFIGS / "tabular.yaml"),
+            *QUIET,
+            "--name",
+            name,
+            "--model",
+            f"poison.{cls}",
+            "--trainer.max_epochs",
+            "3",
+            "--trainer.log_every_n_steps",
+            "1",
+            *flags,
+        )
 
     return run
 
@@ -89,8 +101,18 @@ def test_a_bad_step_is_dropped_counted_and_its_batch_saved(train: Any, size: str
 @pytest.mark.usefixtures("device")
 def test_several_in_a_row_stop_with_a_message(train: Any) -> None:
     every = "[" + ",".join(map(str, range(8, 39))) + "]"
-    result = train("poisoned", "Poisoned", "--model.bad", every, "--model.size", "nan",
-                   "--guard.patience", "4", "--checkpoint.every_n_steps", "1")  # fmt: skip
+    result = train(
+        "poisoned",
+        "Poisoned",
+        "--model.bad",
+        every,
+        "--model.size",
+        "nan",
+        "--guard.patience",
+        "4",
+        "--checkpoint.every_n_steps",
+        "1",
+    )
     assert result.code == 3
     assert "diverged at step 11" in result.err
     assert "Traceback" not in result.err
@@ -107,16 +129,33 @@ def test_a_spike_is_dropped_if_configured(train: Any) -> None:
 
 
 def test_rollback_reduces_the_rate_and_changes_the_order(train: Any) -> None:
-    result = train("poisoned", "Poisoned", "--model.bad", "[20,21,22]", "--model.size", "nan",
-                   "--guard.policy", "rollback", "--guard.patience", "3",
-                   "--guard.max_rollbacks", "1", "--checkpoint.every_n_steps", "6",
-                   "--schedule", "constant")  # fmt: skip
+    result = train(
+        "poisoned",
+        "Poisoned",
+        "--model.bad",
+        "[20,21,22]",
+        "--model.size",
+        "nan",
+        "--guard.policy",
+        "rollback",
+        "--guard.patience",
+        "3",
+        "--guard.max_rollbacks",
+        "1",
+        "--checkpoint.every_n_steps",
+        "6",
+        "--schedule",
+        "constant",
+    )
     # These steps are bad at any learning rate: the run rolls back once, then stops.
     assert result.code == 3, result.err
     assert "Rollback 1: going back to runs/poisoned/version_0/checkpoints/last.ckpt" in result.err
     with Path("runs/poisoned/version_0/metrics.csv").open(newline="") as stream:
-        rates = {float(r["lr/adamw/matrix-decay+output-decay"]) for r in csv.DictReader(stream)
-                 if r.get("lr/adamw/matrix-decay+output-decay")}  # fmt: skip
+        rates = {
+            float(r["lr/adamw/matrix-decay+output-decay"])
+            for r in csv.DictReader(stream)
+            if r.get("lr/adamw/matrix-decay+output-decay")
+        }
     assert rates == {1e-3, 5e-4}
 
 
@@ -129,9 +168,22 @@ def test_run_finishes_if_the_smaller_rate_after_a_rollback_helps(train: Any) -> 
         )
     )
     sys.modules.pop("poison", None)
-    result = train("poisoned", "Poisoned", "--model.bad", "[20,21,22]", "--model.size", "nan",
-                   "--guard.policy", "rollback", "--guard.patience", "3",
-                   "--checkpoint.every_n_steps", "6", "--schedule", "constant")  # fmt: skip
+    result = train(
+        "poisoned",
+        "Poisoned",
+        "--model.bad",
+        "[20,21,22]",
+        "--model.size",
+        "nan",
+        "--guard.policy",
+        "rollback",
+        "--guard.patience",
+        "3",
+        "--checkpoint.every_n_steps",
+        "6",
+        "--schedule",
+        "constant",
+    )
     assert result.code == 0, result.err
     assert metrics("poisoned")["test_auroc"] > 0.9
     ends = torch.load("runs/poisoned/version_0/checkpoints/last.ckpt", weights_only=True)
@@ -143,8 +195,18 @@ def test_run_finishes_if_the_smaller_rate_after_a_rollback_helps(train: Any) -> 
 
 
 def test_a_closure_whose_second_loss_is_bad_leaves_finite_weights(train: Any) -> None:
-    result = train("poisoned", "Poisoned", "--model.bad", "[3]", "--model.size", "nan",
-                   "--optimizer", "sam", "--optimizer.base", "sgd")  # fmt: skip
+    result = train(
+        "poisoned",
+        "Poisoned",
+        "--model.bad",
+        "[3]",
+        "--model.size",
+        "nan",
+        "--optimizer",
+        "sam",
+        "--optimizer.base",
+        "sgd",
+    )
     assert result.code == 0, result.err
     assert all(torch.isfinite(w).all() for w in weights("poisoned").values())
     assert metrics("poisoned")["train_loss"] < 0.7
@@ -232,13 +294,36 @@ def test_two_ranks_give_up_at_the_same_step(
     Path("ranks.py").write_text(RANKS)
     bad = "[" + ",".join(map(str, range(8, 39))) + "]"
     done = subprocess.run(
-        [sys.executable, "ranks.py", "fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET,
-         "--model", "poison.Poisoned", "--model.bad", bad, "--model.size", "nan",
-         "--guard.patience", "4", "--trainer.devices", "2", "--trainer.strategy", "ddp",
-         "--trainer.accelerator", "cpu", "--threads", "1"],
+        [
+            sys.executable,
+            "ranks.py",
+            "fit",
+            "--config",
+            str(CONFIGS / "tabular.yaml"),
+            *QUIET,
+            "--model",
+            "poison.Poisoned",
+            "--model.bad",
+            bad,
+            "--model.size",
+            "nan",
+            "--guard.patience",
+            "4",
+            "--trainer.devices",
+            "2",
+            "--trainer.strategy",
+            "ddp",
+            "--trainer.accelerator",
+            "cpu",
+            "--threads",
+            "1",
+        ],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 3, done.stderr
     assert "diverged at step 11" in done.stderr
 

@@ -102,8 +102,18 @@ class Trace(L.Callback):
         loop = trainer.fit_loop.epoch_loop
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        self.calls.append((name, trainer.global_step, trainer.current_epoch, loop.batch_idx,
-                           trainer.is_last_batch, metrics, lr, *more))  # fmt: skip
+        self.calls.append(
+            (
+                name,
+                trainer.global_step,
+                trainer.current_epoch,
+                loop.batch_idx,
+                trainer.is_last_batch,
+                metrics,
+                lr,
+                *more,
+            )
+        )
 
     def on_train_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
@@ -140,8 +150,10 @@ class Trace(L.Callback):
 
 def loaders() -> tuple[Any, Any]:
     x, y = points()
-    return (DataLoader(TensorDataset(x[:30], y[:30]), batch_size=4),
-            DataLoader(TensorDataset(x[30:], y[30:]), batch_size=20))  # fmt: skip
+    return (
+        DataLoader(TensorDataset(x[:30], y[:30]), batch_size=4),
+        DataLoader(TensorDataset(x[30:], y[30:]), batch_size=20),
+    )
 
 
 MODULES = {
@@ -174,11 +186,15 @@ def train(module: Any, ours: bool, folder: Path, lean: bool, **options: Any) -> 
     made = module()
     gdl.optimize(made, optimizer, schedule={"name": "cosine", "warmup": 2}, clip=0.5)
     trainer = L.Trainer(
-        accelerator="cpu", log_every_n_steps=2,
+        accelerator="cpu",
+        log_every_n_steps=2,
         logger=CSVLogger(folder, flush_logs_every_n_steps=1),
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[trace, *options.pop("callbacks", [])], **options,
-    )  # fmt: skip
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[trace, *options.pop("callbacks", [])],
+        **options,
+    )
     if lean:
         EpochLoop.install(trainer)
     torch.manual_seed(2)
@@ -232,11 +248,16 @@ def test_optimizers_with_needs_give_equal_results(optimizer: str, tmp_path: Path
 def test_early_stopping_within_an_epoch(tmp_path: Path) -> None:
     lean, own = (
         train(
-            Classes, True, tmp_path / str(way), way, max_epochs=9, val_check_interval=2,
+            Classes,
+            True,
+            tmp_path / str(way),
+            way,
+            max_epochs=9,
+            val_check_interval=2,
             callbacks=[EarlyStopping("val_loss", patience=0, min_delta=9.0)],
         )
         for way in (True, False)
-    )  # fmt: skip
+    )
     compare(lean, own)
     assert own[0][-1][1] < 20
 

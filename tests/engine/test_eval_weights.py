@@ -7,8 +7,14 @@ from typing import Any
 import torch
 from helpers import Run
 
-SHORT = ("--trainer.max_epochs", "4", "--optimizer", "schedule-free-adamw",
-         "--schedule", "constant")  # fmt: skip
+SHORT = (
+    "--trainer.max_epochs",
+    "4",
+    "--optimizer",
+    "schedule-free-adamw",
+    "--schedule",
+    "constant",
+)
 
 
 def last(name: str) -> dict[str, Any]:

@@ -28,8 +28,9 @@ def test_optimizers_without_eps_are_supported(name: str) -> None:
 
 
 def test_the_command_line_says_it_before_a_folder_is_made(gdl: Run) -> None:
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET,
-                 "--trainer.precision", "16-true")  # fmt: skip
+    result = gdl(
+        "fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.precision", "16-true"
+    )
     assert result.code == 2
     assert "optimizer.eps 1e-08 of adamw rounds to 0" in result.err
     assert "Write optimizer.eps 1e-4, or use trainer.precision bf16-true or 16-mixed" in result.err

@@ -66,10 +66,21 @@ def flags(name: str) -> tuple[str, ...]:
     options = "".join(f", {key}: {value}" for key, value in CALLBACKS[name].items())
     callback = f"[{{name: lightning.pytorch.callbacks.{name}{options}}}]"
     return (
-        "fit", *QUIET, "--model", f"{__name__}.Tuned", "--data", f"{__name__}.Points",
-        "--trainer.max_epochs", "6", "--callbacks", callback, "--monitor.every", "0",
-        "--trainer.num_sanity_val_steps", "0",
-    )  # fmt: skip
+        "fit",
+        *QUIET,
+        "--model",
+        f"{__name__}.Tuned",
+        "--data",
+        f"{__name__}.Points",
+        "--trainer.max_epochs",
+        "6",
+        "--callbacks",
+        callback,
+        "--monitor.every",
+        "0",
+        "--trainer.num_sanity_val_steps",
+        "0",
+    )
 
 
 def weights(name: str) -> dict[str, Tensor]:
@@ -84,10 +95,15 @@ def test_callbacks_of_lightning_change_training_as_in_lightning(name: str, gdl: 
     assert done.code == 0, done.err
     module, callback = Tuned(), getattr(lightning_callbacks, name)(**CALLBACKS[name])
     L.Trainer(
-        max_epochs=6, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[callback],
+        max_epochs=6,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[callback],
         num_sanity_val_steps=0,
-    ).fit(module, datamodule=Points())  # fmt: skip
+    ).fit(module, datamodule=Points())
     found = weights("run")
     for key, value in module.state_dict().items():
         assert torch.equal(found[key], value), key

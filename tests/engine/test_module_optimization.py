@@ -200,9 +200,14 @@ class Hooks(OneCycle):
 
 def trainer(**options: Any) -> L.Trainer:
     return L.Trainer(
-        max_epochs=4, logger=False, enable_checkpointing=False, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, **options,
-    )  # fmt: skip
+        max_epochs=4,
+        logger=False,
+        enable_checkpointing=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
 
 
 def test_own_hooks_of_a_step_are_called(gdl: Run) -> None:

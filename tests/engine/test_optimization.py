@@ -60,9 +60,14 @@ def test_bitwise_equal_to_a_hand_written_loop(line: str, clip: float | None, fus
 
     data, ours = make()
     trainer = L.Trainer(
-        max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-    )  # fmt: skip
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
     gdl.optimize(ours, options, clip=clip, groups=EVERY_KIND)
     trainer.fit(ours, datamodule=data)
 

@@ -39,8 +39,14 @@ class Halves(L.LightningModule):
 def train(module: Halves, optimizer: str) -> None:
     data = DataLoader(TensorDataset(torch.arange(32).view(16, 2) % 8), batch_size=4)
     optimize(module, optimizer)
-    trainer = L.Trainer(max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu",
-                        enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer = L.Trainer(
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(module, data)
 
 
@@ -87,8 +93,18 @@ class Breaks(torch.optim.SGD):
         return super().step(closure)
 """)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--imports", "breaks",
-                 "--optimizer", "breaks", "--optimizer.lr", "0.01")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--imports",
+        "breaks",
+        "--optimizer",
+        "breaks",
+        "--optimizer.lr",
+        "0.01",
+    )
     assert result.code == 2
     assert "step of the optimizer breaks failed: ZeroDivisionError" in result.err
     assert "Traceback" not in result.err

@@ -34,9 +34,13 @@ class Reads(L.LightningModule):
 def seen(loaders: Any) -> list[Any]:
     module = Reads(loaders)
     L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    ).fit(module)  # fmt: skip
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module)
     return module.seen
 
 

@@ -51,10 +51,18 @@ def test_bad_input_is_told(gdl: Run) -> None:
 
 
 def test_every_leaf_is_compared() -> None:
-    one = {"state_dict": {"w": torch.ones(2)}, "exact": {"ranks": [{"log_ends": {"a": 1}}]},
-           "loops": {"n": [1, 2]}, "epoch": float("nan")}  # fmt: skip
-    other = {"state_dict": {"w": torch.ones(2)}, "exact": {"ranks": [{"log_ends": {"a": 2}}]},
-             "loops": {"n": [1, 2]}, "epoch": float("nan")}  # fmt: skip
+    one = {
+        "state_dict": {"w": torch.ones(2)},
+        "exact": {"ranks": [{"log_ends": {"a": 1}}]},
+        "loops": {"n": [1, 2]},
+        "epoch": float("nan"),
+    }
+    other = {
+        "state_dict": {"w": torch.ones(2)},
+        "exact": {"ranks": [{"log_ends": {"a": 2}}]},
+        "loops": {"n": [1, 2]},
+        "epoch": float("nan"),
+    }
     assert differences(one, other) == []
     other["loops"] = {"n": [1]}
     other["state_dict"] = {"w": torch.tensor([1.0, 1.0 + 2**-23])}

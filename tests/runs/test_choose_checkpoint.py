@@ -18,8 +18,10 @@ def overfitted(fit: Run) -> Path:
     """Return the best checkpoint of a run whose last weights are not its best."""
     fit("tabular", *OVERFITS)
     best = next(RUN.glob("checkpoints/best-*.ckpt"))
-    weights = [torch.load(p, weights_only=True)["state_dict"]["net.head.weight"]
-               for p in (best, RUN / "checkpoints" / "last.ckpt")]  # fmt: skip
+    weights = [
+        torch.load(p, weights_only=True)["state_dict"]["net.head.weight"]
+        for p in (best, RUN / "checkpoints" / "last.ckpt")
+    ]
     assert not torch.equal(*weights)
     return best
 

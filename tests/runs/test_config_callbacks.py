@@ -15,8 +15,13 @@ SHORT = ("--trainer.max_epochs", "3")
 
 
 def test_lightnings_by_name_with_options(fit: Run) -> None:
-    fit("tabular", "--trainer.max_epochs", "30", "--callbacks",
-        "[{name: early-stopping, monitor: val_loss, patience: 1, min_delta: 10.0}]")  # fmt: skip
+    fit(
+        "tabular",
+        "--trainer.max_epochs",
+        "30",
+        "--callbacks",
+        "[{name: early-stopping, monitor: val_loss, patience: 1, min_delta: 10.0}]",
+    )
     last = torch.load("runs/tabular/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 26  # two epochs of 13 steps
 
@@ -80,8 +85,16 @@ def test_bad_ones_are_told_before_a_folder_is_made(given: str, named: list[str],
 def test_averaging_twice_is_refused(gdl: Run) -> None:
     from helpers import CONFIGS, QUIET
 
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer",
-                 "schedule-free-adamw", "--callbacks", "[ema-weight-averaging]")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--optimizer",
+        "schedule-free-adamw",
+        "--callbacks",
+        "[ema-weight-averaging]",
+    )
     assert result.code == 2
     assert "already averages its weights" in result.err
 
@@ -89,8 +102,18 @@ def test_averaging_twice_is_refused(gdl: Run) -> None:
 def test_a_monitor_of_a_rate_that_is_not_there_is_refused(gdl: Run) -> None:
     from helpers import CONFIGS, QUIET
 
-    result = gdl("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--optimizer", "alig",
-                 "--schedule", "constant", "--callbacks", "[learning-rate-monitor]")  # fmt: skip
+    result = gdl(
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--optimizer",
+        "alig",
+        "--schedule",
+        "constant",
+        "--callbacks",
+        "[learning-rate-monitor]",
+    )
     assert result.code == 2
     assert "alig has no learning rate" in result.err
     assert not Path("runs").exists()

@@ -14,9 +14,22 @@ import lightning.pytorch as L
 import pytest
 from helpers import CONFIGS, QUIET, Run, metrics
 
-FIT = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "2",
-       "--trainer.log_every_n_steps", "1", "--monitor.every", "3", "--resume", "auto",
-       "--checkpoint.every_n_steps", "5")  # fmt: skip
+FIT = (
+    "fit",
+    "--config",
+    str(CONFIGS / "tabular.yaml"),
+    *QUIET,
+    "--trainer.max_epochs",
+    "2",
+    "--trainer.log_every_n_steps",
+    "1",
+    "--monitor.every",
+    "3",
+    "--resume",
+    "auto",
+    "--checkpoint.every_n_steps",
+    "5",
+)
 FOLDER = Path("runs/tabular/version_0")
 
 

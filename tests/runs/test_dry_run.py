@@ -42,11 +42,14 @@ def test_a_dry_run_of_a_resume_leaves_the_run_unchanged(gdl: Run) -> None:
     ("flags", "examples", "length"),
     [
         (("--trainer.max_steps", "3"), 32, "3 steps (0.231 epochs)"),
-        (("--trainer.max_epochs", "1", "--trainer.accumulate_grad_batches", "4"), 128,
-         "4 steps (1 epoch)"),
+        (
+            ("--trainer.max_epochs", "1", "--trainer.accumulate_grad_batches", "4"),
+            128,
+            "4 steps (1 epoch)",
+        ),
         (("--trainer.max_epochs", "1", "--data.micro_batch_size", "8"), 32, "13 steps (1 epoch)"),
     ],
-)  # fmt: skip
+)
 def test_the_start_line_counts_examples_and_steps(
     gdl: Run, flags: tuple[str, ...], examples: int, length: str
 ) -> None:

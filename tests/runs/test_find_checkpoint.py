@@ -15,8 +15,17 @@ from helpers import CONFIGS, QUIET, Run, contents, metrics
 
 from gdlightning.storage.checkpoint_file import KEY, read, write
 
-AUTO = ("--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "3",
-        "--checkpoint.every_n_steps", "5", "--resume", "auto")  # fmt: skip
+AUTO = (
+    "--config",
+    str(CONFIGS / "tabular.yaml"),
+    *QUIET,
+    "--trainer.max_epochs",
+    "3",
+    "--checkpoint.every_n_steps",
+    "5",
+    "--resume",
+    "auto",
+)
 
 
 class Evil:
@@ -236,8 +245,16 @@ def test_a_rollback_does_not_start_afresh_over_checkpoints(
     Path("spoiling.py").write_text(SPOILING)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.delitem(sys.modules, "spoiling", raising=False)
-    result = gdl("fit", *AUTO[:-2], "--callbacks", "spoiling.Spoiling", "--guard.policy",
-                 "rollback", "--guard.patience", "2")  # fmt: skip
+    result = gdl(
+        "fit",
+        *AUTO[:-2],
+        "--callbacks",
+        "spoiling.Spoiling",
+        "--guard.policy",
+        "rollback",
+        "--guard.patience",
+        "2",
+    )
     assert result.code == 2
     assert "checkpoints in runs/tabular/version_0/checkpoints can be used" in result.err
     assert "Rollback" not in result.err

@@ -76,8 +76,17 @@ def test_changed_options_are_refused_unless_told(gdl: Run) -> None:
 
 def test_what_changes_nothing_learnt_may_differ(gdl: Run) -> None:
     stopped(gdl)
-    code, said = tabular(gdl, "--resume", "auto", "--trainer.log_every_n_steps", "7",
-                         "--checkpoint.keep", "2", "--watch.histograms", "true")  # fmt: skip
+    code, said = tabular(
+        gdl,
+        "--resume",
+        "auto",
+        "--trainer.log_every_n_steps",
+        "7",
+        "--checkpoint.keep",
+        "2",
+        "--watch.histograms",
+        "true",
+    )
     assert code == 0, said
     assert not Path("runs/tabular/version_1").exists()
 
@@ -116,10 +125,20 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(gdl: Run) -> None:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
 def test_signals_save_and_exit_with_a_code(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-               str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "100000"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "gdlightning",
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--trainer.max_epochs",
+        "100000",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     folder = tmp_path / "runs/tabular/version_0"
     while not (folder / "metrics.csv").exists():
         time.sleep(0.05)
@@ -139,11 +158,14 @@ def test_signals_save_and_exit_with_a_code(name: str, tmp_path: Path) -> None:
     [
         ((), "trainer.current_epoch == 1", 3),
         ((), "trainer.current_epoch == 2", 3),
-        (("--trainer.max_steps", "20", "--trainer.val_check_interval", "5"),
-         "trainer.global_step == 20", 2),
+        (
+            ("--trainer.max_steps", "20", "--trainer.val_check_interval", "5"),
+            "trainer.global_step == 20",
+            2,
+        ),
     ],
     ids=["an epoch", "the last epoch", "the last step"],
-)  # fmt: skip
+)
 def test_a_stop_within_validation_loses_no_line_of_the_logs(
     flags: tuple[str, ...], when: str, epochs: int, tmp_path: Path
 ) -> None:
@@ -160,9 +182,23 @@ def test_a_stop_within_validation_loses_no_line_of_the_logs(
     )
     logs = []
     for name, stops in (("whole", 0), ("parts", 2)):
-        command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-                   str(CONFIGS / "tabular.yaml"), *QUIET, *SHORT, *flags, "--name", name,
-                   "--callbacks", "stopping.Stopping", "--resume", "auto"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "gdlightning",
+            "fit",
+            "--config",
+            str(CONFIGS / "tabular.yaml"),
+            *QUIET,
+            *SHORT,
+            *flags,
+            "--name",
+            name,
+            "--callbacks",
+            "stopping.Stopping",
+            "--resume",
+            "auto",
+        ]
         for number in range(stops + 1):
             if number < stops:
                 (tmp_path / "stop").touch()
@@ -187,10 +223,20 @@ def test_a_second_signal_stops_at_once(name: str, code: int, tmp_path: Path) -> 
         "        print('a step', flush=True)\n"
         "        time.sleep(60)\n"
     )
-    command = [sys.executable, "-m", "gdlightning", "fit", "--config",
-               str(CONFIGS / "tabular.yaml"), *QUIET, "--callbacks", "slow.Slow"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "gdlightning",
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--callbacks",
+        "slow.Slow",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     while process.stdout.readline() != "a step\n":

@@ -46,11 +46,15 @@ def resumed(gdl: Run, *flags: str) -> list[dict[str, Any]]:
         ((), ("--optimizer.lr", "0.02"), "lr", 0.02),
         ((), ("--optimizer.weight_decay", "0.3"), "weight_decay", 0.3),
         ((), ("--optimizer.betas", "[0.5,0.9]"), "betas", (0.5, 0.9)),
-        (("--optimizer", "sgd", "--optimizer.lr", "0.1"),
-         ("--optimizer.momentum", "0.5"), "momentum", 0.5),
+        (
+            ("--optimizer", "sgd", "--optimizer.lr", "0.1"),
+            ("--optimizer.momentum", "0.5"),
+            "momentum",
+            0.5,
+        ),
         (("--optimizer", "muon"), ("--optimizer.companion.lr", "0.007"), "lr", 0.007),
     ],
-)  # fmt: skip
+)
 def test_a_changed_option_takes_effect(
     gdl: Run, flags: tuple[str, ...], changed: tuple[str, ...], key: str, value: Any
 ) -> None:
@@ -70,8 +74,9 @@ def test_a_changed_peak_is_scheduled(gdl: Run) -> None:
 
 def test_a_changed_schedule_takes_effect_at_once(gdl: Run) -> None:
     stopped(gdl, "--schedule", "constant", "--schedule.warmup", "0")
-    groups = resumed(gdl, "--schedule", "linear", "--schedule.warmup", "0",
-                     "--trainer.max_steps", "10")  # fmt: skip
+    groups = resumed(
+        gdl, "--schedule", "linear", "--schedule.warmup", "0", "--trainer.max_steps", "10"
+    )
     assert groups[0]["lr"] == pytest.approx(0.001 / 9)
 
 
@@ -116,8 +121,16 @@ def test_a_resume_that_crashes_before_its_first_step_changes_nothing(
     before = stopped(gdl)
     Path("crashes.py").write_text(CRASH)
     monkeypatch.syspath_prepend(Path.cwd())
-    said = fit(gdl, "--resume", str(RUN), "--resume_changed", "true", "--callbacks",
-               f"[{{name: crashes.Crash, where: {where}}}]", code=2)  # fmt: skip
+    said = fit(
+        gdl,
+        "--resume",
+        str(RUN),
+        "--resume_changed",
+        "true",
+        "--callbacks",
+        f"[{{name: crashes.Crash, where: {where}}}]",
+        code=2,
+    )
     assert "RuntimeError: not today" in said
     assert "Its folder is unchanged" in said
     assert files() == before
@@ -166,8 +179,18 @@ def test_a_longer_run_needs_no_flag_and_its_schedule_is_chosen(
 def test_a_constant_tail_keeps_the_last_rate_of_the_schedule(gdl: Run) -> None:
     linear = ("--schedule", "linear", "--schedule.final", "0.1", "--schedule.warmup", "0")
     fit(gdl, *linear, "--optimizer.lr", "1.0", "--trainer.max_steps", "6")
-    said = fit(gdl, "--resume", str(RUN), *linear, "--optimizer.lr", "1.0", "--trainer.max_steps",
-               "9", "--resume_schedule", "constant")  # fmt: skip
+    said = fit(
+        gdl,
+        "--resume",
+        str(RUN),
+        *linear,
+        "--optimizer.lr",
+        "1.0",
+        "--trainer.max_steps",
+        "9",
+        "--resume_schedule",
+        "constant",
+    )
     assert "after step 6 its last learning rate is used" in said
     content = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
     assert content["global_step"] == 9

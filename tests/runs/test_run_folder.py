@@ -44,9 +44,13 @@ def renamed_run(unfinished_run: Path) -> Path:
     ],
 )
 def test_a_run_is_resumed_by_any_path_to_it(
-    place: str, path: str, renamed_run: Path, finished_run: Path, gdl: Run,
+    place: str,
+    path: str,
+    renamed_run: Path,
+    finished_run: Path,
+    gdl: Run,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     folder = renamed_run.absolute()
     Path("link").symlink_to(folder)
     before = set(contents(Path()))
@@ -76,9 +80,12 @@ def test_other_verbs_take_the_same_paths(
         assert gdl("test", path).code == 0
         assert find_run(path).samefile(folder)  # of gdl diagnose
     monkeypatch.chdir(folder)
-    for verb in (("test",), ("export", "--output", "../w.safetensors"),
-                 ("curvature", "--batches", "1", "--top", "1", "--bottom", "0", "--steps", "2"),
-                 ("landscape", "--size", "3", "--dims", "1", "--batches", "1")):  # fmt: skip
+    for verb in (
+        ("test",),
+        ("export", "--output", "../w.safetensors"),
+        ("curvature", "--batches", "1", "--top", "1", "--bottom", "0", "--steps", "2"),
+        ("landscape", "--size", "3", "--dims", "1", "--batches", "1"),
+    ):
         assert gdl(verb[0], ".", *verb[1:]).code == 0
     assert (folder / "landscape" / "random-1d.json").is_file()
     flags = (*SHORT, "--run_root", "new", "--init_from")
@@ -177,8 +184,18 @@ def test_a_new_run_that_saves_nothing_leaves_the_replaced_one(
     unfinished_run: Path, gdl: Run
 ) -> None:
     before = contents(unfinished_run)
-    result = gdl("fit", *SHORT, "--overwrite", "true", "--trainer.enable_checkpointing", "false",
-                 "--optimizer.lr", "1e30", "--guard.patience", "1")  # fmt: skip
+    result = gdl(
+        "fit",
+        *SHORT,
+        "--overwrite",
+        "true",
+        "--trainer.enable_checkpointing",
+        "false",
+        "--optimizer.lr",
+        "1e30",
+        "--guard.patience",
+        "1",
+    )
     assert result.code == 3
     aside = unfinished_run.with_name("version_0.replaced")
     assert contents(aside) == before | {".lock": b""}
@@ -210,8 +227,9 @@ def test_a_new_run_removes_the_drafts_of_killed_processes(gdl: Run) -> None:
     holding += "with held(pathlib.Path(sys.argv[1])): print(1, flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", holding, str(parent / names["c"])],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         os.utime(parent / names["c"], (time.time() - 3600, time.time() - 3600))
@@ -238,10 +256,11 @@ def test_a_run_that_trains_is_not_taken_by_another_process(gdl: Run, tmp_path: P
     """Two first starts of one config at once: one trains, the other says so and leaves."""
     command = [sys.executable, "-m", "gdlightning", "fit", *ENDLESS, "--resume", "auto"]
     both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                         text=True)
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     try:
         while all(process.poll() is None for process in both):
             time.sleep(0.05)
@@ -304,9 +323,12 @@ def test_of_many_starts_at_once_one_gets_the_run(finished_run: Path, tmp_path: P
             folder.mkdir(parents=True)
             shutil.copy(finished_run / "config.yaml", folder)
     done = subprocess.run(
-        [sys.executable, "-c", RACE, *TABULAR], cwd=tmp_path, check=True,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", RACE, *TABULAR],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     names = [f"{kind}-{number}" for number in range(10) for kind in ("first", "over")]
     for name, line in zip(names, done.stdout.splitlines(), strict=True):
         newest = 0 if name.startswith("first") else 1

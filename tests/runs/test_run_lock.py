@@ -81,12 +81,23 @@ def test_without_any_locks_a_run_is_resumed_with_a_warning(
     unfinished_run: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(unfinished_run, "runs/copy/version_0")
-    flags = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET, "--trainer.max_epochs", "3",
-             "--checkpoint.every_n_steps", "5")  # fmt: skip
+    flags = (
+        "fit",
+        "--config",
+        str(CONFIGS / "tabular.yaml"),
+        *QUIET,
+        "--trainer.max_epochs",
+        "3",
+        "--checkpoint.every_n_steps",
+        "5",
+    )
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_LOCKS, *flags], cwd=tmp_path, check=True,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", WITHOUT_LOCKS, *flags],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     for name in ("tabular", "copy"):
         assert f"Resuming runs/{name}/version_0 from step 39." in done.stdout
         assert f"Warning: runs/{name}/version_0 cannot be locked (no locks here)" in done.stderr

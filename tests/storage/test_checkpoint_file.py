@@ -25,8 +25,9 @@ from gdlightning.storage.checkpoint_file import (
 from gdlightning.storage.checkpoint_plugin import AtomicCheckpointIO
 
 CONTENT: dict[str, Any] = {
-    "state_dict": {"w": torch.arange(300.0)}, KEY: {"config": {"lr": 1e-3}, "seed": (1, 2)},
-}  # fmt: skip
+    "state_dict": {"w": torch.arange(300.0)},
+    KEY: {"config": {"lr": 1e-3}, "seed": (1, 2)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +142,9 @@ def test_a_damaged_file_is_told_from_one_that_cannot_be_read(
 def test_the_last_ones_are_kept_in_order(tmp_path: Path) -> None:
     files = AtomicCheckpointIO()
     for step in range(5):
-        files.save_checkpoint({"state_dict": {"step": torch.tensor(step)}}, tmp_path / "last.ckpt",
-                              {"keep": 3})  # fmt: skip
+        files.save_checkpoint(
+            {"state_dict": {"step": torch.tensor(step)}}, tmp_path / "last.ckpt", {"keep": 3}
+        )
     found = candidates(tmp_path)
     assert [p.name for p in found] == ["last.ckpt", "previous-1.ckpt", "previous-2.ckpt"]
     assert [int(read(p)["state_dict"]["step"]) for p in found] == [4, 3, 2]

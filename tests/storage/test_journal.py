@@ -7,11 +7,26 @@ from pathlib import Path
 from gdlightning.storage.journal import JOURNAL, append, numbered, rows, trim_journal
 
 DAMAGED = [
-    b"", b"5", b"[]", b'{"losses": [1]}', b'{"step": "1"}', b'{"step": null}', b'{"step": true}',
-    b'{"step": [1]}', b'{"step": 1e400}', b'{"step": 1.0}', b'{"step": -1}', b'{"step": NaN}',
-    b'{"step": 9999999999999999999999}', b'{"step": ' + b"9" * 5000 + b"}", bytes(20), b"\xff\xfe",
-    b"[" * 100_000, b'{"a": ' * 100_000, b'{"step": 1} x',
-]  # fmt: skip
+    b"",
+    b"5",
+    b"[]",
+    b'{"losses": [1]}',
+    b'{"step": "1"}',
+    b'{"step": null}',
+    b'{"step": true}',
+    b'{"step": [1]}',
+    b'{"step": 1e400}',
+    b'{"step": 1.0}',
+    b'{"step": -1}',
+    b'{"step": NaN}',
+    b'{"step": 9999999999999999999999}',
+    b'{"step": ' + b"9" * 5000 + b"}",
+    bytes(20),
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"a": ' * 100_000,
+    b'{"step": 1} x',
+]
 
 
 def test_damaged_lines_go_and_the_others_stay_as_they_are(tmp_path: Path) -> None:

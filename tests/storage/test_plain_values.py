@@ -73,21 +73,59 @@ def same(one: Any, other: Any) -> bool:
 
 
 VALUES = [
-    np.float64(1.5), np.int8(3), np.bool_(True), np.str_("a"), np.datetime64("2020-01-01"),
-    np.array(5.0), np.array(["a", "bc"]), Path("/a/b"), PureWindowsPath("c:\\x"),
-    Colour.RED, Level.LOW, Point(1, ["a"]), Slotted(np.float32(2)), Pair(1, np.int8(2)),
+    np.float64(1.5),
+    np.int8(3),
+    np.bool_(True),
+    np.str_("a"),
+    np.datetime64("2020-01-01"),
+    np.array(5.0),
+    np.array(["a", "bc"]),
+    Path("/a/b"),
+    PureWindowsPath("c:\\x"),
+    Colour.RED,
+    Level.LOW,
+    Point(1, ["a"]),
+    Slotted(np.float32(2)),
+    Pair(1, np.int8(2)),
     datetime.datetime(2020, 1, 1, 3, tzinfo=datetime.UTC),
     datetime.datetime(2020, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1),
-    datetime.date(2020, 1, 2), datetime.time(3, 4, 5, 6), datetime.timedelta(1, 2, 3),
-    datetime.timezone(datetime.timedelta(hours=2)), Counter("aab"), defaultdict(list, {1: [2]}),
-    defaultdict(None, {1: 2}), {1, 2}, frozenset({(1, 2)}), deque([1, 2], 3), deque([1]), 1 + 2j,
-    b"x", b"", bytearray(b"y"), bytearray(), np.zeros((0, 2)),
-    Decimal("1.20"), Fraction(1, 3), UUID(int=5), range(1, 9, 2),
-    slice(1, None, 2), {(1, 2): 3, Colour.RED: 4}, {np.int64(1): 2}, {TYPE: "set"}, 10**50,
-    OrderedDict(a=np.float64(1)), torch.float32, torch.device("cpu"), torch.Size([1, 2]),
-    torch.ones(2), torch.nn.Parameter(torch.ones(2)), [(1, {"b": np.float32(1)})], float("nan"),
-    float("-inf"), None,
-]  # fmt: skip
+    datetime.date(2020, 1, 2),
+    datetime.time(3, 4, 5, 6),
+    datetime.timedelta(1, 2, 3),
+    datetime.timezone(datetime.timedelta(hours=2)),
+    Counter("aab"),
+    defaultdict(list, {1: [2]}),
+    defaultdict(None, {1: 2}),
+    {1, 2},
+    frozenset({(1, 2)}),
+    deque([1, 2], 3),
+    deque([1]),
+    1 + 2j,
+    b"x",
+    b"",
+    bytearray(b"y"),
+    bytearray(),
+    np.zeros((0, 2)),
+    Decimal("1.20"),
+    Fraction(1, 3),
+    UUID(int=5),
+    range(1, 9, 2),
+    slice(1, None, 2),
+    {(1, 2): 3, Colour.RED: 4},
+    {np.int64(1): 2},
+    {TYPE: "set"},
+    10**50,
+    OrderedDict(a=np.float64(1)),
+    torch.float32,
+    torch.device("cpu"),
+    torch.Size([1, 2]),
+    torch.ones(2),
+    torch.nn.Parameter(torch.ones(2)),
+    [(1, {"b": np.float32(1)})],
+    float("nan"),
+    float("-inf"),
+    None,
+]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}-{value!s:.20}")
@@ -99,21 +137,35 @@ def test_it_comes_back(value: Any) -> None:
 
 
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(),
-    st.complex_numbers(), st.decimals(allow_nan=False), st.fractions(), st.uuids(),
-    st.datetimes(timezones=st.none() | st.just(datetime.UTC)), st.dates(), st.times(),
-    st.timedeltas(), st.sampled_from([Colour.RED, Level.LOW]),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.binary(),
+    st.complex_numbers(),
+    st.decimals(allow_nan=False),
+    st.fractions(),
+    st.uuids(),
+    st.datetimes(timezones=st.none() | st.just(datetime.UTC)),
+    st.dates(),
+    st.times(),
+    st.timedeltas(),
+    st.sampled_from([Colour.RED, Level.LOW]),
     arrays.arrays(arrays.scalar_dtypes(), arrays.array_shapes(max_side=3)),
-)  # fmt: skip
+)
 KEYS = st.one_of(st.integers(), st.text(), st.tuples(st.integers(), st.text()), st.dates())
 NESTED = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
-        st.lists(inner), st.tuples(inner, inner), st.dictionaries(KEYS, inner),
-        st.builds(deque, st.lists(inner)), st.builds(Slotted, inner),
+        st.lists(inner),
+        st.tuples(inner, inner),
+        st.dictionaries(KEYS, inner),
+        st.builds(deque, st.lists(inner)),
+        st.builds(Slotted, inner),
     ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(NESTED)
