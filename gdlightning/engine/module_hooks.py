@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as L
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from gdlightning.errors import UserError
 from gdlightning.optimizers.choice import Choice
@@ -54,3 +57,24 @@ def own_hooks(
 def _overrides(module: L.LightningModule, name: str) -> bool:
     method = getattr(module, name)
     return getattr(method, "__func__", method) is not getattr(L.LightningModule, name)
+
+
+def creates_layers_later(module: nn.Module) -> bool:
+    """Return whether a LightningModule may create its layers in ``setup``."""
+    return isinstance(module, L.LightningModule) and _overrides(module, "setup")
+
+
+def create_layers(module: L.LightningModule) -> None:
+    """Create the layers that a module does not create in its constructor, as far as possible.
+
+    ``configure_model`` is called, which Lightning's documentation requires to have no effect when
+    it is called again. Lazy layers are initialized with ``example_input_array``.
+    """
+    if _overrides(module, "configure_model"):
+        module.configure_model()
+    example = module.example_input_array
+    if example is not None and any(
+        isinstance(p, UninitializedParameter) for p in module.parameters()
+    ):
+        with torch.no_grad():
+            module(*example) if isinstance(example, tuple) else module(example)

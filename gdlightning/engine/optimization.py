@@ -28,7 +28,7 @@ from gdlightning.engine.closure_replay import Replay
 from gdlightning.engine.divergence_guard import Guard
 from gdlightning.engine.eval_weights import Modes, fitting
 from gdlightning.engine.half_precision import check_half
-from gdlightning.engine.module_hooks import own_hooks
+from gdlightning.engine.module_hooks import creates_layers_later, own_hooks
 from gdlightning.engine.step_counts import StepCounts, trainer_steps
 from gdlightning.engine.step_errors import name_failures
 from gdlightning.engine.step_loss import StepLoss
@@ -138,6 +138,8 @@ class Optimization:
         Raises:
             UserError: if the optimizer does not support the module's parameters or the options.
         """
+        if not any(True for _ in module.parameters()) and creates_layers_later(module):
+            return
         optimizer, _ = build(self.choice, module, self.grouping, Context())
         self._has_learning_rate(optimizer)
 

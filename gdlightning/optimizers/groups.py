@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from gdlightning.errors import UserError, did_you_mean
 
@@ -154,6 +155,7 @@ def freeze(module: nn.Module, grouping: Grouping) -> None:
     Raises:
         UserError: if a pattern matches nothing, or no trainable parameter remains.
     """
+    check_initialized(module)
     names = [name for name, _ in module.named_parameters()]
     for pattern in grouping.freeze:
         check_pattern("groups.freeze", pattern, names)
@@ -162,10 +164,28 @@ def freeze(module: nn.Module, grouping: Grouping) -> None:
     for name, parameter in module.named_parameters():
         if _rule(name, grouping).freeze:
             parameter.requires_grad_(False)
+    if not names:
+        raise UserError(f"{type(module).__name__} has no parameters to train.", key="model")
     if not any(p.requires_grad for p in module.parameters()):
         raise UserError(
             "No trainable parameters: groups.freeze and groups.rules freeze all of them.",
             key=("groups.freeze", "groups.rules"),
+        )
+
+
+def check_initialized(module: nn.Module) -> None:
+    """Check that the shape of every parameter is known.
+
+    Raises:
+        UserError: if a lazy layer has not seen a batch yet.
+    """
+    lazy = (n for n, p in module.named_parameters() if isinstance(p, UninitializedParameter))
+    if name := next(lazy, None):
+        raise UserError(
+            f"The shape of {name} is unknown: its layer is lazy (nn.LazyLinear) and has not "
+            "seen a batch yet.\n"
+            "Set the size of the layer, or example_input_array of the module.",
+            key="model",
         )
 
 

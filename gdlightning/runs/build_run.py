@@ -15,6 +15,7 @@ from gdlightning.config.expand_paths import expand
 from gdlightning.config.schema import Config
 from gdlightning.config.value_checks import check_net
 from gdlightning.data.data_module import DataModule
+from gdlightning.engine.module_hooks import create_layers
 from gdlightning.engine.module_optimization import ModuleOptimization
 from gdlightning.engine.optimization import Optimization
 from gdlightning.errors import UserError, concerning, shown
@@ -59,6 +60,8 @@ def assemble(config: Config) -> Training:
     if data is not None:
         sizes = with_outputs(config, sizes, data)
     module = build_module(config, sizes)
+    if config.values["trainer"].get("strategy") in (None, "auto"):  # others create it sharded
+        create_layers(module)
     optimization = build_optimization(config)
     if general.get("init_from"):
         from gdlightning.runs.find_checkpoint import init_from
