@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import EMAWeightAveraging as LightningEMA
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
 
 from gdlightning.engine.step_counts import trainer_steps
 from gdlightning.errors import UserError
@@ -54,6 +55,13 @@ class Averaging(WeightAveraging):
             checkpoint["state_dict"], checkpoint["current_model_state"] = current, average
         elif current is not None and not self._has_average:
             checkpoint["state_dict"] = current
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Restore the trained weights to continue training; a test uses the average."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     @property
     def _has_average(self) -> bool:

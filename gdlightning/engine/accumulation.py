@@ -55,7 +55,8 @@ class AccumulationWindow(L.Callback):
 
     def add(self) -> None:
         """Count the current batch as differentiated."""
-        self.total += self.count
+        if self.batches > 1:
+            self.total += self.count
 
     @property
     def factor(self) -> float:

@@ -139,7 +139,7 @@ def test_invalid_options_are_an_error_before_the_first_step(gdl: Run) -> None:
     for flags, words in (
         (("--monitor.curvature", "-1"), "monitor.curvature must be at least 0 (got -1"),
         (("--monitor.curvature", "5", "--monitor.every", "0"), "monitor.every is 0"),
-        (("--monitor.curvature", "5", "--compile", "true"), "compiled net"),
+        (("--monitor.curvature", "5", "--compile", "true"), "compiled model"),
     ):
         run = gdl("fit", "--config", config, *QUIET, *flags)
         assert run.code == 2

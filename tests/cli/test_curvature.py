@@ -221,7 +221,7 @@ def test_modules_from_elsewhere(gdl: Run) -> None:
         assert record["stability"]["limit"] == pytest.approx(2 * 1.9 / 2.8)
         refused = gdl("curvature", f"runs/{name}", "--split", "val")
         assert refused.code == 2
-        assert "nothing in the val split" in refused.err
+        assert "The val split of this run's data is empty." in refused.err
     refused = gdl("curvature", "runs/Needy")
     assert refused.code == 2
     assert "without a Trainer" in refused.err

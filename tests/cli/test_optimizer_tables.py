@@ -123,5 +123,5 @@ def test_what_it_cannot_do_is_refused_before_a_folder_is_made(gdl: Run) -> None:
     )
     assert result.code == 2
     assert "its line search follows one direction for all weights" in result.err
-    assert "Leave groups.layer_decay" in result.err
+    assert "Remove groups.layer_decay" in result.err
     assert not Path("runs").exists()

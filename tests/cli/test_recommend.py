@@ -72,4 +72,4 @@ def test_a_config_without_an_end_is_refused(gdl: Run) -> None:
     Path("endless.yaml").write_text(json.dumps(given))
     done = gdl("recommend", "--config", "endless.yaml")
     assert done.code == 2
-    assert "how long to train" in done.err
+    assert "does not set the length of training" in done.err

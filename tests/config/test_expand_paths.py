@@ -122,5 +122,5 @@ def test_the_path_of_data_is_expanded(path: str, gdl: Run, monkeypatch: pytest.M
     assert result.code == 0, result.err
     result = gdl("fit", *flags, "--data.path", "$UNSET/t.csv")
     assert result.code == 2
-    assert "data.path is $UNSET/t.csv, but the environment variable UNSET is not" in result.err
+    assert "data.path: the environment variable UNSET is not set (got $UNSET/t.csv" in result.err
     assert "(in the command line)" in result.err

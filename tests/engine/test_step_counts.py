@@ -121,7 +121,7 @@ def test_warmup_in_epochs_needs_the_length_of_the_data() -> None:
         ({"max_epochs": 3}, r"no length\.\nSet trainer\.max_steps or trainer\.limit_train_batches"),
         (
             {"max_epochs": -1},
-            r"when training ends\.\nSet trainer\.max_epochs or trainer\.max_steps",
+            r"is unknown\.\nSet trainer\.max_epochs or trainer\.max_steps",
         ),
     ],
 )

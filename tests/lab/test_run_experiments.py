@@ -55,7 +55,7 @@ def test_they_are_listed_without_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run", "fine-tunning"), ("no experiment fine-tunning", "fine-tuning", "gdl lab list")),
+        (("run", "fine-tunning"), ("no experiment named fine-tunning", "Did you mean fine")),
         (("run",), ("needs the name",)),
         (("run", CHEAPEST, "--seeds", "0"), ("--seeds is 0", "1 or more")),
         (("run", CHEAPEST, "--workers", "-1"), ("--workers is -1",)),

@@ -312,7 +312,7 @@ def test_first_wrapper_is_the_outermost() -> None:
         ({"name": "sam", "parts": [EMBEDDED]}, ["optimizer.parts is not supported for sam"]),
         ({"name": "sam", "in_backward": True}, ["optimizer.in_backward is not supported for sam"]),
         ({"name": "prodigy", "in_backward": True}, ["estimates one learning rate"]),
-        ({"in_backward": "yes"}, ["optimizer.in_backward must be true or false (got 'yes')"]),
+        ({"in_backward": "yes"}, ["optimizer.in_backward must be true or false (got yes)"]),
     ],
 )
 def test_invalid_combinations_are_an_error(given: dict[str, Any], words: list[str]) -> None:
