@@ -30,6 +30,8 @@ from gdlightning.runs.resume_changes import changed_options, check_parts, longer
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
 from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
+from gdlightning.storage.checkpoint_file import LAST
+from gdlightning.storage.checkpoint_plugin import make_last
 
 
 def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Training:
@@ -62,7 +64,9 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Tra
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
-            start(trainer)  # if nothing was left to train
+            if not start.began:  # nothing was left to train
+                _keep_as_last(checkpoint, start)
+                start(trainer)
             break
         except Rollback as event:
             checkpoint = newest_whole(run.folder / "checkpoints")
@@ -172,6 +176,16 @@ def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -
             file=sys.stderr,
         )
     return again
+
+
+def _keep_as_last(checkpoint: Path | None, start: RunStart) -> None:
+    """Copy the checkpoint of a run without further steps to a damaged or lost ``last.ckpt``.
+
+    A run with further steps saves it anyway.
+    """
+    named = start.goes_back is not None  # copied by RunStart
+    if checkpoint is not None and checkpoint.name != LAST and not named and trainers.first_rank():
+        make_last(checkpoint, checkpoint.with_name(LAST), start.keep)
 
 
 def _best_path(trainer: L.Trainer) -> str | None:

@@ -207,8 +207,8 @@ def test_modules_from_elsewhere(fit: Run, gdl: Run) -> None:
 def test_what_cannot_be_exported_is_told_and_leaves_no_file(fit: Run, gdl: Run) -> None:
     fit("sequence", *SHORT, "--model.net.width", "4")
     for name, words in {
-        "net.pt2": ["recurrent", "safetensors"],
-        "net.onnx": ["recurrent", "safetensors"],
+        "net.pt2": ["cannot be exported as pt2", "safetensors"],
+        "net.onnx": ["cannot be exported as onnx", "safetensors"],
         "net.bin": ["net.bin", ".onnx"],
         "nowhere/net.pt2": ["nowhere", "folder"],
     }.items():

@@ -123,4 +123,4 @@ def test_the_path_of_data_is_expanded(path: str, gdl: Run, monkeypatch: pytest.M
     result = gdl("fit", *flags, "--data.path", "$UNSET/t.csv")
     assert result.code == 2
     assert "data.path: the environment variable UNSET is not set (got $UNSET/t.csv" in result.err
-    assert "(in the command line)" in result.err
+    assert "on the command line" in result.err
