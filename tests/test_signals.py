@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import CONFIGS, QUIET, Run
+from helpers import CONFIGS, QUIET
 
 FIT = ("fit", "--config", str(CONFIGS / "tabular.yaml"), *QUIET)
 MODULE = (sys.executable, "-m", "gdlightning")
@@ -87,8 +87,8 @@ def test_a_process_that_c_code_keeps_from_reacting_ends_all_the_same(tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
-def test_other_verbs_end_with_130_after_an_interrupt(gdl: Run) -> None:
-    Path("interrupted.py").write_text(
+def test_other_verbs_end_with_130_after_an_interrupt(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
         "import signal, torch\nimport lightning.pytorch as L\n"
         "class Line(L.LightningModule):\n"
         "    def __init__(self):\n"
@@ -99,15 +99,16 @@ def test_other_verbs_end_with_130_after_an_interrupt(gdl: Run) -> None:
         "    def train_dataloader(self):\n"
         "        return [torch.ones(2, 1)] * 3\n"
     )
-    Path("line.yaml").write_text("model: {name: interrupted.Line}\ntrainer: {accelerator: cpu}\n")
-    before = signal.getsignal(signal.SIGINT)
-    result = gdl("lr-find", "--config", "line.yaml")
-    signal.signal(signal.SIGINT, before)  # Lightning ignores it from then on
-    assert result.code == 130, result.err
-    assert "Traceback" not in result.err
-    Path("interrupting.py").write_text("raise KeyboardInterrupt\n")
-    Path("line.yaml").write_text("imports: [interrupting]\n")
-    assert gdl("lr-find", "--config", "line.yaml").code == 130
+    (tmp_path / "interrupting.py").write_text("raise KeyboardInterrupt\n")
+    for config in (
+        "model: {name: interrupted.Line}\ntrainer: {accelerator: cpu}\n",
+        "imports: [interrupting]\n",
+    ):
+        (tmp_path / "line.yaml").write_text(config)
+        process = start((*MODULE, "lr-find", "--config", "line.yaml"), tmp_path)
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
 
 
 def test_a_signal_after_the_end_of_a_run_changes_nothing(tmp_path: Path) -> None:
