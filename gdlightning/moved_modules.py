@@ -110,7 +110,7 @@ MOVED = {
     "curvature.report": "curvature.curvature_report",
     "curvature.standing": "curvature.stability_margin",
     "curvature.twice": "curvature.double_backward",
-    "data.docstrings": "data.library_docs",
+    "data.docstrings": "data.docstring_corpus",
     "data.example": "data.example_input",
     "data.module": "data.data_module",
     "data.replayed": "data.resumable",

@@ -57,7 +57,7 @@ class Measurement:
                         with activity:
                             loss = loss_of(module, batch, batch_idx)
                     losses.append((loss_weight(module, batch), loss.detach().float()))
-        total = sum(weight for weight, _ in losses)
+        total = sum(weight for weight, _ in losses) or 1.0  # no label is scored
         zero = torch.zeros((), device=module.device)
         return sum((w / total * loss for w, loss in losses), zero), activity
 

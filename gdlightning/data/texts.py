@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gdlightning.data import vectorize
 from gdlightning.data.data_module import DataModule, Splits
+from gdlightning.data.docstring_corpus import docstrings
 from gdlightning.data.example_input import Input, some_codes, some_numbers
-from gdlightning.data.library_docs import docstrings
 from gdlightning.data.loader import Rows, Subset, split
 from gdlightning.data.tables import class_labels, column, read_table, text_of
 from gdlightning.errors import UserError, did_you_mean, require

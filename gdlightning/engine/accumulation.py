@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,7 +89,7 @@ class AccumulationWindow(L.Callback):
 def loss_weight(module: L.LightningModule, batch: Any) -> float:
     """Return the number of terms that the loss of a batch is averaged over."""
     own = getattr(module, "loss_weight", None)
-    if callable(own):
+    if inspect.ismethod(own):  # third-party modules have layers and numbers of this name
         return float(own(batch))
     labels = batch.get("labels") if isinstance(batch, Mapping) else None
     if isinstance(labels, Tensor) and labels.ndim > 1 and not labels.is_floating_point():

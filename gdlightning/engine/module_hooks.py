@@ -65,12 +65,12 @@ def creates_layers_later(module: nn.Module) -> bool:
 
 
 def create_layers(module: L.LightningModule) -> None:
-    """Create the layers that a module does not create in its constructor, as far as possible.
+    """Create the layers of a module that has none after its constructor, as far as possible.
 
     ``configure_model`` is called, which Lightning's documentation requires to have no effect when
     it is called again. Lazy layers are initialized with ``example_input_array``.
     """
-    if _overrides(module, "configure_model"):
+    if not any(True for _ in module.parameters()) and _overrides(module, "configure_model"):
         module.configure_model()
     example = module.example_input_array
     if example is not None and any(

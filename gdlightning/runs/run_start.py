@@ -28,7 +28,8 @@ class RunStart:
         run: The folder.
         config: The resolved config, as YAML.
         hyper_parameters: Values for the loggers, by name.
-        goes_back: Checkpoint that the user named to resume from, newer ones or not; None if none.
+        goes_back: Checkpoint that becomes ``last.ckpt``, because the user named it or no step is
+            left after it; None if the run saves the next one itself.
         keep: How many of the last checkpoints are kept.
         log_ends: Where the logs ended at the checkpoint; empty to begin them.
         changes: What is to be changed of the restored optimizer and schedule.

@@ -30,8 +30,6 @@ from gdlightning.runs.resume_changes import changed_options, check_parts, longer
 from gdlightning.runs.run_folder import FINISHED, remove_run, to_yaml
 from gdlightning.runs.run_start import RunStart
 from gdlightning.storage.atomic_write import write_json, write_text
-from gdlightning.storage.checkpoint_file import LAST
-from gdlightning.storage.checkpoint_plugin import make_last
 
 
 def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Training:
@@ -64,8 +62,8 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Tra
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
-            if not start.began:  # nothing was left to train
-                _keep_as_last(checkpoint, start)
+            if not start.began:  # nothing was left to train, so that last.ckpt was not saved
+                start.goes_back = checkpoint
                 start(trainer)
             break
         except Rollback as event:
@@ -96,6 +94,22 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Tra
         except BaseException:
             start.undo()
             raise
+    _finish(training, trainer, run.folder, stops, logged)
+    return training
+
+
+def _finish(
+    training: Training, trainer: L.Trainer, folder: Path, stops: Stops, logged: dict[str, float]
+) -> None:
+    """Evaluate the test split, write the final files and print the report.
+
+    Args:
+        training: the run's module, data and optimization.
+        trainer: the Trainer that has fitted the module.
+        folder: the run folder.
+        stops: reasons to stop, which are ignored while the last file is written.
+        logged: metrics that the run had logged when it was resumed.
+    """
     best = None
     metrics = logged | {k: float(v) for k, v in trainer.callback_metrics.items()}
     if isinstance(training.data, DataModule) and len(training.data.rows.get("test", ())):
@@ -112,9 +126,8 @@ def train(training: Training, trainer: L.Trainer, run: Run, stops: Stops) -> Tra
         verdicts, nothing = _verdicts(trainer)
         trainers.log_final(trainer, training, metrics)
         with stops.finishing():
-            write_json(run.folder / FINISHED, metrics)
-        _report(run.folder, trainer, metrics, as_text(verdicts) or nothing, training, best)
-    return training
+            write_json(folder / FINISHED, metrics)
+        _report(folder, trainer, metrics, as_text(verdicts) or nothing, training, best)
 
 
 def _prepare(training: Training, trainer: L.Trainer, run: Run) -> tuple[RunStart, dict[str, float]]:
@@ -176,16 +189,6 @@ def _rolled_back(training: Training, checkpoint: Path | None, event: Rollback) -
             file=sys.stderr,
         )
     return again
-
-
-def _keep_as_last(checkpoint: Path | None, start: RunStart) -> None:
-    """Copy the checkpoint of a run without further steps to a damaged or lost ``last.ckpt``.
-
-    A run with further steps saves it anyway.
-    """
-    named = start.goes_back is not None  # copied by RunStart
-    if checkpoint is not None and checkpoint.name != LAST and not named and trainers.first_rank():
-        make_last(checkpoint, checkpoint.with_name(LAST), start.keep)
 
 
 def _best_path(trainer: L.Trainer) -> str | None:

@@ -201,7 +201,7 @@ CASES = (
         ranks=2,
     ),
     Case(
-        "a module from elsewhere, two workers",
+        "a third-party module, two workers",
         flags(
             "--model elsewhere.Line --data elsewhere.Points --data.workers 2 --optimizer adamw "
             "--trainer.max_epochs 4 --checkpoint.every_n_steps 5"

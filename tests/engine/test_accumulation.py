@@ -145,6 +145,19 @@ def test_a_module_defines_the_weight_of_its_loss() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 
+class Unrelated(Line):
+    """Has a layer of that name, which is not the method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss_weight = nn.Identity()
+
+
+def test_a_layer_named_loss_weight_is_not_called() -> None:
+    found = train(Unrelated(), loader(5), accumulate_grad_batches=3)
+    torch.testing.assert_close(found, large(Line(), spans(15, 23) * 2), rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("ours", [True, False])
 def test_an_optimizer_that_repeats_the_window(ours: bool) -> None:
     found = train(Line(), loader(5), "sam", ours=ours, accumulate_grad_batches=5)

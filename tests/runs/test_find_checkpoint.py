@@ -259,3 +259,16 @@ def test_a_rollback_does_not_start_afresh_over_checkpoints(
     assert "checkpoints in runs/tabular/version_0/checkpoints can be used" in result.err
     assert "Rollback" not in result.err
     assert Path("runs/tabular/version_0/metrics.csv").is_file()
+
+
+def test_a_damaged_last_checkpoint_is_replaced_where_no_step_is_left(
+    unfinished_run: Path, finished_run: Path, gdl: Run
+) -> None:
+    """The best checkpoint is that of the last step, so that the run does not save another one."""
+    folder = unfinished_run / "checkpoints"
+    cut(folder / "last.ckpt")
+    result = gdl("fit", *AUTO)
+    assert result.code == 0, result.err
+    assert f"Resuming {unfinished_run} from step 39." in result.out
+    assert read(folder / "last.ckpt")["global_step"] == 39
+    assert metrics("tabular") == json.loads((finished_run / "metrics.json").read_text())
