@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from gdlightning import internals
-from gdlightning.engine.accumulation import loss_weight
+from gdlightning.engine.accumulation import loss_weight, mean_over_ranks
 from gdlightning.engine.optimization import Optimization
 from gdlightning.monitor.activity import Activity
 from gdlightning.monitor.step_delta import Movement
@@ -57,7 +57,10 @@ class Measurement:
                         with activity:
                             loss = loss_of(module, batch, batch_idx)
                     losses.append((loss_weight(module, batch), loss.detach().float()))
-        total = sum(weight for weight, _ in losses) or 1.0  # no label is scored
+        total = sum(weight for weight, _ in losses)
+        if len(self.window) > 1:  # accumulated, so that the step weights all ranks' examples alike
+            total = mean_over_ranks(trainer, total)
+        total = total or 1.0  # no label is scored
         zero = torch.zeros((), device=module.device)
         return sum((w / total * loss for w, loss in losses), zero), activity
 

@@ -21,9 +21,11 @@ class AccumulationWindow(L.Callback):
     """Weights of the batches of one optimizer step.
 
     Lightning divides each loss by the configured number of batches, which is only correct if all
-    batches have the same size and the window is complete. Here each loss is weighted by its share
-    of the examples, relative to the first batch, and ``factor`` corrects the sum at the end of the
-    window. Both are exactly 1 for complete windows of equal batches.
+    batches have the same size and the window is complete. Here each loss is weighted by its
+    examples relative to a unit, and ``factor`` corrects the sum at the end of the window. The unit
+    is the first batch, so that both are exactly 1 for complete windows of equal batches. With
+    several processes it is one example, since the gradients are averaged over the processes before
+    the window is complete, and all must use the same unit.
 
     If a module averages its loss over something other than examples, such as tokens, it should
     define a method ``loss_weight(batch)`` that returns the count. For a batch with integer
@@ -31,12 +33,14 @@ class AccumulationWindow(L.Callback):
 
     Attributes:
         count: examples of the current batch.
-        first: examples of the first batch of the window.
+        unit: examples that a weight of 1 stands for.
         total: examples of all batches of the window whose loss was differentiated.
+        factor: correction of the sum of all gradients of the window; 1 until it is complete.
     """
 
     def __init__(self) -> None:
-        self.count = self.first = self.total = 0.0
+        self.count = self.total = 0.0
+        self.unit = self.factor = 1.0
         self.batches = 1
 
     def on_train_batch_start(
@@ -47,28 +51,30 @@ class AccumulationWindow(L.Callback):
         if self.batches > 1:
             self.count = loss_weight(pl_module, batch)
             if batch_idx % self.batches == 0:
-                self.first, self.total = self.count or 1.0, 0.0
+                self.unit = self.count or 1.0 if trainer.world_size == 1 else 1.0
+                self.total, self.factor = 0.0, 1.0
+        else:
+            self.factor = 1.0
 
     @property
     def share(self) -> float:
         """Weight of the current batch's loss."""
-        return self.count / self.first if self.batches > 1 else 1.0
+        return self.count / self.unit if self.batches > 1 else 1.0
 
     def add(self) -> None:
         """Count the current batch as differentiated."""
         if self.batches > 1:
             self.total += self.count
 
-    @property
-    def factor(self) -> float:
-        """Correction of the sum of all gradients of the window."""
-        if self.batches == 1 or not self.total:
-            return 1.0
-        return self.batches * self.first / self.total
+    def scale(self, optimizer: Optimizer, trainer: L.Trainer) -> None:
+        """Set ``factor`` for a complete window, and multiply the gradients by it.
 
-    def scale(self, optimizer: Optimizer) -> None:
-        """Multiply the gradients of a complete window by ``factor``."""
-        factor = self.factor
+        With several processes, all must call this, because the total is averaged over them.
+        """
+        if self.batches == 1:
+            return
+        total = mean_over_ranks(trainer, self.total)
+        self.factor = factor = self.batches * self.unit / total if total else 1.0
         if factor == 1.0:
             return
         for parameter in (p for g in optimizer.param_groups for p in g["params"]):
@@ -79,11 +85,19 @@ class AccumulationWindow(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts of a window that is not complete."""
-        return {"first": self.first, "total": self.total}
+        return {"unit": self.unit, "total": self.total}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the counts."""
-        self.first, self.total = state_dict["first"], state_dict["total"]
+        self.unit, self.total = state_dict["unit"], state_dict["total"]
+
+
+def mean_over_ranks(trainer: L.Trainer, value: float) -> float:
+    """Return the mean of a number over the processes of a run."""
+    if trainer.world_size == 1:
+        return value
+    own = torch.tensor(value, dtype=torch.float64, device=trainer.strategy.root_device)
+    return float(trainer.strategy.reduce(own, reduce_op="mean"))
 
 
 def loss_weight(module: L.LightningModule, batch: Any) -> float:

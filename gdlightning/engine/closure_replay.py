@@ -85,6 +85,6 @@ class Replay(L.Callback):
                     continue
                 loss = loss_in(output) / trainer.accumulate_grad_batches
                 trainer.strategy.backward(loss, None)
-        self.loss.window.scale(optimizer)
+        self.loss.window.scale(optimizer, trainer)
         self.clip(optimizer)
         return self.loss.take(trainer)

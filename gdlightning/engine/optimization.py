@@ -219,7 +219,7 @@ class Optimization:
         """
         if self.choice.in_backward:  # the guard has checked the loss, and the step is made
             return
-        self.window.scale(optimizer)
+        self.window.scale(optimizer, self._module.trainer)
         if own := self.own_hooks.get("configure_gradient_clipping"):
             trainer = self._module.trainer
             own(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)

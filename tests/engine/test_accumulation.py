@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -184,3 +187,67 @@ def test_complete_windows_are_not_scaled() -> None:
         **exact,
     ).fit(alone, loader(5))
     assert torch.equal(train(Line(), loader(5), **exact), alone.net.weight.detach())
+
+
+TWO_RANKS = """
+import sys
+
+import lightning.pytorch as L
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import gdlightning as gdl
+
+LABELS = torch.tensor([[1, 2, -100], [0, -100, -100], [2, 1, 0], [-100, 1, -100],
+                       [0, -100, 2], [1, 0, 2], [-100, 2, -100], [0, 0, 1]])
+X = torch.arange(24.0, dtype=torch.float64).view(8, 3) / 10
+
+
+class Rows(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return {"x": X[index], "labels": LABELS[index]}
+
+
+class Tagger(L.LightningModule):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.net = torch.nn.Linear(3, 9, dtype=torch.float64)
+
+    def training_step(self, batch, batch_idx):
+        scores = self.net(batch["x"]).view(-1, 3, 3)
+        return torch.nn.functional.cross_entropy(scores.flatten(0, 1), batch["labels"].flatten())
+
+
+if __name__ == "__main__":
+    ranks = int(sys.argv[1])
+    module = gdl.optimize(Tagger(), "sgd", lr=0.5, momentum=0.0)
+    trainer = L.Trainer(
+        max_epochs=3, accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto",
+        accumulate_grad_batches=2 if ranks > 1 else 1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )
+    # Two ranks see rows 0, 2, 4, 6 and 1, 3, 5, 7 in batches of two; one process sees all rows.
+    sampled = DataLoader(Rows(), 8 if ranks == 1 else 2)
+    trainer.fit(module, sampled)
+    torch.save(module.state_dict(), f"weights-{ranks}-{trainer.global_rank}.pt")
+"""
+
+
+def test_two_ranks_with_different_counts_make_the_step_of_one_batch(tmp_path: Path) -> None:
+    """The gradient is averaged over the ranks before the window is complete."""
+    (tmp_path / "ranks.py").write_text(TWO_RANKS)
+    for ranks in ("1", "2"):
+        command = [sys.executable, "ranks.py", ranks]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    whole, first, second = (
+        torch.load(tmp_path / f"weights-{name}.pt", weights_only=True)
+        for name in ("1-0", "2-0", "2-1")
+    )
+    for key, value in whole.items():
+        assert torch.equal(first[key], second[key])
+        torch.testing.assert_close(first[key], value, rtol=1e-12, atol=1e-14)
