@@ -29,7 +29,8 @@ SHORT = {
     "progress": "trainer.enable_progress_bar",
 }
 """Arguments that name an option without its section."""
-TASKS = {"classification": "classification", "regression": "regression"}
+PROBLEMS = ("classification", "regression")
+"""Tasks that say what the target of arrays is."""
 
 
 @dataclass
@@ -75,7 +76,9 @@ class Arguments:
         tree = self._model(objects, named)
         if self.data is not None:
             model = tree.get("model.name", named.get("model.name", ""))
-            problem = TASKS.get(model, "raw") if "model.name" in tree else "auto"
+            problem = "auto"
+            if "model.name" in tree:
+                problem = str(model) if model in PROBLEMS else "raw"
             found, given = take_data(self.data, self.target, str(model), problem)
             objects |= given
             tree |= found
@@ -83,12 +86,9 @@ class Arguments:
                 tree["model.name"] = self._table_task(found, given)
         elif self.target is not None:
             tree["data.target"] = self.target
-        for key in ("optimizer", "schedule"):
+        for key in ("optimizer", "schedule", "clip"):
             if (value := getattr(self, key)) is not None:
                 tree[key] = dict(value) if isinstance(value, Mapping) else value
-        if self.clip is not None:
-            number = isinstance(self.clip, int | float) and not isinstance(self.clip, bool)
-            tree["clip"] = {"name": "norm", "max_norm": float(self.clip)} if number else self.clip
         for key, value in (self.settings or {}).items():
             tree[_key(key)] = value
         settings += [s for key, value in tree.items() for s in flatten({key: value}, PYTHON)]

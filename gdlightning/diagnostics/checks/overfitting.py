@@ -37,8 +37,8 @@ def find(record: RunRecord) -> Iterator[Verdict]:
             f"Training loss: {then:.4g} at step {step:,}, {now:.4g} at the end.",
         ),
         advice=(
-            "Set --checkpoint.monitor val_loss to keep the best weights.",
-            "Stop early: add callbacks: [{name: early-stopping, monitor: val_loss}].",
+            "Use the weights of the best validation, which gdl test and gdl predict do by default.",
+            "Stop early: --patience 10.",
             "Use more data, augmentation, dropout or a smaller net, or increase "
             "--optimizer.weight_decay.",
         ),
